@@ -1,0 +1,97 @@
+"""What defines a task family: data and pure functions on a batch of environments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl_envs.tasks import Array, Tasks, TaskSpace
+
+
+class State(NamedTuple):
+    """Generalised positions and velocities of a batch, [env, nq] and [env, nv], or of one, [nq] and [nv]."""
+
+    qpos: Array
+    qvel: Array
+
+
+class Simulation(Protocol):
+    """N independent simulations, stepped together."""
+
+    def state(self) -> State:
+        """A copy of every simulation's state."""
+        ...
+
+    def write(self, mask: NDArray[np.bool_], state: State) -> None:
+        """Resets the masked simulations to the states given for them, [masked, ...]."""
+        ...
+
+    def step(self, control: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Advances the masked simulations one environment step; returns which of them diverged, [env]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """A task family, defined once for a batch; the single environment is a batch of one.
+
+    Args:
+        task_space: the tasks.
+        observation_size: length of one observation.
+        control_low, control_high: actuator range, [control]; actions are mapped onto it.
+        dt: seconds an environment step.
+        simulation: (number of environments, number of threads or 0 for all) -> simulation.
+        initial_state: draws one environment's start from its generator.
+        observation: state -> [env, observation].
+        reward_terms: (state before, state after, applied control, tasks) -> named terms, [env] each;
+            the reward is their sum.
+        terminated: (state after, tasks) -> [env].
+        action_scale: half-width of the policy's action box; 10 makes a policy with unit standard
+            deviation explore as in code that normalises actions to [-10, 10].
+    """
+
+    task_space: TaskSpace
+    observation_size: int
+    control_low: Array
+    control_high: Array
+    dt: float
+    simulation: Callable[[int, int], Simulation]
+    initial_state: Callable[[np.random.Generator], State]
+    observation: Callable[[State], Array]
+    reward_terms: Callable[[State, State, Array, Tasks], dict[str, Array]]
+    terminated: Callable[[State, Tasks], NDArray[np.bool_]]
+    action_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.action_scale > 0:
+            raise ValueError(f"expected action_scale > 0, got {self.action_scale}")
+
+    def control(self, actions: Array) -> Array:
+        """Clips actions to the policy's box, then maps the box onto the actuator range; [env, control]."""
+        centre = (self.control_high + self.control_low) / 2
+        half_range = (self.control_high - self.control_low) / 2
+        clipped = np.clip(actions, -self.action_scale, self.action_scale)
+        control: Array = centre + half_range * (clipped / self.action_scale)
+        return control
+
+
+def never_terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:
+    """For families whose episodes only end by the time limit."""
+    return np.zeros(len(state.qpos), dtype=np.bool_)
+
+
+def choose_preset(family: str, presets: dict[str, dict[str, float]], preset: str | None) -> dict[str, float]:
+    """The preset's settings.
+
+    Raises:
+        ValueError: the family has no such preset; the message lists those that exist.
+    """
+    if preset is None:
+        return {}
+    if preset not in presets:
+        raise ValueError(f"{family}: expected preset to be one of {sorted(presets)}, got {preset!r}")
+    return presets[preset]

@@ -1,0 +1,102 @@
+"""MuJoCo's native batch behind the `Simulation` interface: the only file that touches mujoco.batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import resources
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+from numpy.typing import NDArray
+
+from metarl_envs.family import State
+from metarl_envs.tasks import Array
+
+_DIVERGENCE_WARNINGS = [
+    int(warning)
+    for warning in (
+        mujoco.mjtWarning.mjWARN_BADQPOS,
+        mujoco.mjtWarning.mjWARN_BADQVEL,
+        mujoco.mjtWarning.mjWARN_BADQACC,
+    )
+]
+
+
+def _ignore_warning(message: str) -> None:
+    """Divergence is read from the batch's counters; MuJoCo would write MUJOCO_LOG.TXT where the user stands."""
+
+
+def load_gymnasium_model(name: str) -> mujoco.MjModel:
+    """Compiles one of Gymnasium's MuJoCo assets, e.g. "half_cheetah.xml".
+
+    The deprecated `settotalmass` attribute is applied after compilation, which gives the same
+    model without a warning at every load.
+    """
+    xml = (resources.files("gymnasium") / "envs" / "mujoco" / "assets" / name).read_text()
+    total_mass = re.search(r'\s+settotalmass="([^"]+)"', xml)
+    if total_mass is None:
+        return mujoco.MjModel.from_xml_string(xml)
+    model = mujoco.MjModel.from_xml_string(xml.replace(total_mass.group(0), ""))
+    mujoco.mj_setTotalmass(model, float(total_mass.group(1)))
+    mujoco.mj_setConst(model, mujoco.MjData(model))
+    return model
+
+
+class MujocoSimulation:
+    """N simulations of one model on native threads (`Simulation`).
+
+    The batch is created at the first use: it holds threads, so an object that has not been used
+    can still be forked or pickled.
+
+    Args:
+        load_model: compiles the model.
+        frame_skip: physics steps an environment step.
+        num_envs: number of simulations.
+        num_threads: threads; 0 for one a CPU. Results do not depend on it.
+    """
+
+    def __init__(
+        self, load_model: Callable[[], mujoco.MjModel], frame_skip: int, num_envs: int, num_threads: int = 0
+    ) -> None:
+        self._load_model = load_model
+        self._frame_skip = frame_skip
+        self._num_envs = num_envs
+        self._num_threads = num_threads
+        self._batch: Batch | None = None
+
+    def _opened(self) -> Batch:
+        if self._batch is None:
+            mujoco.set_mju_user_warning(_ignore_warning)
+            self._batch = Batch(self._load_model(), self._num_envs, nthread=self._num_threads)
+            self._qpos: Array = self._batch.bind("qpos")
+            self._qvel: Array = self._batch.bind("qvel")
+            self._control: Array = self._batch.bind("ctrl")
+            self._batch.reset()
+        return self._batch
+
+    def state(self) -> State:
+        self._opened()
+        return State(self._qpos.copy(), self._qvel.copy())
+
+    def write(self, mask: NDArray[np.bool_], state: State) -> None:
+        batch = self._opened()
+        batch.reset(mask, stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._qpos[mask] = state.qpos
+        self._qvel[mask] = state.qvel
+        batch.forward(mask)
+
+    def step(self, control: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        batch = self._opened()
+        warnings_before = self._divergences(batch)
+        self._control[mask] = control[mask]
+        batch.step(None if mask.all() else mask, nstep=self._frame_skip)
+        diverged: NDArray[np.bool_] = self._divergences(batch) > warnings_before
+        return diverged
+
+    @staticmethod
+    def _divergences(batch: Batch) -> NDArray[np.int64]:
+        """MuJoCo resets a bad state silently and goes on; its warning counters tell. [env]"""
+        counts: NDArray[np.int64] = batch.warning[:, _DIVERGENCE_WARNINGS, 1].sum(axis=1)
+        return counts

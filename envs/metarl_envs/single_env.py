@@ -1,0 +1,74 @@
+"""The single environment: a batch of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl_envs.tasks import Array, Task, TaskSpace, unstack_tasks
+from metarl_envs.vector_env import VectorTaskEnv
+
+
+class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
+    """One environment of a task family; what `gymnasium.make` returns, inside its `TimeLimit`.
+
+    Seeded with s it equals environment i of a batch seeded with s - i, bit for bit.
+
+    Args:
+        family: the family's registered name.
+        options: the family's own, e.g. `preset` and `action_scale`.
+    """
+
+    def __init__(self, family: str, **options: Any) -> None:
+        self.vector_options = {"family": family, **options}
+        self._batch = VectorTaskEnv(1, num_threads=1, **self.vector_options)
+        self.metadata = {key: self._batch.metadata[key] for key in ("render_modes", "render_fps")}
+        self.observation_space = self._batch.single_observation_space
+        self.action_space = self._batch.single_action_space
+
+    @property
+    def task_space(self) -> TaskSpace:
+        return self._batch.family.task_space
+
+    def sample_tasks(self, n: int) -> list[Task]:
+        """Draws n tasks from the task space with this environment's generator."""
+        return list(unstack_tasks(self.task_space.sample(n, self.np_random)))
+
+    def set_task(self, task: Mapping[str, Any]) -> None:
+        """Sets the task; the reward changes with the next step.
+
+        Raises:
+            ValueError: a task outside the task space.
+        """
+        self._batch.set_tasks([task])
+
+    def get_task(self) -> Task:
+        """A copy of the task."""
+        return next(unstack_tasks(self._batch.get_tasks()))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Starts an episode; `options["task"]` sets the task first."""
+        super().reset(seed=seed)
+        self._batch.generators[0] = self.np_random
+        observation, _ = self._batch.reset(options=options)
+        return observation[0], {"task": self.get_task()}
+
+    def step(
+        self, action: NDArray[np.floating[Any]]
+    ) -> tuple[Array, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Steps the environment; `info` is the batch's, without its leading axis."""
+        observation, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
+        single = {name: value[0].item() for name, value in info.items() if name[0] != "_" and name != "task"}
+        return (
+            observation[0],
+            float(reward[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            {**single, "task": self.get_task()},
+        )

@@ -1,0 +1,213 @@
+"""The batched environment: N environments of one family, each with its own task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from metarl_envs.family import State
+from metarl_envs.registration import build_family
+from metarl_envs.tasks import Array, Task, Tasks, number_of_tasks, stack_tasks, unstack_tasks
+
+Bools = NDArray[np.bool_]
+
+
+class VectorTaskEnv(VectorEnv[Array, NDArray[np.float32], Array]):
+    """N environments of one task family, simulated together; what `gymnasium.make_vec` returns.
+
+    A finished environment is held, not stepped, until it is reset: its observation and flags stay,
+    its reward is 0. That is `AutoresetMode.DISABLED`, with Gymnasium's `options["reset_mask"]`;
+    "SameStep" resets it at once and gives the last observation as `info["final_obs"]`.
+
+    Args:
+        num_envs: number of environments.
+        family: the family's registered name.
+        max_episode_steps: steps after which an episode is truncated; None for never.
+        num_threads: simulation threads, 0 for one a CPU; results do not depend on it.
+        autoreset_mode: "Disabled" or "SameStep".
+        options: the family's own, e.g. `preset` and `action_scale`.
+
+    Raises:
+        ValueError: an argument outside its range; the message names it.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        family: str,
+        max_episode_steps: int | None = None,
+        num_threads: int = 0,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.DISABLED,
+        **options: Any,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"expected num_envs >= 1, got {num_envs}")
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            raise ValueError('expected autoreset_mode to be "Disabled" or "SameStep", got "NextStep"')
+        self.family = build_family(family, options)
+        self.num_envs = num_envs
+        self.max_episode_steps = max_episode_steps
+        self.metadata = {
+            "autoreset_mode": self.autoreset_mode,
+            "render_modes": [],
+            "render_fps": round(1 / self.family.dt),
+        }
+        self.single_observation_space = Box(-np.inf, np.inf, (self.family.observation_size,), np.float64)
+        bound, actions = self.family.action_scale, len(self.family.control_low)
+        self.single_action_space = Box(-bound, bound, (actions,), np.float32)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._simulation = self.family.simulation(num_envs, num_threads)
+        self.generators = [np.random.default_rng() for _ in range(num_envs)]
+        self._tasks = stack_tasks([self.family.task_space.default] * num_envs)
+        self._elapsed_steps = np.zeros(num_envs, dtype=np.int64)
+        self._terminated = np.zeros(num_envs, dtype=np.bool_)
+        self._truncated = np.zeros(num_envs, dtype=np.bool_)
+        self._needs_reset = True
+
+    def sample_tasks(self, n: int) -> list[Task]:
+        """Draws n tasks from the family's task space with this environment's generator."""
+        return list(unstack_tasks(self.family.task_space.sample(n, self.np_random)))
+
+    def set_tasks(self, tasks: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
+        """Gives every environment its task: one dict an environment, or a dict of arrays [env, ...].
+
+        The reward changes with the next step.
+
+        Raises:
+            ValueError: another number of tasks than environments, or a task outside the task space.
+        """
+        single = list(unstack_tasks(tasks)) if isinstance(tasks, Mapping) else list(tasks)
+        if len(single) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} tasks, one an environment, got {len(single)}")
+        self._tasks = stack_tasks([self.family.task_space.validate(task) for task in single])
+
+    def get_tasks(self) -> Tasks:
+        """A copy of the tasks, [env, ...] each."""
+        return {name: values.copy() for name, values in self._tasks.items()}
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Starts new episodes, by default everywhere.
+
+        Args:
+            seed: an integer s seeds environment i with s + i; a sequence gives one seed each.
+            options: `reset_mask` [env] bool, to reset only those; `tasks`, as `set_tasks` takes them;
+                `task`, the same one for all.
+
+        Raises:
+            ValueError: a seed, mask or task of the wrong shape or range.
+        """
+        options = options or {}
+        mask = self._reset_mask(options)
+        if "task" in options:
+            self.set_tasks([options["task"]] * self.num_envs)
+        if "tasks" in options:
+            self.set_tasks(options["tasks"])
+        self._seed(seed, mask)
+        self._start_episodes(mask)
+        self._needs_reset = False
+        return self.family.observation(self._simulation.state()), self._task_info(mask)
+
+    def step(
+        self, actions: NDArray[np.floating[Any]]
+    ) -> tuple[Array, Array, Bools, Bools, dict[str, Any]]:
+        """Steps every environment whose episode is not over.
+
+        `info` has the reward's named terms, `task`, and `diverged`: the simulation left the finite
+        numbers, the episode was terminated and keeps its last good observation.
+
+        Raises:
+            RuntimeError: called before `reset`.
+            ValueError: actions of another shape, or not finite.
+        """
+        active = ~(self._terminated | self._truncated)
+        control = self.family.control(self._checked(actions))
+        before = self._simulation.state()
+        diverged = self._simulation.step(control, active)
+        after = self._simulation.state()
+        if diverged.any():
+            self._simulation.write(diverged, State(before.qpos[diverged], before.qvel[diverged]))
+            after = self._simulation.state()
+        terms = self.family.reward_terms(before, after, control, self._tasks)
+        terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
+        reward = np.sum(list(terms.values()), axis=0)
+        observation = self.family.observation(after)
+        self._elapsed_steps += active
+        self._terminated |= active & (self.family.terminated(after, self._tasks) | diverged)
+        if self.max_episode_steps is not None:
+            self._truncated |= active & (self._elapsed_steps >= self.max_episode_steps)
+        terminated, truncated = self._terminated.copy(), self._truncated.copy()
+        info = {**self._task_info(active), **self._masked({**terms, "diverged": diverged}, active)}
+        finished = terminated | truncated
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and finished.any():
+            info.update(self._final_info(observation, info, finished))
+            self._start_episodes(finished)
+            observation = self.family.observation(self._simulation.state())
+        return observation, reward, terminated, truncated, info
+
+    def _start_episodes(self, mask: Bools) -> None:
+        starts = [self.family.initial_state(self.generators[i]) for i in np.flatnonzero(mask)]
+        qpos, qvel = (np.stack(parts) for parts in zip(*starts, strict=True))
+        self._simulation.write(mask, State(qpos, qvel))
+        self._elapsed_steps[mask] = 0
+        self._terminated[mask] = False
+        self._truncated[mask] = False
+
+    def _checked(self, actions: NDArray[np.floating[Any]]) -> Array:
+        if self._needs_reset:
+            raise RuntimeError("expected reset() before the first step()")
+        checked = np.asarray(actions, dtype=np.float64)
+        if checked.shape != self.action_space.shape:
+            raise ValueError(f"expected actions of shape {self.action_space.shape}, got {checked.shape}")
+        if not np.isfinite(checked).all():
+            env = int(np.flatnonzero(~np.isfinite(checked).all(-1))[0])
+            raise ValueError(f"expected finite actions, got {checked[env].tolist()} for environment {env}")
+        return checked
+
+    def _reset_mask(self, options: dict[str, Any]) -> Bools:
+        mask = options.get("reset_mask", np.ones(self.num_envs, dtype=np.bool_))
+        is_mask = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (self.num_envs,)
+        if not is_mask or not mask.any():
+            raise ValueError(
+                f"expected options['reset_mask'] to be a bool array of shape ({self.num_envs},) with at "
+                f"least one True, got {mask!r}"
+            )
+        return np.asarray(mask, dtype=np.bool_)
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: Bools) -> None:
+        if seed is None:
+            return
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} seeds, one an environment, got {len(seeds)}")
+        for i in np.flatnonzero(mask):
+            if seeds[i] is not None:
+                self.generators[i], _ = seeding.np_random(seeds[i])
+        if isinstance(seed, int):
+            self._np_random, self._np_random_seed = seeding.np_random(seed)
+
+    def _task_info(self, mask: Bools) -> dict[str, Any]:
+        return {"task": self.get_tasks(), "_task": mask.copy()}
+
+    @staticmethod
+    def _masked(values: Mapping[str, NDArray[Any]], mask: Bools) -> dict[str, Any]:
+        """Gymnasium's vector info: each `key` beside `_key`, the environments it is meant for."""
+        return {**values, **{f"_{name}": mask.copy() for name in values}}
+
+    @staticmethod
+    def _final_info(observation: Array, info: dict[str, Any], finished: Bools) -> dict[str, Any]:
+        final_obs = np.full(len(finished), None, dtype=object)
+        for i in np.flatnonzero(finished):
+            final_obs[i] = observation[i].copy()
+        final = {"final_obs": final_obs, "final_info": dict(info)}
+        return {**final, "_final_obs": finished.copy(), "_final_info": finished.copy()}
