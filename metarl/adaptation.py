@@ -1,0 +1,61 @@
+"""The inner rule, for any loss: theta' = theta - alpha * gradient (Finn et al. 2017, eq. 1).
+
+Nothing here knows of policies or rewards: the same rule adapts a policy to episodes and a
+regressor to points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from metarl.math.parameters import Parameters
+
+Data = TypeVar("Data")
+Loss = Callable[[Parameters, Data], Tensor]
+StepSize = float | Mapping[str, Tensor]
+"""One number for all parameters, or one tensor a parameter, broadcast over it."""
+
+
+def inner_step(
+    loss: Loss[Data], parameters: Parameters, data: Data, step_size: StepSize, *, first_order: bool = False
+) -> Parameters:
+    """One gradient step on one task's data; differentiable, and a new dict.
+
+    Args:
+        loss: (parameters, data) -> scalar.
+        first_order: treat the gradient as a constant, so that the step's Jacobian is the identity.
+    """
+    gradient: Parameters = torch.func.grad(loss)(parameters, data)
+    if first_order:
+        gradient = {name: value.detach() for name, value in gradient.items()}
+    return {name: value - _step(step_size, name) * gradient[name] for name, value in parameters.items()}
+
+
+def adapt(
+    loss: Loss[Data],
+    parameters: Parameters,
+    supports: Sequence[Data],
+    step_sizes: Sequence[StepSize],
+    *,
+    first_order: bool = False,
+) -> Parameters:
+    """K inner steps, each on its own data: theta^{k+1} = theta^k - alpha_k * gradient(theta^k, support_k).
+
+    Raises:
+        ValueError: another number of step sizes than of supports.
+    """
+    if len(supports) != len(step_sizes):
+        raise ValueError(
+            f"expected one step size an inner step: {len(supports)} supports, {len(step_sizes)} step sizes"
+        )
+    for data, step_size in zip(supports, step_sizes, strict=True):
+        parameters = inner_step(loss, parameters, data, step_size, first_order=first_order)
+    return parameters
+
+
+def _step(step_size: StepSize, name: str) -> float | Tensor:
+    return step_size[name] if isinstance(step_size, Mapping) else step_size

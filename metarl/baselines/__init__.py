@@ -1,0 +1,1 @@
+"""Value baselines, refitted to each task's own episodes."""

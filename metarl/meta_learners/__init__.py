@@ -1,0 +1,1 @@
+"""Algorithms: (state, meta-batch) -> (state, metrics)."""

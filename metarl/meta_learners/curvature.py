@@ -1,0 +1,52 @@
+"""The curvature of the mean KL through the adaptation: mean_i J_i' F_i J_i, as a product.
+
+J_i is the Jacobian of task i's adapted parameters in the meta-parameters, F_i the Fisher matrix of
+the adapted policy on task i's query batch. This is the exact Hessian of the mean KL at the current
+parameters, since the KL's first derivative is zero there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from metarl.math.gaussian import DiagonalGaussian, fisher_product
+from metarl.math.parameters import Parameters, flatten, unflatten
+from metarl.policies.gaussian_mlp import Policy
+from metarl.rollout import Batch, MetaBatch
+
+AdaptTask = Callable[[Parameters, tuple[Batch, ...]], Parameters]
+"""(meta-parameters, one task's support batches) -> adapted parameters."""
+CurvatureProduct = Callable[[Tensor], Tensor]
+
+
+def generic_curvature_product(
+    policy: Policy, adapt_task: AdaptTask, parameters: Parameters, batch: MetaBatch, chunk_size: int | None
+) -> CurvatureProduct:
+    """v [D] -> mean_i J_i' F_i J_i v [D], by torch.func, for any policy and any inner rule.
+
+    Args:
+        chunk_size: tasks mapped over at once; None for all.
+    """
+
+    def task_product(vector: Tensor, support: tuple[Batch, ...], query: Batch) -> Tensor:
+        tangent = unflatten(vector, parameters)
+        adapted, adapted_tangent = torch.func.jvp(
+            lambda theta: adapt_task(theta, support), (parameters,), (tangent,)
+        )
+
+        def act(theta: Parameters) -> DiagonalGaussian:
+            return policy(theta, query.observations)
+
+        distribution, pullback = torch.func.vjp(act, adapted)
+        _, distribution_tangent = torch.func.jvp(act, (adapted,), (adapted_tangent,))
+        weight = (query.valid.to(vector.dtype) / query.valid.sum()).unsqueeze(-1)
+        product = fisher_product(distribution, distribution_tangent)
+        (cotangent,) = pullback(DiagonalGaussian(product.mean * weight, product.log_std * weight))
+        _, adapt_pullback = torch.func.vjp(lambda theta: adapt_task(theta, support), parameters)
+        return flatten(adapt_pullback(cotangent)[0])
+
+    mapped = torch.vmap(task_product, in_dims=(None, 0, 0), chunk_size=chunk_size)
+    return lambda vector: mapped(vector, batch.support, batch.query).mean(0)

@@ -1,0 +1,108 @@
+"""The trust-region step (Schulman et al. 2015, appendix C), for any surrogate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.math.conjugate_gradient import conjugate_gradient
+from metarl.math.line_search import backtracking_line_search
+
+
+@dataclass(frozen=True)
+class TrustRegionConfig:
+    """The trust region and how its step is found.
+
+    Args:
+        max_kl: delta, the bound on the mean KL divergence.
+        cg_iterations, cg_damping, cg_tolerance: of the conjugate gradient.
+        backtrack_ratio, max_backtracks: of the line search.
+    """
+
+    max_kl: float = 0.01
+    cg_iterations: int = 10
+    cg_damping: float = 1e-5
+    cg_tolerance: float = 1e-10
+    backtrack_ratio: float = 0.8
+    max_backtracks: int = 15
+
+
+class Evaluation(NamedTuple):
+    """Surrogate gain and mean KL divergence at a candidate."""
+
+    surrogate: float
+    kl: float
+
+
+class TrustRegionResult(NamedTuple):
+    """The new parameters [D] (the old tensor itself if no step was accepted) and the diagnostics."""
+
+    parameters: Tensor
+    metrics: dict[str, float]
+    rejection: str | None
+
+
+def trust_region_step(
+    parameters: Tensor,
+    gradient: Tensor,
+    surrogate_before: float,
+    curvature_product: Callable[[Tensor], Tensor],
+    evaluate: Callable[[Tensor], Evaluation],
+    config: TrustRegionConfig,
+) -> TrustRegionResult:
+    """Maximises the surrogate within KL <= max_kl: step sqrt(2 delta / x'Bx) x with B x = gradient.
+
+    A candidate is accepted only if its surrogate improves, its KL is within the bound and both are
+    finite; otherwise the parameters stay what they were, bit for bit.
+
+    Args:
+        parameters, gradient: [D]; the surrogate's ascent gradient.
+        curvature_product: v [D] -> (Hessian of the mean KL) v [D], without damping.
+        evaluate: candidate [D] -> surrogate and KL.
+    """
+
+    def damped(v: Tensor) -> Tensor:
+        return curvature_product(v) + config.cg_damping * v
+
+    solved = conjugate_gradient(damped, gradient, config.cg_iterations, config.cg_tolerance)
+    curvature = solved.solution.dot(solved.image).item()
+    metrics = {"cg_residual": solved.relative_residual, "cg_iterations": float(solved.iterations)}
+    if not (math.isfinite(curvature) and curvature > 0):
+        reason = "zero gradient" if gradient.norm().item() == 0 else f"curvature {curvature:.3g}"
+        unchanged = {"surrogate_after": surrogate_before, "kl": 0.0, "backtracks": 0.0, "step_norm": 0.0}
+        return TrustRegionResult(parameters, {**metrics, **unchanged, "accepted": 0.0}, reason)
+    step = math.sqrt(2 * config.max_kl / curvature) * solved.solution
+
+    def rejection(tried: Evaluation) -> str | None:
+        if not (math.isfinite(tried.surrogate) and math.isfinite(tried.kl)):
+            return "not finite"
+        if tried.kl > config.max_kl:
+            return "KL above the bound"
+        return None if tried.surrogate > surrogate_before else "no improvement"
+
+    found = backtracking_line_search(
+        lambda fraction: evaluate(parameters + fraction * step),
+        rejection,
+        config.backtrack_ratio,
+        config.max_backtracks,
+    )
+    accepted = found.fraction > 0
+    metrics |= {
+        "surrogate_after": found.evaluation.surrogate if accepted else surrogate_before,
+        "kl": found.evaluation.kl if accepted else 0.0,
+        "backtracks": float(found.backtracks),
+        "step_norm": found.fraction * torch.linalg.vector_norm(step).item(),
+        "accepted": float(accepted),
+    }
+    if not accepted:
+        return TrustRegionResult(parameters, metrics, _most_frequent(found.rejections))
+    return TrustRegionResult(parameters + found.fraction * step, metrics, None)
+
+
+def _most_frequent(rejections: dict[str, int]) -> str:
+    return max(rejections, key=lambda reason: rejections[reason])

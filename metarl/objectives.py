@@ -1,0 +1,60 @@
+"""Per-task objectives of a policy: (parameters, one task's batch) -> scalar.
+
+Batches here have no task axis: [episode, time, ...]. Callers map over tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor
+
+from metarl.math.gaussian import kl_divergence, log_prob
+from metarl.math.parameters import Parameters
+from metarl.math.returns import masked_mean
+from metarl.policies.gaussian_mlp import Policy
+from metarl.rollout import Batch
+
+Objective = Callable[[Parameters, Batch], Tensor]
+InnerObjective = Literal["vpg", "lvc"]
+
+
+def surrogate(policy: Policy) -> Objective:
+    """mean of pi(a|s) / pi_behaviour(a|s) * advantage: to be maximised (Schulman et al. 2015, eq. 14)."""
+
+    def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
+        new = log_prob(policy(parameters, batch.observations), batch.actions)
+        ratio = (new - batch.behaviour_log_prob).exp()
+        return masked_mean(ratio * batch.advantages, batch.valid)
+
+    return evaluate
+
+
+def mean_kl(policy: Policy) -> Objective:
+    """mean of KL(behaviour || policy) over the batch's valid steps."""
+
+    def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
+        return masked_mean(
+            kl_divergence(batch.behaviour, policy(parameters, batch.observations)), batch.valid
+        )
+
+    return evaluate
+
+
+def inner_loss(policy: Policy, objective: InnerObjective) -> Objective:
+    """The inner loop's loss, to be minimised.
+
+    "vpg": -mean of log pi(a|s) * advantage (Finn et al. 2017, eq. 4). "lvc": minus the surrogate,
+    whose gradient at the behaviour policy is the same and whose Hessian has lower variance
+    (Rothfuss et al. 2019, eq. 10).
+    """
+    if objective == "lvc":
+        gain = surrogate(policy)
+        return lambda parameters, batch: -gain(parameters, batch)
+
+    def vanilla_policy_gradient(parameters: Parameters, batch: Batch) -> Tensor:
+        score = log_prob(policy(parameters, batch.observations), batch.actions)
+        return -masked_mean(score * batch.advantages, batch.valid)
+
+    return vanilla_policy_gradient

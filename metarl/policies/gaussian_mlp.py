@@ -1,0 +1,91 @@
+"""The Gaussian MLP policy, its parameters an argument."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from metarl.math.gaussian import DiagonalGaussian
+from metarl.math.parameters import Parameters
+
+
+class Policy(Protocol):
+    """A stochastic policy: its parameters are created here and passed in everywhere."""
+
+    def initial_parameters(self, generator: torch.Generator) -> Parameters: ...
+
+    def __call__(self, parameters: Parameters, observations: Tensor) -> DiagonalGaussian:
+        """Observations [..., observation] -> distribution [..., action].
+
+        Parameters may have leading task axes; observations then start with the same.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class GaussianMLP:
+    """mean = MLP(observation); a state-independent log standard deviation with a floor.
+
+    Parameters, in order: `hidden.l.weight` [out, in], `hidden.l.bias` [out], ..., `mean.weight`,
+    `mean.bias`, `log_std` [action].
+
+    Args:
+        observation_size, action_size: of the environment.
+        hidden_sizes: units a hidden layer.
+        activation: "tanh" or "relu".
+        initial_std, min_std: standard deviation at the start, and its floor.
+        output_gain: scales the initial weights of the mean's layer; small values start near mean 0.
+    """
+
+    observation_size: int
+    action_size: int
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    activation: Literal["tanh", "relu"] = "tanh"
+    initial_std: float = 1.0
+    min_std: float = 1e-6
+    output_gain: float = 1.0
+
+    @property
+    def layer_names(self) -> list[str]:
+        return [*(f"hidden.{i}" for i in range(len(self.hidden_sizes))), "mean"]
+
+    def initial_parameters(self, generator: torch.Generator) -> Parameters:
+        """Xavier-uniform weights (Glorot and Bengio 2010), zero biases."""
+        sizes = [self.observation_size, *self.hidden_sizes, self.action_size]
+        parameters: Parameters = {}
+        for name, fan_in, fan_out in zip(self.layer_names, sizes[:-1], sizes[1:], strict=True):
+            bound = math.sqrt(6 / (fan_in + fan_out)) * (self.output_gain if name == "mean" else 1.0)
+            uniform = torch.rand(fan_out, fan_in, generator=generator)
+            parameters[f"{name}.weight"] = (2 * uniform - 1) * bound
+            parameters[f"{name}.bias"] = torch.zeros(fan_out)
+        parameters["log_std"] = torch.full((self.action_size,), math.log(self.initial_std))
+        return parameters
+
+    def __call__(self, parameters: Parameters, observations: Tensor) -> DiagonalGaussian:
+        activate = torch.tanh if self.activation == "tanh" else torch.relu
+        hidden = observations
+        for name in self.layer_names[:-1]:
+            hidden = activate(_linear(parameters, name, hidden))
+        mean = _linear(parameters, "mean", hidden)
+        return DiagonalGaussian(mean, _align(self.log_std(parameters), mean).expand_as(mean))
+
+    def log_std(self, parameters: Parameters) -> Tensor:
+        """The log standard deviation above its floor, [*task, action]."""
+        return parameters["log_std"].clamp(min=math.log(self.min_std))
+
+
+def _linear(parameters: Parameters, layer: str, x: Tensor) -> Tensor:
+    weight, bias = parameters[f"{layer}.weight"], parameters[f"{layer}.bias"]
+    if weight.ndim == 2:
+        return torch.nn.functional.linear(x, weight, bias)
+    flat = x.reshape(*weight.shape[:-2], -1, x.shape[-1])
+    return (flat @ weight.mT + bias.unsqueeze(-2)).view(*x.shape[:-1], -1)
+
+
+def _align(vector: Tensor, like: Tensor) -> Tensor:
+    """[*task, n] -> [*task, 1, ..., 1, n], with as many axes as `like`."""
+    return vector.view(*vector.shape[:-1], *[1] * (like.ndim - vector.ndim), vector.shape[-1])

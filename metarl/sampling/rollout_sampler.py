@@ -1,0 +1,213 @@
+"""All episodes of all tasks of a meta-batch, in one vector environment, each task with its own policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from metarl_envs.tasks import Tasks, number_of_tasks, repeat_tasks, unstack_tasks
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metarl.errors import NonFiniteError
+from metarl.math.gaussian import DiagonalGaussian, log_prob
+from metarl.math.parameters import Parameters
+from metarl.policies.gaussian_mlp import Policy
+from metarl.rollout import Rollout
+
+
+class TaskVectorEnv(Protocol):
+    """What the sampler asks of environments: `metarl_envs.VectorTaskEnv`, or an adapter of others.
+
+    A finished environment must be held until reset: not stepped, its flags and observation kept.
+    """
+
+    num_envs: int
+
+    def set_tasks(self, tasks: Mapping[str, Any]) -> None: ...
+
+    def reset(self, *, seed: Sequence[int]) -> tuple[NDArray[Any], dict[str, Any]]: ...
+
+    def step(
+        self, actions: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]: ...
+
+
+class RolloutSampler:
+    """Collects rollouts; randomness comes from the key alone, so that a rollout can be repeated.
+
+    Args:
+        envs: holds tasks x episodes_per_task environments.
+        policy: called once a step for all of them.
+        episodes_per_task: episodes of each task.
+        horizon: steps after which an episode is cut off as truncated.
+        device: where the policy runs and the rollout lies.
+        environment_name: for messages.
+    """
+
+    def __init__(
+        self,
+        envs: TaskVectorEnv,
+        policy: Policy,
+        *,
+        episodes_per_task: int,
+        horizon: int,
+        device: torch.device,
+        environment_name: str,
+    ) -> None:
+        self._envs = envs
+        self._policy = policy
+        self._episodes = episodes_per_task
+        self._horizon = horizon
+        self._device = device
+        self._name = environment_name
+
+    def collect(self, parameters: Parameters, tasks: Tasks, key: Sequence[int]) -> Rollout:
+        """Runs every task's episodes with that task's parameters.
+
+        Args:
+            parameters: [task, ...] each.
+            tasks: as many as the environments hold.
+            key: integers that determine the start states and the action noise, task by task.
+
+        Raises:
+            NonFiniteError: an observation, reward or action that is not finite; the message names the task.
+            ValueError: another number of tasks than the environments hold.
+        """
+        count, num_envs = number_of_tasks(tasks), self._envs.num_envs
+        if count * self._episodes != num_envs:
+            raise ValueError(
+                f"expected {num_envs} environments to hold {count} tasks x {self._episodes} episodes"
+            )
+        self._envs.set_tasks(repeat_tasks(tasks, self._episodes))
+        seeds = np.concatenate([self._sequence(key, i, 0).generate_state(self._episodes) for i in range(count)])
+        observation, _ = self._envs.reset(seed=seeds.tolist())
+        with _one_torch_thread(), torch.inference_mode():
+            recording = _Recording(self._policy, parameters, self._noise(parameters, key, count), observation)
+            for t in range(self._horizon):
+                actions = recording.act(observation, t)
+                self._check(tasks, "action", actions)
+                observation, reward, terminated, truncated, info = self._envs.step(actions)
+                self._check(tasks, "observation", observation)
+                self._check(tasks, "reward", reward)
+                finished = recording.record(reward, terminated, truncated, info, t)
+                if finished.all():
+                    break
+            return recording.rollout(observation)
+
+    def _noise(self, parameters: Parameters, key: Sequence[int], count: int) -> Tensor:
+        """Standard normal action noise, [task, episode, time, action], drawn per task."""
+        log_std = parameters["log_std"]
+        shape = (self._horizon, self._episodes, log_std.shape[-1])
+        noise = [
+            np.random.default_rng(self._sequence(key, i, 1)).standard_normal(shape, dtype=np.float32)
+            for i in range(count)
+        ]
+        drawn = torch.from_numpy(np.stack(noise)).transpose(1, 2)
+        return drawn.to(self._device, log_std.dtype)
+
+    @staticmethod
+    def _sequence(key: Sequence[int], task: int, purpose: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence([*key, task, purpose])
+
+    def _check(self, tasks: Tasks, what: str, values: NDArray[Any]) -> None:
+        if np.isfinite(values).all():
+            return
+        env = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(-1))[0])
+        task = list(unstack_tasks(tasks))[env // self._episodes]
+        raise NonFiniteError(
+            f"{self._name}: expected a finite {what}, got {values[env].tolist()} in task {task}, "
+            f"episode {env % self._episodes}"
+        )
+
+
+class _Recording:
+    """The buffers of one rollout, and the policy that fills them.
+
+    On a GPU, observations and actions cross through pinned host buffers, and the one wait a step is
+    for the action.
+    """
+
+    def __init__(
+        self, policy: Policy, parameters: Parameters, noise: Tensor, first_observation: NDArray[Any]
+    ) -> None:
+        self._policy, self._parameters, self._noise = policy, parameters, noise
+        self._shape = noise.shape[:3]
+        device, dtype = noise.device, noise.dtype
+        tasks, episodes, horizon = self._shape
+        envs, pinned = tasks * episodes, device.type == "cuda"
+        size, actions = first_observation.shape[-1], noise.shape[-1]
+        self._observation_host = torch.empty(envs, size, dtype=dtype, pin_memory=pinned)
+        self._action_host = torch.empty(envs, actions, dtype=dtype, pin_memory=pinned)
+        self._observations = torch.zeros(*self._shape, size, device=device, dtype=dtype)
+        self._means = torch.zeros_like(noise)
+        self._log_stds = torch.zeros_like(noise)
+        self._rewards = np.zeros((horizon, envs))
+        self._valid = np.zeros((horizon, envs), dtype=np.bool_)
+        self._terminated = np.zeros(envs, dtype=np.bool_)
+        self._truncated = np.zeros(envs, dtype=np.bool_)
+        self._diverged = np.zeros(envs, dtype=np.bool_)
+
+    def act(self, observation: NDArray[Any], t: int) -> NDArray[Any]:
+        """Draws the actions of all environments, [env, action]; the array is reused."""
+        self._observation_host.copy_(torch.from_numpy(np.asarray(observation)))
+        current = self._observations[:, :, t]
+        current.copy_(self._observation_host.view(current.shape), non_blocking=True)
+        mean, log_std = self._policy(self._parameters, current)
+        self._means[:, :, t], self._log_stds[:, :, t] = mean, log_std
+        action = mean + log_std.exp() * self._noise[:, :, t]
+        self._action_host.copy_(action.view(self._action_host.shape))
+        return self._action_host.numpy()
+
+    def record(
+        self,
+        reward: NDArray[Any],
+        terminated: NDArray[Any],
+        truncated: NDArray[Any],
+        info: dict[str, Any],
+        t: int,
+    ) -> NDArray[np.bool_]:
+        """Stores a step's outcome; returns which episodes are over, [env]."""
+        self._valid[t] = ~(self._terminated | self._truncated)
+        self._rewards[t] = reward
+        self._terminated, self._truncated = np.asarray(terminated), np.asarray(truncated)
+        if "diverged" in info:
+            self._diverged |= info["diverged"]
+        return self._terminated | self._truncated
+
+    def rollout(self, final_observation: NDArray[Any]) -> Rollout:
+        """The finished rollout; episodes still running are truncated at the horizon."""
+        device, dtype = self._noise.device, self._noise.dtype
+        tasks, episodes, horizon = self._shape
+        behaviour = DiagonalGaussian(self._means, self._log_stds)
+        actions = self._means + self._log_stds.exp() * self._noise
+
+        def by_task(values: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(values).view(tasks, episodes, *values.shape[1:]).to(device)
+
+        return Rollout(
+            observations=self._observations,
+            actions=actions,
+            rewards=by_task(np.ascontiguousarray(self._rewards.T)).to(dtype),
+            valid=by_task(np.ascontiguousarray(self._valid.T)),
+            terminated=by_task(self._terminated),
+            truncated=by_task(~self._terminated),
+            final_observations=by_task(np.asarray(final_observation)).to(dtype),
+            behaviour=behaviour,
+            behaviour_log_prob=log_prob(behaviour, actions),
+            diverged_episodes=int(self._diverged.sum()),
+        )
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Torch's threads and the simulator's would fight over the same cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
