@@ -16,4 +16,18 @@ class RunError(MetaRLError):
 
 
 class NonFiniteError(MetaRLError):
-    """A reward, observation, gradient or parameter that is not a finite number."""
+    """Something that should be finite is not.
+
+    Args:
+        what: what it is, and its value.
+        task_index: the task's place in the batch; whoever knows the tasks names it.
+    """
+
+    def __init__(self, what: str, task_index: int) -> None:
+        super().__init__(f"expected finite numbers, got {what} in task {task_index} of the batch")
+        self.what = what
+        self.task_index = task_index
+
+
+class TrainingError(MetaRLError):
+    """Training cannot go on; the last good checkpoint is kept."""

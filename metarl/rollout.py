@@ -82,6 +82,10 @@ class MetaBatch(NamedTuple):
     support: tuple[Batch, ...]
     query: Batch
 
+    @property
+    def tasks(self) -> int:
+        return len(self.query.valid)
+
 
 def select_task(batch: Batch, task: int) -> Batch:
     """One task's batch: [task, episode, time, ...] -> [episode, time, ...]."""

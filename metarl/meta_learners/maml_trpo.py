@@ -10,12 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from metarl.adaptation import adapt
+from metarl.adaptation import adapt, inner_step
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, flatten, unflatten
+from metarl.math.task_map import TaskMap
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
+from metarl.meta_learners.learner import LearnerState, Update
 from metarl.meta_learners.mlp_curvature import InnerStep, mlp_curvature_product
 from metarl.meta_learners.trust_region import Evaluation, TrustRegionConfig, trust_region_step
 from metarl.objectives import InnerObjective, inner_loss, mean_kl, surrogate
@@ -33,43 +36,43 @@ class MamlTrpoConfig:
         inner_objective: "vpg" or "lvc".
         first_order: FOMAML: treat the inner gradient as a constant.
         trust_region: the outer step.
-        task_chunk: tasks differentiated at once; few stay in a CPU's cache, 0 takes all.
     """
 
-    inner_step_size: float = 0.1
-    inner_steps: int = 1
+    inner_step_size: PositiveFloat = 0.1
+    inner_steps: PositiveInt = 1
     inner_objective: InnerObjective = "vpg"
     first_order: bool = False
     trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
-    task_chunk: int = 4
 
 
 class MamlTrpo:
-    """The meta-learner: adaptation for sampling, and the outer update."""
+    """The meta-learner (`MetaLearner`)."""
 
-    def __init__(self, policy: Policy, config: MamlTrpoConfig) -> None:
+    def __init__(self, policy: Policy, config: MamlTrpoConfig, task_map: TaskMap) -> None:
+        self.inner_steps = config.inner_steps
+        self._map = task_map
         self._policy = policy
         self._config = config
         self._loss = inner_loss(policy, config.inner_objective)
         self._surrogate = surrogate(policy)
         self._kl = mean_kl(policy)
 
-    def adapt_task(self, parameters: Parameters, support: tuple[Batch, ...]) -> Parameters:
-        """One task's adapted parameters; differentiable."""
-        steps = [self._config.inner_step_size] * len(support)
-        return adapt(self._loss, parameters, support, steps, first_order=self._config.first_order)
+    def initial_state(self, generator: torch.Generator) -> LearnerState:
+        return LearnerState(self._policy.initial_parameters(generator))
 
-    def update(self, parameters: Parameters, batch: MetaBatch) -> tuple[Parameters, dict[str, float], str | None]:
-        """One outer step; returns the new parameters, diagnostics, and why the step was rejected if it was."""
-        surrogate_before, gradient = self._meta_gradient(parameters, batch)
-        if not torch.isfinite(gradient).all():
-            raise NonFiniteError("expected a finite meta-gradient; try a smaller inner step size")
+    def inner_step(self, parameters: Parameters, batch: Batch, step_scale: float = 1.0) -> Parameters:
+        step_size = step_scale * self._config.inner_step_size
+        return inner_step(self._loss, parameters, batch, step_size, first_order=self._config.first_order)
+
+    def update(self, state: LearnerState, batch: MetaBatch) -> Update:
+        theta = state.parameters
+        surrogate_before, gradient = self._meta_gradient(theta, batch)
         result = trust_region_step(
-            flatten(parameters),
+            flatten(theta),
             gradient,
             surrogate_before,
-            self._curvature_product(parameters, batch),
-            lambda candidate: self._evaluate(unflatten(candidate, parameters), batch),
+            self._curvature_product(theta, batch),
+            lambda candidate: self._evaluate(unflatten(candidate, theta), batch),
             self._config.trust_region,
         )
         metrics = {
@@ -77,32 +80,39 @@ class MamlTrpo:
             "meta_gradient_norm": torch.linalg.vector_norm(gradient).item(),
             **result.metrics,
         }
-        return unflatten(result.parameters, parameters), metrics, result.rejection
+        return Update(LearnerState(unflatten(result.parameters, theta)), metrics, result.rejection)
+
+    def _adapt(self, parameters: Parameters, support: tuple[Batch, ...]) -> Parameters:
+        steps = [self._config.inner_step_size] * len(support)
+        return adapt(self._loss, parameters, support, steps, first_order=self._config.first_order)
 
     def _meta_gradient(self, parameters: Parameters, batch: MetaBatch) -> tuple[float, Tensor]:
-        def gain(theta: Parameters, support: tuple[Batch, ...], query: Batch) -> Tensor:
-            return self._surrogate(self.adapt_task(theta, support), query)
+        """J and its gradient [D], the tasks' mean."""
 
-        mapped = torch.vmap(
-            torch.func.grad_and_value(gain), in_dims=(None, 0, 0), chunk_size=self._config.task_chunk or None
+        def gain(theta: Parameters, support: tuple[Batch, ...], query: Batch) -> Tensor:
+            return self._surrogate(self._adapt(theta, support), query)
+
+        gradients, gains = self._map(
+            torch.func.grad_and_value(gain), *batch, shared=(parameters,), tasks=batch.tasks
         )
-        gradients, gains = mapped(parameters, batch.support, batch.query)
+        for name, values in gradients.items():
+            finite = torch.isfinite(values.flatten(1)).all(1)
+            if not finite.all():
+                raise NonFiniteError(f"a meta-gradient of {name}", int((~finite).nonzero()[0]))
         return gains.mean().item(), flatten({name: value.mean(0) for name, value in gradients.items()})
 
     def _curvature_product(self, parameters: Parameters, batch: MetaBatch) -> CurvatureProduct:
         config = self._config
         if isinstance(self._policy, GaussianMLP) and batch.query.actions.device.type == "cpu":
             step = InnerStep(config.inner_objective, config.inner_step_size, config.first_order)
-            return mlp_curvature_product(self._policy, step, self._loss, parameters, batch)
-        chunk = config.task_chunk or None
-        return generic_curvature_product(self._policy, self.adapt_task, parameters, batch, chunk)
+            return mlp_curvature_product(self._policy, step, self._loss, parameters, batch, self._map)
+        return generic_curvature_product(self._policy, self._adapt, parameters, batch, self._map.chunk_size)
 
     def _evaluate(self, parameters: Parameters, batch: MetaBatch) -> Evaluation:
         def measure(support: tuple[Batch, ...], query: Batch) -> tuple[Tensor, Tensor]:
-            adapted = self.adapt_task(parameters, support)
+            adapted = self._adapt(parameters, support)
             return self._surrogate(adapted, query), self._kl(adapted, query)
 
         with torch.no_grad():
-            mapped = torch.vmap(measure, chunk_size=self._config.task_chunk or None)
-            gains, divergences = mapped(batch.support, batch.query)
+            gains, divergences = self._map(measure, *batch, tasks=batch.tasks)
         return Evaluation(gains.mean().item(), divergences.mean().item())

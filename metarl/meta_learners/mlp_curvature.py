@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from metarl.adaptation import inner_step
 from metarl.math.parameters import Parameters, unflatten
+from metarl.math.task_map import TaskMap
 from metarl.objectives import InnerObjective, Objective
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollout import Batch, MetaBatch, select_task
@@ -48,29 +50,33 @@ class InnerStep(NamedTuple):
 
 
 def mlp_curvature_product(
-    policy: GaussianMLP, step: InnerStep, loss: Objective, parameters: Parameters, batch: MetaBatch
+    policy: GaussianMLP,
+    step: InnerStep,
+    loss: Objective,
+    parameters: Parameters,
+    batch: MetaBatch,
+    task_map: TaskMap,
 ) -> FlatProduct:
     """v [D] -> mean_i J_i' F_i J_i v [D]; equals `generic_curvature_product`.
 
     Args:
         loss: the inner loss that `step.objective` names, on one task's batch.
     """
-    tasks = len(batch.query.valid)
-    products = []
-    for task in range(tasks):
+
+    def prepare(task: int) -> FlatProduct:
         support = [select_task(data, task) for data in batch.support]
         trajectory = [parameters]
         for data in support:
             trajectory.append(inner_step(loss, trajectory[-1], data, step.step_size))
-        products.append(
-            _task_curvature_product(policy, step, trajectory, support, select_task(batch.query, task))
-        )
+        return _task_curvature_product(policy, step, trajectory, support, select_task(batch.query, task))
+
+    with torch.no_grad():
+        products = task_map.run([partial(prepare, task) for task in range(batch.tasks)])
 
     def product(vector: Tensor) -> Tensor:
-        total = torch.zeros_like(vector)
-        for task_product in products:
-            total += task_product(vector)
-        return total / tasks
+        with torch.no_grad():
+            results = task_map.run([partial(task_product, vector) for task_product in products])
+        return torch.stack(results).mean(0)
 
     return product
 

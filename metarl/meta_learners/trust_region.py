@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jsonargparse.typing import NonNegativeFloat, OpenUnitInterval, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from metarl.math.conjugate_gradient import conjugate_gradient
@@ -24,12 +25,12 @@ class TrustRegionConfig:
         backtrack_ratio, max_backtracks: of the line search.
     """
 
-    max_kl: float = 0.01
-    cg_iterations: int = 10
-    cg_damping: float = 1e-5
-    cg_tolerance: float = 1e-10
-    backtrack_ratio: float = 0.8
-    max_backtracks: int = 15
+    max_kl: PositiveFloat = 0.01
+    cg_iterations: PositiveInt = 10
+    cg_damping: NonNegativeFloat = 1e-5
+    cg_tolerance: NonNegativeFloat = 1e-10
+    backtrack_ratio: OpenUnitInterval = 0.8
+    max_backtracks: PositiveInt = 15
 
 
 class Evaluation(NamedTuple):

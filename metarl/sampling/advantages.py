@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor
 
 from metarl.baselines import linear_features
@@ -24,8 +25,8 @@ class AdvantageConfig:
         normalise: subtract the mean and divide by the standard deviation, per task.
     """
 
-    discount: float = 0.99
-    gae_lambda: float = 1.0
+    discount: ClosedUnitInterval = 0.99
+    gae_lambda: ClosedUnitInterval = 1.0
     bootstrap_truncated: bool = False
     normalise: bool = True
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from metarl_envs.tasks import Tasks, number_of_tasks, repeat_tasks, unstack_tasks
+from metarl_envs.tasks import Tasks, number_of_tasks, repeat_tasks
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -45,7 +45,6 @@ class RolloutSampler:
         episodes_per_task: episodes of each task.
         horizon: steps after which an episode is cut off as truncated.
         device: where the policy runs and the rollout lies.
-        environment_name: for messages.
     """
 
     def __init__(
@@ -56,14 +55,12 @@ class RolloutSampler:
         episodes_per_task: int,
         horizon: int,
         device: torch.device,
-        environment_name: str,
     ) -> None:
         self._envs = envs
         self._policy = policy
         self._episodes = episodes_per_task
         self._horizon = horizon
         self._device = device
-        self._name = environment_name
 
     def collect(self, parameters: Parameters, tasks: Tasks, key: Sequence[int]) -> Rollout:
         """Runs every task's episodes with that task's parameters.
@@ -74,7 +71,7 @@ class RolloutSampler:
             key: integers that determine the start states and the action noise, task by task.
 
         Raises:
-            NonFiniteError: an observation, reward or action that is not finite; the message names the task.
+            NonFiniteError: an observation, reward or action that is not finite.
             ValueError: another number of tasks than the environments hold.
         """
         count, num_envs = number_of_tasks(tasks), self._envs.num_envs
@@ -89,10 +86,10 @@ class RolloutSampler:
             recording = _Recording(self._policy, parameters, self._noise(parameters, key, count), observation)
             for t in range(self._horizon):
                 actions = recording.act(observation, t)
-                self._check(tasks, "action", actions)
+                self._check("action", actions)
                 observation, reward, terminated, truncated, info = self._envs.step(actions)
-                self._check(tasks, "observation", observation)
-                self._check(tasks, "reward", reward)
+                self._check("observation", observation)
+                self._check("reward", reward)
                 finished = recording.record(reward, terminated, truncated, info, t)
                 if finished.all():
                     break
@@ -113,15 +110,12 @@ class RolloutSampler:
     def _sequence(key: Sequence[int], task: int, purpose: int) -> np.random.SeedSequence:
         return np.random.SeedSequence([*key, task, purpose])
 
-    def _check(self, tasks: Tasks, what: str, values: NDArray[Any]) -> None:
+    def _check(self, what: str, values: NDArray[Any]) -> None:
         if np.isfinite(values).all():
             return
         env = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(-1))[0])
-        task = list(unstack_tasks(tasks))[env // self._episodes]
-        raise NonFiniteError(
-            f"{self._name}: expected a finite {what}, got {values[env].tolist()} in task {task}, "
-            f"episode {env % self._episodes}"
-        )
+        task, episode = divmod(env, self._episodes)
+        raise NonFiniteError(f"{what} {values[env].tolist()} in episode {episode}", task)
 
 
 class _Recording:

@@ -1,0 +1,176 @@
+"""From a config to objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import gymnasium
+import numpy as np
+import torch
+from metarl_envs.adapters import ForeignVectorEnv, SampledTasks
+from metarl_envs.tasks import Task, Tasks
+from metarl_envs.vector_env import VectorTaskEnv
+
+from metarl.config import ExperimentConfig
+from metarl.errors import ConfigError
+from metarl.math.parameters import Parameters
+from metarl.math.task_map import TaskMap
+from metarl.meta_learners.learner import MetaLearner
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.sampling.rollout_sampler import RolloutSampler
+from metarl.training.evaluation import AdaptationCurve, evaluate_adaptation
+from metarl.training.loop import EVALUATION, HELD_OUT_TASKS
+
+
+class TaskDistribution(Protocol):
+    """Samples and checks tasks."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Tasks: ...
+
+    def validate(self, task: Mapping[str, Any]) -> Task: ...
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config's policy and learner, ready to sample."""
+
+    config: ExperimentConfig
+    policy: GaussianMLP
+    learner: MetaLearner
+    task_map: TaskMap
+    task_source: TaskDistribution
+    action_space: gymnasium.spaces.Box
+    device: torch.device
+
+    def sampler(self, tasks: int, episodes: int) -> RolloutSampler:
+        """A sampler of so many episodes of so many tasks, with environments of its own."""
+        envs = make_envs(self.config, tasks * episodes)
+        return RolloutSampler(
+            envs,
+            self.policy,
+            episodes_per_task=episodes,
+            horizon=self.config.environment.horizon,
+            device=self.device,
+        )
+
+    def held_out_tasks(self, n: int, seed: int) -> Tasks:
+        """Fresh tasks from a stream that training does not read."""
+        return self.task_source.sample(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
+
+    def evaluate(
+        self,
+        parameters: Parameters,
+        tasks: Tasks,
+        *,
+        episodes: int,
+        steps: int,
+        seed: int,
+        later_step_scale: float,
+        sampler: RolloutSampler | None = None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> tuple[AdaptationCurve, Parameters]:
+        """The adaptation curve on given tasks, and the adapted parameters [task, ...]."""
+        return evaluate_adaptation(
+            sampler or self.sampler(len(next(iter(tasks.values()))), episodes),
+            self.learner,
+            self.task_map,
+            self.config.sampling.advantages,
+            parameters,
+            tasks,
+            steps=steps,
+            key=(seed, 0, EVALUATION),
+            later_step_scale=later_step_scale,
+            progress=progress,
+        )
+
+
+def build_experiment(config: ExperimentConfig) -> Experiment:
+    """Builds everything but environments.
+
+    Raises:
+        ConfigError: the environment or the device cannot be had.
+    """
+    device = resolve_device(config.training.device)
+    one = make_envs(config, 1)
+    observations, actions = one.single_observation_space, one.single_action_space
+    for space, what in ((observations, "observation"), (actions, "action")):
+        if not isinstance(space, gymnasium.spaces.Box):
+            raise ConfigError(f"environment.id: expected a continuous (Box) {what} space, got {space}")
+    settings = config.policy
+    policy = GaussianMLP(
+        observation_size=int(np.prod(observations.shape or ())),
+        action_size=int(np.prod(actions.shape or ())),
+        hidden_sizes=settings.hidden_sizes,
+        activation=settings.activation,
+        initial_std=settings.initial_std,
+        min_std=settings.min_std,
+        output_gain=settings.output_gain,
+    )
+    task_map = TaskMap.for_device(device, config.training.threads)
+    learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
+    tasks: TaskDistribution
+    if isinstance(one, VectorTaskEnv):
+        tasks = one.family.task_space
+    else:
+        tasks = SampledTasks(make_env(config))
+    one.close()
+    return Experiment(config, policy, learner, task_map, tasks, actions, device)
+
+
+def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
+    """One ordinary environment of the config, at its horizon."""
+    environment = config.environment
+    return gymnasium.make(environment.id, max_episode_steps=environment.horizon, **environment.options)
+
+
+def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:
+    """The vector environment of the config.
+
+    Raises:
+        ConfigError: no such environment, or options it does not take.
+    """
+    environment = config.environment
+    try:
+        if environment.vectorization != "native":
+            return ForeignVectorEnv(lambda: make_env(config), num_envs, environment.vectorization)
+        envs = gymnasium.make_vec(
+            environment.id,
+            num_envs=num_envs,
+            vectorization_mode="vector_entry_point",
+            max_episode_steps=environment.horizon,
+            num_threads=config.sampling.num_threads,
+            **environment.options,
+        )
+    except (gymnasium.error.Error, ValueError, TypeError, ModuleNotFoundError) as error:
+        raise ConfigError(f"environment: {error}") from error
+    if not isinstance(envs.unwrapped, VectorTaskEnv):
+        raise ConfigError(
+            f"environment.vectorization: {environment.id} is not one of metarl's environments; "
+            'expected "sync" or "async", got "native"'
+        )
+    return cast(VectorTaskEnv, envs.unwrapped)
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name; "auto" is a GPU when there is one.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"training.device: expected auto, cpu or cuda, got {name!r}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"training.device: expected auto, cpu or cuda, got {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"training.device: expected a device of this machine, got {name!r} and "
+            f"{torch.cuda.device_count()} CUDA devices; use auto or cpu"
+        )
+    return device

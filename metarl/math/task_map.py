@@ -1,0 +1,73 @@
+"""A function of one task, mapped over all: a few tasks at a time, on a few threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch.utils._pytree import tree_map
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TaskMap:
+    """Maps over the leading task axis with torch.vmap, in chunks; results do not depend on the threads.
+
+    Threads work on whole chunks, each with serial torch operations: on a busy machine, threads inside
+    every small operation would wait for one another thousands of times an update.
+
+    Args:
+        chunk_size: tasks at once; few stay in a CPU's cache, None for all.
+        threads: chunks at once; 0 for one a CPU.
+    """
+
+    chunk_size: int | None = 4
+    threads: int = 0
+    _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        pool = ThreadPoolExecutor(self.threads or len(os.sched_getaffinity(0)))
+        object.__setattr__(self, "_pool", pool)
+
+    @classmethod
+    def for_device(cls, device: torch.device, threads: int = 0) -> TaskMap:
+        """Few tasks at once on a CPU; on a GPU all of them in one."""
+        return cls(threads=threads) if device.type == "cpu" else cls(chunk_size=None, threads=1)
+
+    def __call__(
+        self, function: Callable[..., Any], *arguments: Any, shared: Sequence[Any] = (), tasks: int
+    ) -> Any:
+        """function(*shared, *one task's arguments) for every task; results gain a leading task axis.
+
+        Args:
+            shared: arguments without a task axis.
+            arguments: pytrees of tensors [task, ...].
+            tasks: length of the task axis.
+        """
+        axes = (*[None] * len(shared), *[0] * len(arguments))
+        mapped = torch.vmap(function, in_dims=axes)
+        size = self.chunk_size or tasks
+        if size >= tasks:
+            return mapped(*shared, *arguments)
+
+        def chunk(start: int) -> Any:
+            piece = tree_map(lambda tensor: tensor[start : start + size], arguments)
+            return mapped(*shared, *piece)
+
+        results = self.run([lambda start=start: chunk(start) for start in range(0, tasks, size)])
+        return tree_map(lambda *pieces: torch.cat(pieces), *results)
+
+    def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Makes the calls on the threads, in the caller's grad mode; results in order."""
+        grad_enabled = torch.is_grad_enabled()
+
+        def make(call: Callable[[], Result]) -> Result:
+            with torch.set_grad_enabled(grad_enabled):
+                return call()
+
+        return list(self._pool.map(make, calls))

@@ -1,0 +1,57 @@
+"""What every meta-learner is: an initial state, an inner step, and an update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+
+from metarl.math.parameters import Parameters
+from metarl.rollout import Batch, MetaBatch
+
+
+@dataclass(frozen=True)
+class LearnerState:
+    """All that training changes; a checkpoint holds this and the iteration.
+
+    Args:
+        parameters: the meta-parameters, learned step sizes and contexts among them.
+        optimiser: the outer optimiser's tensors, if it has any.
+    """
+
+    parameters: Parameters
+    optimiser: Parameters = field(default_factory=dict)
+
+
+class Update(NamedTuple):
+    """The new state, diagnostics by name, and why the outer step was rejected if it was."""
+
+    state: LearnerState
+    metrics: dict[str, float]
+    rejection: str | None = None
+
+
+class MetaLearner(Protocol):
+    """Learners see batches, never environments."""
+
+    inner_steps: int
+    """Inner steps in training, each on fresh episodes."""
+
+    def initial_state(self, generator: torch.Generator) -> LearnerState: ...
+
+    def inner_step(self, parameters: Parameters, batch: Batch, step_scale: float = 1.0) -> Parameters:
+        """One task's next parameters, from its batch [episode, time, ...].
+
+        Args:
+            step_scale: multiplies the step size; test protocols shrink later steps.
+        """
+        ...
+
+    def update(self, state: LearnerState, batch: MetaBatch) -> Update:
+        """One outer step.
+
+        Raises:
+            NonFiniteError: a gradient that is not finite; the state is unchanged.
+        """
+        ...

@@ -1,0 +1,158 @@
+"""Trained policies: load a run, adapt to a task, act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metarl.build import Experiment, build_experiment
+from metarl.config import load_run_config, save_run_config
+from metarl.errors import RunError
+from metarl.math.parameters import Parameters, repeat, select
+from metarl.sampling.advantages import compute_advantages
+from metarl.sampling.episodes import collect_episodes, within
+from metarl.training.checkpoint import POLICY, load_parameters, save_parameters
+from metarl.training.meta_batch import adapt_tasks
+
+
+def load(run_dir: str | Path, device: str = "cpu") -> MetaPolicy:
+    """Loads the meta-policy of a run folder, or an adapted policy that was saved.
+
+    Raises:
+        RunError: the folder is missing, foreign or damaged.
+        ConfigError: the device is not there.
+    """
+    folder = Path(run_dir)
+    config = load_run_config(folder)
+    experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
+    parameters = load_parameters(folder / POLICY)
+    expected = experiment.learner.initial_state(torch.Generator()).parameters
+    if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in parameters.items()}:
+        raise RunError(f"{folder / POLICY}: its parameters are not those of the policy in the run's config")
+    on_device = {name: value.to(experiment.device) for name, value in parameters.items()}
+    return MetaPolicy(experiment, on_device)
+
+
+class AdaptedPolicy:
+    """A policy for one task, with stable-baselines3's `predict`.
+
+    Attributes:
+        returns: mean return of the episodes used at every inner step, before that step.
+    """
+
+    def __init__(self, experiment: Experiment, parameters: Parameters, returns: tuple[float, ...] = ()) -> None:
+        self.experiment = experiment
+        self.parameters = parameters
+        self.returns = returns
+        self._generator = torch.Generator(experiment.device)
+
+    def predict(
+        self,
+        observation: NDArray[Any],
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """The action for an observation, or the actions for a batch of them, clipped to the action space.
+
+        Args:
+            observation: [observation] or [env, observation].
+            state, episode_start: of recurrent policies in stable-baselines3; not used.
+            deterministic: take the mean instead of drawing.
+
+        Raises:
+            ValueError: an observation of another size.
+        """
+        log_std = self.parameters["log_std"]
+        batch = torch.as_tensor(np.asarray(observation), dtype=log_std.dtype, device=log_std.device)
+        if batch.ndim not in (1, 2) or batch.shape[-1] != self.experiment.policy.observation_size:
+            size = self.experiment.policy.observation_size
+            raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
+        with torch.inference_mode():
+            mean, spread = self.experiment.policy(self.parameters, batch)
+            if not deterministic:
+                noise = torch.randn(
+                    mean.shape, generator=self._generator, dtype=mean.dtype, device=mean.device
+                )
+                mean = mean + spread.exp() * noise
+        return within(self.experiment.action_space, mean.cpu().numpy()), state
+
+    def set_random_seed(self, seed: int) -> None:
+        """Makes the draws of `predict` repeatable."""
+        self._generator.manual_seed(seed)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the policy where `metarl.load` reads it.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        target = Path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            save_run_config(target, self.experiment.config)
+            save_parameters(target / POLICY, self.parameters)
+        except OSError as error:
+            raise RunError(f"expected a folder to write to, got {target}: {error.strerror}") from error
+
+
+class MetaPolicy(AdaptedPolicy):
+    """The meta-parameters of a run: a policy that acts without adaptation, and adapts."""
+
+    def adapt(
+        self,
+        env: gymnasium.Env[Any, Any],
+        task: Mapping[str, Any] | None = None,
+        *,
+        episodes: int = 20,
+        steps: int = 1,
+        seed: int = 0,
+    ) -> AdaptedPolicy:
+        """Adapts to one task in an environment, with fresh episodes at every inner step.
+
+        Args:
+            env: any environment with the run's observation and action sizes.
+            task: set in the environment first; None leaves the environment's own.
+            episodes: episodes an inner step.
+            steps: inner steps.
+            seed: determines the episodes' noise and the environment's seeds.
+
+        Raises:
+            ValueError: no episode or step, or a task or environment that does not fit.
+            NonFiniteError: a reward, an observation or the adapted parameters are not finite.
+        """
+        if episodes < 1 or steps < 1:
+            raise ValueError(f"expected episodes and steps of at least 1, got {episodes} and {steps}")
+        self._check_fits(env)
+        config = self.experiment.config
+        current, returns = self.parameters, []
+        for step in range(steps):
+            rollout = collect_episodes(
+                env,
+                self.experiment.policy,
+                current,
+                task=task,
+                episodes=episodes,
+                horizon=config.environment.horizon,
+                seed=(seed, step),
+            )
+            returns.append(rollout.returns.mean().item())
+            batch, _ = compute_advantages(rollout, config.sampling.advantages)
+            scale = 1.0 if step == 0 else config.training.later_step_scale
+            learner, task_map = self.experiment.learner, self.experiment.task_map
+            current = select(adapt_tasks(learner, task_map, repeat(current, 1), batch, scale), 0)
+        return AdaptedPolicy(self.experiment, current, tuple(returns))
+
+    def _check_fits(self, env: gymnasium.Env[Any, Any]) -> None:
+        policy = self.experiment.policy
+        expected = (policy.observation_size, policy.action_size)
+        got = tuple(int(np.prod(s.shape or ())) for s in (env.observation_space, env.action_space))
+        if got != expected:
+            raise ValueError(f"expected observation and action sizes {expected}, as in training, got {got}")

@@ -1,0 +1,147 @@
+"""A training run in its folder: started, or resumed exactly where it stopped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metarl.build import Experiment
+from metarl.config import CONFIG, ExperimentConfig, load_run_config, save_run_config
+from metarl.errors import RunError
+from metarl.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
+from metarl.training.evaluation import AdaptationCurve
+from metarl.training.logging import make_logger
+from metarl.training.loop import Training, train
+
+CHANGEABLE = {
+    "run_dir",
+    "sampling.num_threads",
+    "training.iterations",
+    "training.checkpoint_every",
+    "training.threads",
+    "training.table_every",
+}
+"""Settings that may differ at a resume without changing what is learned."""
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Where a run shows itself: a line of the table, and an iteration's metrics."""
+
+    line: Callable[[str], None]
+    iteration: Callable[[dict[str, float]], None]
+
+
+def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) -> Checkpoint:
+    """Makes the run folder, or reads its checkpoint; returns where to start.
+
+    Raises:
+        RunError: the folder holds another run, cannot be written, or its checkpoint is damaged.
+    """
+    run_dir = Path(config.run_dir)
+    if resume and (run_dir / CONFIG).is_file():
+        _check_same(load_run_config(run_dir), config)
+        if (run_dir / CHECKPOINT).is_file():
+            save_run_config(run_dir, config)
+            return _on_device(load_checkpoint(run_dir), experiment.device)
+    elif resume and run_dir.exists() and any(run_dir.iterdir()):
+        raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
+    elif (run_dir / CHECKPOINT).exists():
+        raise RunError(
+            f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
+            "folder by --run_dir DIR"
+        )
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if not os.access(run_dir, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        save_run_config(run_dir, config)
+    except OSError as error:
+        raise RunError(f"run_dir: expected a folder to write to, got {run_dir}: {error.strerror}") from error
+    state = experiment.learner.initial_state(torch.Generator().manual_seed(config.seed))
+    return _on_device(Checkpoint(state, 0, 0), experiment.device)
+
+
+def run_training(
+    experiment: Experiment, start: Checkpoint, reporter: Reporter
+) -> tuple[Checkpoint, AdaptationCurve]:
+    """Trains to the config's last iteration, then evaluates on held-out tasks.
+
+    Raises:
+        TrainingError: something was not finite.
+    """
+    config = experiment.config
+    run_dir = Path(config.run_dir)
+    # Threads take whole tasks (TaskMap); threads inside every small operation would only wait for them.
+    torch.set_num_threads(1)
+    logger = make_logger(run_dir, start.iteration, reporter.line, config.training.table_every)
+    training = Training(
+        environment_name=config.environment.id,
+        task_source=experiment.task_source,
+        sampler=experiment.sampler(config.sampling.tasks, config.sampling.episodes),
+        policy=experiment.policy,
+        learner=experiment.learner,
+        task_map=experiment.task_map,
+        advantages=config.sampling.advantages,
+        tasks_per_iteration=config.sampling.tasks,
+        seed=config.seed,
+    )
+    settings = config.training
+    sampler = experiment.sampler(settings.evaluation_tasks, settings.evaluation_episodes)
+
+    def evaluate(checkpoint: Checkpoint) -> AdaptationCurve:
+        return experiment.evaluate(
+            checkpoint.state.parameters,
+            experiment.held_out_tasks(settings.evaluation_tasks, config.seed),
+            episodes=settings.evaluation_episodes,
+            steps=settings.evaluation_steps,
+            seed=config.seed,
+            later_step_scale=settings.later_step_scale,
+            sampler=sampler,
+        )[0]
+
+    final = train(training, start, settings, run_dir, logger, reporter.iteration, evaluate)
+    return final, evaluate(final)
+
+
+def format_curve(curve: AdaptationCurve) -> str:
+    """The table of returns by inner step, for the console."""
+    width = min(shutil.get_terminal_size().columns, 60)
+    rows = [f"{'inner steps':>12}{'mean return':>14}{'95 % interval':>24}", "-" * width]
+    for step, (mean, half) in enumerate(zip(curve.mean, curve.half_width, strict=True)):
+        interval = "" if half != half else f"[{mean - half:.2f}, {mean + half:.2f}]"
+        rows.append(f"{step:>12}{mean:>14.2f}{interval:>24}")
+    return "\n".join(rows)
+
+
+def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
+    old, new = _flat(saved.as_dict()), _flat(given.as_dict())
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in CHANGEABLE]
+    if changed:
+        key = changed[0]
+        raise RunError(
+            f"{key}: expected {old.get(key)!r}, as the run to resume was started with, got {new.get(key)!r}; "
+            "give the same config, or start a new run with --run_dir DIR"
+        )
+
+
+def _flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _on_device(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
+    state = checkpoint.state
+    moved = type(state)(
+        {name: value.to(device) for name, value in state.parameters.items()},
+        {name: value.to(device) for name, value in state.optimiser.items()},
+    )
+    return Checkpoint(moved, checkpoint.iteration, checkpoint.environment_steps)

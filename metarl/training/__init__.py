@@ -1,0 +1,1 @@
+"""Sampling and learning joined: meta-batches, the loop, evaluation, checkpoints, logs."""

@@ -1,0 +1,82 @@
+"""Adaptation curves: the return after 0, 1, ..., K inner steps, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from metarl_envs.tasks import Array, Tasks, number_of_tasks
+
+from metarl.math.parameters import Parameters, repeat
+from metarl.math.task_map import TaskMap
+from metarl.meta_learners.learner import MetaLearner
+from metarl.sampling.advantages import AdvantageConfig, compute_advantages
+from metarl.sampling.rollout_sampler import RolloutSampler
+from metarl.training.meta_batch import adapt_tasks
+
+
+@dataclass(frozen=True)
+class AdaptationCurve:
+    """Mean return of every task after every number of inner steps; [step + 1, task].
+
+    The return after k steps is measured on episodes that those k steps did not use.
+    """
+
+    tasks: Tasks
+    returns: Array
+
+    @property
+    def mean(self) -> Array:
+        """[step + 1]."""
+        return np.asarray(self.returns.mean(1))
+
+    @property
+    def half_width(self) -> Array:
+        """Half the 95 % interval of the mean over tasks, 1.96 standard errors; [step + 1], NaN for one task."""
+        tasks = self.returns.shape[1]
+        if tasks == 1:
+            return np.full(len(self.returns), np.nan)
+        return np.asarray(1.96 * self.returns.std(1, ddof=1) / np.sqrt(tasks))
+
+    @property
+    def worsened(self) -> int:
+        """Tasks whose return after the last step is below that before the first."""
+        return int((self.returns[-1] < self.returns[0]).sum())
+
+
+def evaluate_adaptation(
+    sampler: RolloutSampler,
+    learner: MetaLearner,
+    task_map: TaskMap,
+    advantages: AdvantageConfig,
+    parameters: Parameters,
+    tasks: Tasks,
+    *,
+    steps: int,
+    key: Sequence[int],
+    later_step_scale: float = 1.0,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[AdaptationCurve, Parameters]:
+    """Adapts to every task for K steps, on fresh episodes at every step.
+
+    Args:
+        parameters: the meta-parameters, without a task axis.
+        later_step_scale: multiplies the step size after the first step (0.5 in the original evaluation).
+        progress: called after every rollout.
+
+    Returns:
+        The curve, and the adapted parameters [task, ...].
+    """
+    current = repeat(parameters, number_of_tasks(tasks))
+    returns = []
+    for step in range(steps + 1):
+        rollout = sampler.collect(current, tasks, [*key, step])
+        returns.append(rollout.returns.mean(-1).double().cpu().numpy())
+        progress()
+        if step < steps:
+            batch, _ = compute_advantages(rollout, advantages)
+            current = adapt_tasks(
+                learner, task_map, current, batch, 1.0 if step == 0 else later_step_scale
+            )
+    return AdaptationCurve(tasks, np.stack(returns)), current

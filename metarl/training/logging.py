@@ -1,0 +1,119 @@
+"""Logs through stable-baselines3's logger: TensorBoard, progress.csv and a console table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+from metarl.training.checkpoint import write_atomically
+
+ITERATION = "iteration"
+PROGRESS = "progress.csv"
+_COLUMNS = (
+    ("iteration", ITERATION, "d"),
+    ("steps", "rollout/environment_steps", ",d"),
+    ("before", "rollout/return_before", ".2f"),
+    ("after", "rollout/return_after", ".2f"),
+    ("KL", "update/kl", ".4f"),
+    ("std", "policy/std", ".3f"),
+    ("steps/s", "time/environment_steps_per_second", ",.0f"),
+    ("s/iter", "time/iteration_seconds", ".2f"),
+)
+
+
+def make_logger(run_dir: Path, start_iteration: int, table: Callable[[str], None], table_every: int) -> Logger:
+    """A logger that goes on where a run stopped.
+
+    Args:
+        start_iteration: rows and events of this and later iterations are dropped: they come again.
+        table: prints a line of the console table.
+        table_every: iterations a line.
+    """
+    tensorboard = TensorBoardOutputFormat(str(run_dir))
+    if start_iteration > 0:
+        tensorboard.close()
+        tensorboard.writer = SummaryWriter(str(run_dir), purge_step=start_iteration)
+        tensorboard._is_closed = False
+    writers = [ProgressCsv(run_dir / PROGRESS, start_iteration), tensorboard, ConsoleTable(table, table_every)]
+    return Logger(str(run_dir), writers)
+
+
+class ProgressCsv(KVWriter):
+    """progress.csv: a row an iteration, appended; stable-baselines3's own writer empties an existing file.
+
+    Args:
+        start_iteration: rows of earlier iterations are kept, whole ones only.
+    """
+
+    def __init__(self, path: Path, start_iteration: int) -> None:
+        self._path = path
+        rows: list[dict[str, Any]] = []
+        self._columns: list[str] = []
+        if path.exists() and start_iteration > 0:
+            with path.open(newline="") as file:
+                reader = csv.DictReader(file)
+                self._columns = list(reader.fieldnames or [])
+                rows = [row for row in reader if _is_whole(row) and int(row[ITERATION]) < start_iteration]
+        self._rewrite(rows)
+
+    def write(
+        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
+    ) -> None:
+        row = {key: value for key, value in key_values.items() if "csv" not in (key_excluded[key] or ())}
+        new = [key for key in row if key not in self._columns]
+        if new:
+            with self._path.open(newline="") as file:
+                rows: list[dict[str, Any]] = list(csv.DictReader(file))
+            self._columns += new
+            self._rewrite([*rows, row])
+            return
+        with self._path.open("a", newline="") as file:
+            file.write(self._text([row], header=False))
+
+    def close(self) -> None:
+        """Every row is on disk already."""
+
+    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
+        write_atomically(self._path, self._text(rows, header=True).encode())
+
+    def _text(self, rows: list[dict[str, Any]], header: bool) -> str:
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, self._columns, restval="", lineterminator="\n")
+        if header and self._columns:
+            writer.writeheader()
+        writer.writerows(rows)
+        return buffer.getvalue()
+
+
+class ConsoleTable(KVWriter):
+    """A line every few iterations, of what one watches."""
+
+    def __init__(self, table: Callable[[str], None], every: int) -> None:
+        self._table = table
+        self._every = every
+        self._started = False
+
+    def write(
+        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
+    ) -> None:
+        if step % self._every and not key_values.get("final", False):
+            return
+        if not self._started:
+            self._table("".join(f"{title:>13}" for title, *_ in _COLUMNS))
+            self._started = True
+        cells = (format(key_values[key], form) if key in key_values else "" for _, key, form in _COLUMNS)
+        self._table("".join(f"{cell:>13}" for cell in cells))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _is_whole(row: dict[str, Any]) -> bool:
+    """A process killed while it wrote leaves a last row with too few fields."""
+    return None not in row.values() and None not in row and row[ITERATION].isdigit()

@@ -1,0 +1,155 @@
+"""The training loop: sample, adapt, resample, update, log, save."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from metarl_envs.tasks import Tasks, unstack_tasks
+from stable_baselines3.common.logger import Logger
+
+from metarl.errors import NonFiniteError, TrainingError
+from metarl.math.task_map import TaskMap
+from metarl.meta_learners.learner import MetaLearner
+from metarl.policies.gaussian_mlp import Policy
+from metarl.sampling.advantages import AdvantageConfig
+from metarl.sampling.rollout_sampler import RolloutSampler
+from metarl.training.checkpoint import Checkpoint, save_checkpoint
+from metarl.training.evaluation import AdaptationCurve
+from metarl.training.logging import ITERATION
+from metarl.training.meta_batch import collect_meta_batch
+
+TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION = 1, 2, 3, 4
+"""What a random key is for: [seed, iteration, purpose, ...]."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long to train, and how often to do what.
+
+    Args:
+        iterations: outer updates in all.
+        checkpoint_every: iterations a checkpoint.
+        table_every: iterations a line of the console table.
+        evaluate_every: iterations an evaluation on held-out tasks; 0 for none.
+        evaluation_tasks, evaluation_episodes, evaluation_steps: its tasks, the episodes a task and
+            step, and inner steps.
+        later_step_scale: multiplies the step size after an evaluation's first inner step.
+        device: "auto" takes a GPU when there is one.
+        threads: that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
+    """
+
+    iterations: PositiveInt = 100
+    checkpoint_every: PositiveInt = 1
+    table_every: PositiveInt = 10
+    evaluate_every: NonNegativeInt = 0
+    evaluation_tasks: PositiveInt = 40
+    evaluation_episodes: PositiveInt = 20
+    evaluation_steps: PositiveInt = 3
+    later_step_scale: float = 1.0
+    device: str = "auto"
+    threads: NonNegativeInt = 0
+
+
+class TaskSource(Protocol):
+    """A distribution over tasks: a `TaskSpace`, or an adapter of an environment."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Tasks: ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the loop joins: everything it uses arrives here."""
+
+    environment_name: str
+    task_source: TaskSource
+    sampler: RolloutSampler
+    policy: Policy
+    learner: MetaLearner
+    task_map: TaskMap
+    advantages: AdvantageConfig
+    tasks_per_iteration: int
+    seed: int
+
+
+def train(
+    training: Training,
+    start: Checkpoint,
+    config: TrainingConfig,
+    run_dir: Path,
+    logger: Logger,
+    progress: Callable[[dict[str, float]], None],
+    evaluate: Callable[[Checkpoint], AdaptationCurve],
+) -> Checkpoint:
+    """Trains from a checkpoint to `config.iterations`; an interrupt keeps every finished iteration.
+
+    Raises:
+        TrainingError: something was not finite; the message names environment, task and iteration,
+            and the last checkpoint is that of the iteration before.
+    """
+    current = saved = start
+    try:
+        for iteration in range(start.iteration, config.iterations):
+            finished = _iterate(training, current, logger, progress)
+            if config.evaluate_every and finished.iteration % config.evaluate_every == 0:
+                for step, value in enumerate(evaluate(finished).mean):
+                    logger.record(f"evaluation/return_after_{step}_steps", float(value))
+            logger.record("final", finished.iteration == config.iterations, exclude=("csv", "tensorboard"))
+            logger.dump(iteration)
+            # Only now: an interrupt must not count an iteration whose row is not written.
+            current = finished
+            if current.iteration % config.checkpoint_every == 0:
+                save_checkpoint(run_dir, current)
+                saved = current
+    finally:
+        if current is not saved:
+            save_checkpoint(run_dir, current)
+        logger.close()
+    return current
+
+
+def _iterate(
+    training: Training, current: Checkpoint, logger: Logger, progress: Callable[[dict[str, float]], None]
+) -> Checkpoint:
+    iteration, started = current.iteration, time.perf_counter()
+    rng = np.random.default_rng([training.seed, iteration, TASKS])
+    tasks = training.task_source.sample(training.tasks_per_iteration, rng)
+    try:
+        collected = collect_meta_batch(
+            training.sampler,
+            training.policy,
+            training.learner,
+            training.task_map,
+            training.advantages,
+            current.state.parameters,
+            tasks,
+            (training.seed, iteration, ROLLOUTS),
+        )
+        sampled = time.perf_counter()
+        update = training.learner.update(current.state, collected.batch)
+    except NonFiniteError as error:
+        task = list(unstack_tasks(tasks))[error.task_index]
+        raise TrainingError(
+            f"{training.environment_name}, task {task}, iteration {iteration}: expected finite numbers, got "
+            f"{error.what}; the checkpoint of iteration {iteration} is kept, try a smaller inner step size"
+        ) from error
+    steps = current.environment_steps + collected.environment_steps
+    metrics = {
+        ITERATION: iteration,
+        **collected.metrics,
+        "rollout/environment_steps": steps,
+        **{f"update/{name}": value for name, value in update.metrics.items()},
+        "time/update_seconds": time.perf_counter() - sampled,
+        "time/iteration_seconds": time.perf_counter() - started,
+    }
+    for name, value in metrics.items():
+        logger.record(name, value)
+    rejection = update.rejection or ""
+    logger.record("update/rejection", rejection, exclude=() if rejection else ("tensorboard",))
+    progress(metrics)
+    return Checkpoint(update.state, iteration + 1, steps)

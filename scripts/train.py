@@ -1,0 +1,70 @@
+"""Trains a meta-policy: python scripts/train.py --config configs/X.yaml [--run_dir DIR] [--resume true]
+[--section.key value ...]. Ctrl-C keeps every finished iteration."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from metarl.build import build_experiment
+from metarl.config import config_parser, read_config
+from metarl.errors import MetaRLError
+from metarl.run_training import Reporter, format_curve, prepare_run, run_training
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, allow_abbrev=False)
+    parser.add_argument("-h", "--help", action="store_true", help="show this, and every key of a config")
+    parser.add_argument("--config", type=Path, help="a YAML file, e.g. configs/quickstart.yaml")
+    parser.add_argument("--resume", choices=("true", "false"), default="false", help="go on with the run")
+    arguments, overrides = parser.parse_known_args()
+    if arguments.help or arguments.config is None:
+        parser.print_help()
+        print("\nEvery key of the config can be overridden:\n")
+        config_parser("maml_trpo").print_help()
+        return 0 if arguments.help else 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        config = read_config(arguments.config, overrides)
+        experiment = build_experiment(config)
+        start = prepare_run(config, arguments.resume == "true", experiment)
+        iterations = config.training.iterations
+        print(f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, run folder {config.run_dir}")
+        if start.iteration:
+            print(f"Resumed at iteration {start.iteration} of {iterations}.")
+        with tqdm(total=iterations, initial=start.iteration, unit="it", dynamic_ncols=True) as bar:
+
+            def show(metrics: dict[str, float]) -> None:
+                bar.set_postfix(
+                    before=f"{metrics['rollout/return_before']:.1f}",
+                    after=f"{metrics['rollout/return_after']:.1f}",
+                    refresh=False,
+                )
+                bar.update()
+
+            reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
+            final, curve = run_training(experiment, start, reporter)
+    except KeyboardInterrupt:
+        command = f"python scripts/train.py --config {arguments.config} {' '.join(overrides)}".strip()
+        print(f"\nStopped; every finished iteration is kept. Go on with:\n  {command} --resume true")
+        return 130
+    except MetaRLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"\nReturn on {curve.returns.shape[1]} held-out tasks, by number of inner steps:\n")
+    print(format_curve(curve))
+    task = "{" + ", ".join(f'"{name}": {v[0].tolist()}' for name, v in curve.tasks.items()) + "}"
+    print(
+        f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. Now:\n"
+        f"  tensorboard --logdir {config.run_dir}\n"
+        f"  python scripts/adapt.py {config.run_dir} --task '{task}' --episodes 20 --steps 3"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
