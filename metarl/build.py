@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
@@ -96,9 +96,11 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     device = resolve_device(config.training.device)
     one = make_envs(config, 1)
     observations, actions = one.single_observation_space, one.single_action_space
-    for space, what in ((observations, "observation"), (actions, "action")):
-        if not isinstance(space, gymnasium.spaces.Box):
-            raise ConfigError(f"environment.id: expected a continuous (Box) {what} space, got {space}")
+    if not (isinstance(observations, gymnasium.spaces.Box) and isinstance(actions, gymnasium.spaces.Box)):
+        raise ConfigError(
+            "environment.id: expected continuous (Box) observation and action spaces, got "
+            f"{observations} and {actions}"
+        )
     settings = config.policy
     policy = GaussianMLP(
         observation_size=int(np.prod(observations.shape or ())),
@@ -111,13 +113,18 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     )
     task_map = TaskMap.for_device(device, config.training.threads)
     learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
-    tasks: TaskDistribution
-    if isinstance(one, VectorTaskEnv):
-        tasks = one.family.task_space
-    else:
-        tasks = SampledTasks(make_env(config))
+    tasks = _task_distribution(config, one)
     one.close()
     return Experiment(config, policy, learner, task_map, tasks, actions, device)
+
+
+def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
+    if isinstance(envs, VectorTaskEnv):
+        return envs.family.task_space
+    try:
+        return SampledTasks(make_env(config))
+    except ValueError as error:
+        raise ConfigError(f"environment.id: {error}") from error
 
 
 def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
@@ -146,12 +153,13 @@ def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | Foreig
         )
     except (gymnasium.error.Error, ValueError, TypeError, ModuleNotFoundError) as error:
         raise ConfigError(f"environment: {error}") from error
-    if not isinstance(envs.unwrapped, VectorTaskEnv):
+    native = envs.unwrapped
+    if not isinstance(native, VectorTaskEnv):
         raise ConfigError(
             f"environment.vectorization: {environment.id} is not one of metarl's environments; "
             'expected "sync" or "async", got "native"'
         )
-    return cast(VectorTaskEnv, envs.unwrapped)
+    return native
 
 
 def resolve_device(name: str) -> torch.device:

@@ -170,7 +170,9 @@ def _parse(values: dict[str, Any], overrides: Sequence[str], source: str) -> Exp
         name = "".join(words[at + 1 : at + 2])
         del words[at : at + 2]
     if name not in META_LEARNERS:
-        raise ConfigError(f"{source}: meta_learner.name: expected one of {sorted(META_LEARNERS)}, got {name!r}")
+        raise ConfigError(
+            f"{source}: meta_learner.name: expected one of {sorted(META_LEARNERS)}, got {name!r}"
+        )
     parser = config_parser(name)
     try:
         parsed = parser.parse_args(words, namespace=parser.parse_object(values, defaults=True))

@@ -47,7 +47,9 @@ class AdaptedPolicy:
         returns: mean return of the episodes used at every inner step, before that step.
     """
 
-    def __init__(self, experiment: Experiment, parameters: Parameters, returns: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, experiment: Experiment, parameters: Parameters, returns: tuple[float, ...] = ()
+    ) -> None:
         self.experiment = experiment
         self.parameters = parameters
         self.returns = returns

@@ -33,7 +33,10 @@ def main() -> int:
         experiment = build_experiment(config)
         start = prepare_run(config, arguments.resume == "true", experiment)
         iterations = config.training.iterations
-        print(f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, run folder {config.run_dir}")
+        print(
+            f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, "
+            f"run folder {config.run_dir}"
+        )
         if start.iteration:
             print(f"Resumed at iteration {start.iteration} of {iterations}.")
         with tqdm(total=iterations, initial=start.iteration, unit="it", dynamic_ncols=True) as bar:

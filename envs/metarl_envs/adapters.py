@@ -86,7 +86,7 @@ class ForeignVectorEnv:
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        space = self.single_action_space
+        space: Any = self.single_action_space
         clipped = np.clip(actions, space.low, space.high).astype(space.dtype)
         observation, reward, _, _, info = self._envs.step(clipped)
         return observation, reward, info["episode_terminated"], info["episode_truncated"], {}
@@ -96,12 +96,12 @@ class ForeignVectorEnv:
 
 
 class SampledTasks:
-    """The task source of an environment with `sample_tasks(n)`; it draws from the environment's own generator."""
+    """The tasks of an environment with `sample_tasks(n)`, drawn from the environment's own generator."""
 
     def __init__(self, env: AnyEnv) -> None:
         if not hasattr(env.unwrapped, "sample_tasks"):
             raise ValueError(
-                f"expected {env} to have sample_tasks(n), which returns a list of task dicts; add it to sample tasks"
+                f"expected {env.unwrapped} to have sample_tasks(n), which returns a list of task dicts"
             )
         self._env = env
 

@@ -25,7 +25,7 @@ _DIVERGENCE_WARNINGS = [
 
 
 def _ignore_warning(message: str) -> None:
-    """Divergence is read from the batch's counters; MuJoCo would write MUJOCO_LOG.TXT where the user stands."""
+    """Divergence is read from the batch's counters; MuJoCo would write a log file where the user stands."""
 
 
 def load_gymnasium_model(name: str) -> mujoco.MjModel:

@@ -32,8 +32,7 @@ def point_navigation(
     def terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:
         if not terminate:
             return np.zeros(len(state.qpos), dtype=np.bool_)
-        near: NDArray[np.bool_] = (np.abs(state.qpos - tasks["goal"]) < _GOAL_TOLERANCE).all(-1)
-        return near
+        return np.asarray((np.abs(state.qpos - tasks["goal"]) < _GOAL_TOLERANCE).all(-1))
 
     return Family(
         task_space=TaskSpace({"goal": Uniform((-_GOAL_RANGE,) * 2, (_GOAL_RANGE,) * 2, default=(0.3, 0.3))}),

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[np.float64]
 Task: TypeAlias = dict[str, Any]
 """One task: name -> float or array."""
 Tasks: TypeAlias = dict[str, Array]
 """A batch of tasks: name -> array with a leading task axis."""
+Bound: TypeAlias = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class Uniform:
         default: the value an environment has before any task is set.
     """
 
-    low: ArrayLike
-    high: ArrayLike
-    default: ArrayLike
+    low: Bound
+    high: Bound
+    default: Bound
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,7 +38,7 @@ class Uniform:
         return rng.uniform(self.low, self.high, size=(n, *self.shape))
 
     def contains(self, value: Array) -> bool:
-        return bool(np.all(value >= self.low) and np.all(value <= self.high))
+        return bool(np.all(np.asarray(self.low) <= value) and np.all(value <= np.asarray(self.high)))
 
     def __str__(self) -> str:
         return f"in [{self.low}, {self.high}]"

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from metarl_envs.family import State
 from metarl_envs.registration import build_family
-from metarl_envs.tasks import Array, Task, Tasks, number_of_tasks, stack_tasks, unstack_tasks
+from metarl_envs.tasks import Array, Task, Tasks, stack_tasks, unstack_tasks
 
 Bools = NDArray[np.bool_]
 
 
-class VectorTaskEnv(VectorEnv[Array, NDArray[np.float32], Array]):
+class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     """N environments of one task family, simulated together; what `gymnasium.make_vec` returns.
 
     A finished environment is held, not stepped, until it is reset: its observation and flags stay,
@@ -118,9 +118,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.float32], Array]):
         self._needs_reset = False
         return self.family.observation(self._simulation.state()), self._task_info(mask)
 
-    def step(
-        self, actions: NDArray[np.floating[Any]]
-    ) -> tuple[Array, Array, Bools, Bools, dict[str, Any]]:
+    def step(self, actions: NDArray[np.floating[Any]]) -> tuple[Array, Array, Bools, Bools, dict[str, Any]]:
         """Steps every environment whose episode is not over.
 
         `info` has the reward's named terms, `task`, and `diverged`: the simulation left the finite

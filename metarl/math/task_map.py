@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -59,7 +60,7 @@ class TaskMap:
             piece = tree_map(lambda tensor: tensor[start : start + size], arguments)
             return mapped(*shared, *piece)
 
-        results = self.run([lambda start=start: chunk(start) for start in range(0, tasks, size)])
+        results = self.run([partial(chunk, start) for start in range(0, tasks, size)])
         return tree_map(lambda *pieces: torch.cat(pieces), *results)
 
     def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:

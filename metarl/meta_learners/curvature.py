@@ -8,6 +8,7 @@ parameters, since the KL's first derivative is zero there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,20 +34,30 @@ def generic_curvature_product(
 
     def task_product(vector: Tensor, support: tuple[Batch, ...], query: Batch) -> Tensor:
         tangent = unflatten(vector, parameters)
-        adapted, adapted_tangent = torch.func.jvp(
-            lambda theta: adapt_task(theta, support), (parameters,), (tangent,)
-        )
+        adapted, adapted_tangent = _jvp(lambda theta: adapt_task(theta, support), parameters, tangent)
 
         def act(theta: Parameters) -> DiagonalGaussian:
             return policy(theta, query.observations)
 
-        distribution, pullback = torch.func.vjp(act, adapted)
-        _, distribution_tangent = torch.func.jvp(act, (adapted,), (adapted_tangent,))
+        distribution, pullback = _vjp(act, adapted)
+        _, distribution_tangent = _jvp(act, adapted, adapted_tangent)
         weight = (query.valid.to(vector.dtype) / query.valid.sum()).unsqueeze(-1)
         product = fisher_product(distribution, distribution_tangent)
         (cotangent,) = pullback(DiagonalGaussian(product.mean * weight, product.log_std * weight))
-        _, adapt_pullback = torch.func.vjp(lambda theta: adapt_task(theta, support), parameters)
+        _, adapt_pullback = _vjp(lambda theta: adapt_task(theta, support), parameters)
         return flatten(adapt_pullback(cotangent)[0])
 
     mapped = torch.vmap(task_product, in_dims=(None, 0, 0), chunk_size=chunk_size)
     return lambda vector: mapped(vector, batch.support, batch.query).mean(0)
+
+
+def _jvp(function: Callable[[Parameters], Any], at: Parameters, tangent: Parameters) -> tuple[Any, Any]:
+    """Value and directional derivative."""
+    result: Any = torch.func.jvp(function, (at,), (tangent,))
+    return result[0], result[1]
+
+
+def _vjp(function: Callable[[Parameters], Any], at: Parameters) -> tuple[Any, Callable[..., Any]]:
+    """Value and pullback."""
+    result: Any = torch.func.vjp(function, at)
+    return result[0], result[1]

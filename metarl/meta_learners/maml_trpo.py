@@ -1,8 +1,8 @@
 """MAML-TRPO (Finn et al. 2017, algorithm 3), and its first-order form.
 
-    theta'_i = theta - alpha grad L(theta; support_i)
-    J(theta) = mean_i surrogate(theta'_i(theta); query_i)
-    theta   <- trust-region step on J, with the Hessian of mean KL(behaviour_i || pi_{theta'_i(theta)})
+theta'_i = theta - alpha grad L(theta; support_i)
+J(theta) = mean_i surrogate(theta'_i(theta); query_i)
+theta   <- trust-region step on J, with the Hessian of mean KL(behaviour_i || pi_{theta'_i(theta)})
 """
 
 from __future__ import annotations

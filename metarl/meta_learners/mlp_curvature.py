@@ -42,7 +42,7 @@ class _Network(NamedTuple):
 
 
 class InnerStep(NamedTuple):
-    """The inner rule whose Jacobian is taken: its objective, alpha, and whether the Jacobian is the identity."""
+    """The inner rule whose Jacobian is taken: objective, alpha, and whether the Jacobian is the identity."""
 
     objective: InnerObjective
     step_size: float
@@ -84,7 +84,7 @@ def mlp_curvature_product(
 def _task_curvature_product(
     policy: GaussianMLP, step: InnerStep, trajectory: list[Parameters], support: list[Batch], query: Batch
 ) -> FlatProduct:
-    """v [D] -> J' F J v [D] of one task; `trajectory` holds the parameters before every inner step and after."""
+    """v [D] -> J' F J v [D] of one task; `trajectory` holds the K + 1 parameters."""
     fisher = _fisher_product(policy, trajectory[-1], query)
     if step.first_order:
         return fisher
@@ -240,7 +240,9 @@ class _OutputLoss:
         mean_part = c * (z_tangent - z * log_std_tangent) / std
         log_std_part = (2 * c * z * z_tangent).sum(0)
         if self.ratio_is_differentiated:
-            score_tangent = (z / std * mean_tangent + (z.square() - 1) * log_std_tangent).sum(-1, keepdim=True)
+            score_tangent = (z / std * mean_tangent + (z.square() - 1) * log_std_tangent).sum(
+                -1, keepdim=True
+            )
             c_tangent = c * score_tangent
             mean_part = mean_part + c_tangent * (z / std)
             log_std_part = log_std_part + (c_tangent * (z.square() - 1)).sum(0)

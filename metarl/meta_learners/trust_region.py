@@ -67,8 +67,10 @@ def trust_region_step(
         evaluate: candidate [D] -> surrogate and KL.
     """
 
+    damping: float = config.cg_damping
+
     def damped(v: Tensor) -> Tensor:
-        return curvature_product(v) + config.cg_damping * v
+        return curvature_product(v) + damping * v
 
     solved = conjugate_gradient(damped, gradient, config.cg_iterations, config.cg_tolerance)
     curvature = solved.solution.dot(solved.image).item()

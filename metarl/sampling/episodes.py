@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ def collect_episodes(
                 means[episode, t], log_stds[episode, t] = mean, log_std
                 action = mean + log_std.exp() * noise[episode, t]
                 observation, reward, *end, _ = env.step(within(env.action_space, action.cpu().numpy()))
-                if not (np.isfinite(reward) and np.isfinite(observation).all()):
+                if not (math.isfinite(reward) and np.isfinite(observation).all()):
                     raise NonFiniteError(f"reward {reward} or observation in episode {episode}, step {t}", 0)
                 rewards[episode, t], valid[episode, t] = float(reward), True
                 if any(end):

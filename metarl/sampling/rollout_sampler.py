@@ -80,7 +80,9 @@ class RolloutSampler:
                 f"expected {num_envs} environments to hold {count} tasks x {self._episodes} episodes"
             )
         self._envs.set_tasks(repeat_tasks(tasks, self._episodes))
-        seeds = np.concatenate([self._sequence(key, i, 0).generate_state(self._episodes) for i in range(count)])
+        seeds = np.concatenate(
+            [self._sequence(key, i, 0).generate_state(self._episodes) for i in range(count)]
+        )
         observation, _ = self._envs.reset(seed=seeds.tolist())
         with _one_torch_thread(), torch.inference_mode():
             recording = _Recording(self._policy, parameters, self._noise(parameters, key, count), observation)
@@ -175,7 +177,7 @@ class _Recording:
     def rollout(self, final_observation: NDArray[Any]) -> Rollout:
         """The finished rollout; episodes still running are truncated at the horizon."""
         device, dtype = self._noise.device, self._noise.dtype
-        tasks, episodes, horizon = self._shape
+        tasks, episodes, _ = self._shape
         behaviour = DiagonalGaussian(self._means, self._log_stds)
         actions = self._means + self._log_stds.exp() * self._noise
 

@@ -87,7 +87,7 @@ def load_parameters(path: Path) -> Parameters:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces the file's contents in one step: a crash leaves the old file or the new one, never a mixture."""
+    """Replaces the file's contents in one step: a crash leaves the old file or the new one."""
     temporary = path.with_name(path.name + ".partial")
     with temporary.open("wb") as file:
         file.write(data)

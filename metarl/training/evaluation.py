@@ -33,7 +33,7 @@ class AdaptationCurve:
 
     @property
     def half_width(self) -> Array:
-        """Half the 95 % interval of the mean over tasks, 1.96 standard errors; [step + 1], NaN for one task."""
+        """Half the mean's 95 % interval, 1.96 standard errors over tasks; [step + 1], NaN for one task."""
         tasks = self.returns.shape[1]
         if tasks == 1:
             return np.full(len(self.returns), np.nan)
@@ -76,7 +76,5 @@ def evaluate_adaptation(
         progress()
         if step < steps:
             batch, _ = compute_advantages(rollout, advantages)
-            current = adapt_tasks(
-                learner, task_map, current, batch, 1.0 if step == 0 else later_step_scale
-            )
+            current = adapt_tasks(learner, task_map, current, batch, 1.0 if step == 0 else later_step_scale)
     return AdaptationCurve(tasks, np.stack(returns)), current

@@ -27,7 +27,9 @@ _COLUMNS = (
 )
 
 
-def make_logger(run_dir: Path, start_iteration: int, table: Callable[[str], None], table_every: int) -> Logger:
+def make_logger(
+    run_dir: Path, start_iteration: int, table: Callable[[str], None], table_every: int
+) -> Logger:
     """A logger that goes on where a run stopped.
 
     Args:
@@ -40,7 +42,11 @@ def make_logger(run_dir: Path, start_iteration: int, table: Callable[[str], None
         tensorboard.close()
         tensorboard.writer = SummaryWriter(str(run_dir), purge_step=start_iteration)
         tensorboard._is_closed = False
-    writers = [ProgressCsv(run_dir / PROGRESS, start_iteration), tensorboard, ConsoleTable(table, table_every)]
+    writers = [
+        ProgressCsv(run_dir / PROGRESS, start_iteration),
+        tensorboard,
+        ConsoleTable(table, table_every),
+    ]
     return Logger(str(run_dir), writers)
 
 

@@ -1,0 +1,94 @@
+"""Adapts a run's meta-policy to one task: python scripts/adapt.py RUN_DIR --task '{"velocity": 1.5}'
+--episodes 20 --steps 3 [--save DIR]. Prints the return after every step, and writes it to TensorBoard."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from metarl_envs.tasks import stack_tasks
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from metarl.errors import ConfigError, MetaRLError
+from metarl.math.parameters import select
+from metarl.meta_policy import AdaptedPolicy, load
+from metarl.run_training import format_curve
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run_dir", type=Path, help="folder of a run")
+    parser.add_argument("--task", required=True, help="the task as JSON, e.g. '{\"velocity\": 1.5}'")
+    parser.add_argument("--episodes", type=positive, default=20, help="episodes a step (20)")
+    parser.add_argument("--steps", type=positive, default=1, help="inner steps (1)")
+    parser.add_argument("--seed", type=int, default=0, help="of the episodes (0)")
+    parser.add_argument("--save", type=Path, metavar="DIR", help="write the adapted policy there")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    arguments = parser.parse_args()
+    try:
+        meta_policy = load(arguments.run_dir, arguments.device)
+        experiment = meta_policy.experiment
+        task = read_task(arguments.task, experiment.task_source)
+        with tqdm(total=arguments.steps + 1, unit="rollout", leave=False) as bar:
+            curve, adapted = experiment.evaluate(
+                meta_policy.parameters,
+                stack_tasks([task]),
+                episodes=arguments.episodes,
+                steps=arguments.steps,
+                seed=arguments.seed,
+                later_step_scale=experiment.config.training.later_step_scale,
+                progress=bar.update,
+            )
+        log_dir = new_folder(arguments.run_dir / "adaptation", task)
+        with SummaryWriter(str(log_dir)) as writer:
+            for step, value in enumerate(curve.mean):
+                writer.add_scalar("adaptation/return", value, step)
+        if arguments.save is not None:
+            AdaptedPolicy(experiment, select(adapted, 0)).save(arguments.save)
+    except MetaRLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{experiment.config.environment.id}, task {arguments.task}, {arguments.episodes} episodes a step:\n"
+    )
+    print(format_curve(curve))
+    print(f"\nThe curve is in TensorBoard: tensorboard --logdir {arguments.run_dir}")
+    if arguments.save is not None:
+        print(f'The adapted policy is in {arguments.save}: metarl.load("{arguments.save}")')
+    return 0
+
+
+def read_task(text: str, task_source: Any) -> dict[str, Any]:
+    try:
+        task = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--task: expected JSON such as '{{\"velocity\": 1.5}}', got {text}") from error
+    if not isinstance(task, dict):
+        raise ConfigError(f"--task: expected a JSON object, got {text}")
+    try:
+        valid: dict[str, Any] = task_source.validate(task)
+    except ValueError as error:
+        raise ConfigError(f"--task: {error}") from error
+    return valid
+
+
+def new_folder(parent: Path, task: dict[str, Any]) -> Path:
+    """A folder of its own for every adaptation: curves in one folder would be joined into one."""
+    name = "_".join(f"{key}={value}".replace(" ", "") for key, value in task.items())
+    return next(path for i in count(1) if not (path := parent / f"{name}_{i}").exists())
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {number}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
