@@ -68,7 +68,6 @@ class Experiment:
         episodes: int,
         steps: int,
         seed: int,
-        later_step_scale: float,
         sampler: RolloutSampler | None = None,
         progress: Callable[[], None] = lambda: None,
     ) -> tuple[AdaptationCurve, Parameters]:
@@ -82,7 +81,6 @@ class Experiment:
             tasks,
             steps=steps,
             key=(seed, 0, EVALUATION),
-            later_step_scale=later_step_scale,
             progress=progress,
         )
 

@@ -147,9 +147,8 @@ class MetaPolicy(AdaptedPolicy):
             )
             returns.append(rollout.returns.mean().item())
             batch, _ = compute_advantages(rollout, config.sampling.advantages)
-            scale = 1.0 if step == 0 else config.training.later_step_scale
             learner, task_map = self.experiment.learner, self.experiment.task_map
-            current = select(adapt_tasks(learner, task_map, repeat(current, 1), batch, scale), 0)
+            current = select(adapt_tasks(learner, task_map, repeat(current, 1), batch, step), 0)
         return AdaptedPolicy(self.experiment, current, tuple(returns))
 
     def _check_fits(self, env: gymnasium.Env[Any, Any]) -> None:

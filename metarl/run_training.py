@@ -102,7 +102,6 @@ def run_training(
             episodes=settings.evaluation_episodes,
             steps=settings.evaluation_steps,
             seed=config.seed,
-            later_step_scale=settings.later_step_scale,
             sampler=sampler,
         )[0]
 

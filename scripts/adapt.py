@@ -41,7 +41,6 @@ def main() -> int:
                 episodes=arguments.episodes,
                 steps=arguments.steps,
                 seed=arguments.seed,
-                later_step_scale=experiment.config.training.later_step_scale,
                 progress=bar.update,
             )
         log_dir = new_folder(arguments.run_dir / "adaptation", task)

@@ -26,14 +26,11 @@ def main() -> int:
     parser.add_argument("--steps", type=positive, default=3, help="inner steps (3)")
     parser.add_argument("--episodes", type=positive, default=20, help="episodes a task and step (20)")
     parser.add_argument("--seed", type=int, default=0, help="chooses tasks and noise (0)")
-    parser.add_argument("--later_step_scale", type=float, help="of the step size after the first (the run's)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     arguments = parser.parse_args()
     try:
         meta_policy = load(arguments.run_dir, arguments.device)
         experiment = meta_policy.experiment
-        scale = arguments.later_step_scale
-        scale = experiment.config.training.later_step_scale if scale is None else scale
         with tqdm(total=arguments.steps + 1, unit="rollout", leave=False) as bar:
             curve, _ = experiment.evaluate(
                 meta_policy.parameters,
@@ -41,13 +38,11 @@ def main() -> int:
                 episodes=arguments.episodes,
                 steps=arguments.steps,
                 seed=arguments.seed,
-                later_step_scale=scale,
                 progress=bar.update,
             )
         folder = arguments.run_dir / "evaluation"
         protocol = {
             "episodes_per_step": arguments.episodes,
-            "later_step_scale": scale,
             "seed": arguments.seed,
         }
         write(curve, folder, experiment.config.environment.id, protocol)

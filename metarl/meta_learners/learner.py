@@ -40,11 +40,10 @@ class MetaLearner(Protocol):
 
     def initial_state(self, generator: torch.Generator) -> LearnerState: ...
 
-    def inner_step(self, parameters: Parameters, batch: Batch, step_scale: float = 1.0) -> Parameters:
-        """One task's next parameters, from its batch [episode, time, ...].
+    def inner_step(self, parameters: Parameters, batch: Batch, step: int) -> Parameters:
+        """One task's parameters after inner step number `step` (from 0), from its batch [episode, time, ...].
 
-        Args:
-            step_scale: multiplies the step size; test protocols shrink later steps.
+        Steps beyond `inner_steps` go on as the last ones did.
         """
         ...
 

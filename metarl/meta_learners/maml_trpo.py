@@ -19,7 +19,7 @@ from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
 from metarl.meta_learners.learner import LearnerState, Update
-from metarl.meta_learners.mlp_curvature import InnerStep, mlp_curvature_product
+from metarl.meta_learners.mlp_curvature import InnerRule, mlp_curvature_product
 from metarl.meta_learners.trust_region import Evaluation, TrustRegionConfig, trust_region_step
 from metarl.objectives import InnerObjective, inner_loss, mean_kl, surrogate
 from metarl.policies.gaussian_mlp import GaussianMLP, Policy
@@ -32,6 +32,8 @@ class MamlTrpoConfig:
 
     Args:
         inner_step_size: alpha.
+        later_step_scale: multiplies alpha after the first inner step, in training and adaptation; the
+            original evaluation halves it.
         inner_steps: gradient steps of the adaptation, each on fresh episodes.
         inner_objective: "vpg" or "lvc".
         first_order: FOMAML: treat the inner gradient as a constant.
@@ -39,10 +41,19 @@ class MamlTrpoConfig:
     """
 
     inner_step_size: PositiveFloat = 0.1
+    later_step_scale: PositiveFloat = 1.0
     inner_steps: PositiveInt = 1
     inner_objective: InnerObjective = "vpg"
     first_order: bool = False
     trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
+
+    def step_size(self, step: int) -> float:
+        """The size of inner step number `step`, from 0."""
+        return self.inner_step_size * (1.0 if step == 0 else self.later_step_scale)
+
+    @property
+    def step_sizes(self) -> list[float]:
+        return [self.step_size(step) for step in range(self.inner_steps)]
 
 
 class MamlTrpo:
@@ -60,9 +71,9 @@ class MamlTrpo:
     def initial_state(self, generator: torch.Generator) -> LearnerState:
         return LearnerState(self._policy.initial_parameters(generator))
 
-    def inner_step(self, parameters: Parameters, batch: Batch, step_scale: float = 1.0) -> Parameters:
-        step_size = step_scale * self._config.inner_step_size
-        return inner_step(self._loss, parameters, batch, step_size, first_order=self._config.first_order)
+    def inner_step(self, parameters: Parameters, batch: Batch, step: int) -> Parameters:
+        size, first_order = self._config.step_size(step), self._config.first_order
+        return inner_step(self._loss, parameters, batch, size, first_order=first_order)
 
     def update(self, state: LearnerState, batch: MetaBatch) -> Update:
         theta = state.parameters
@@ -83,8 +94,8 @@ class MamlTrpo:
         return Update(LearnerState(unflatten(result.parameters, theta)), metrics, result.rejection)
 
     def _adapt(self, parameters: Parameters, support: tuple[Batch, ...]) -> Parameters:
-        steps = [self._config.inner_step_size] * len(support)
-        return adapt(self._loss, parameters, support, steps, first_order=self._config.first_order)
+        sizes = self._config.step_sizes
+        return adapt(self._loss, parameters, support, sizes, first_order=self._config.first_order)
 
     def _meta_gradient(self, parameters: Parameters, batch: MetaBatch) -> tuple[float, Tensor]:
         """J and its gradient [D], the tasks' mean."""
@@ -104,8 +115,8 @@ class MamlTrpo:
     def _curvature_product(self, parameters: Parameters, batch: MetaBatch) -> CurvatureProduct:
         config = self._config
         if isinstance(self._policy, GaussianMLP) and batch.query.actions.device.type == "cpu":
-            step = InnerStep(config.inner_objective, config.inner_step_size, config.first_order)
-            return mlp_curvature_product(self._policy, step, self._loss, parameters, batch, self._map)
+            rule = InnerRule(config.inner_objective, self._loss, config.step_sizes, config.first_order)
+            return mlp_curvature_product(self._policy, rule, parameters, batch, self._map)
         return generic_curvature_product(self._policy, self._adapt, parameters, batch, self._map.chunk_size)
 
     def _evaluate(self, parameters: Parameters, batch: MetaBatch) -> Evaluation:

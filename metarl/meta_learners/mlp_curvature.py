@@ -11,7 +11,7 @@ multiplications on it, one task at a time, so that a task stays in cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -41,34 +41,31 @@ class _Network(NamedTuple):
     std_is_free: Tensor
 
 
-class InnerStep(NamedTuple):
-    """The inner rule whose Jacobian is taken: objective, alpha, and whether the Jacobian is the identity."""
+class InnerRule(NamedTuple):
+    """The adaptation whose Jacobian J is taken: the inner objective and the loss it names, a step size
+    each inner step, and whether J is the identity."""
 
     objective: InnerObjective
-    step_size: float
+    loss: Objective
+    step_sizes: Sequence[float]
     first_order: bool
 
 
 def mlp_curvature_product(
     policy: GaussianMLP,
-    step: InnerStep,
-    loss: Objective,
+    rule: InnerRule,
     parameters: Parameters,
     batch: MetaBatch,
     task_map: TaskMap,
 ) -> FlatProduct:
-    """v [D] -> mean_i J_i' F_i J_i v [D]; equals `generic_curvature_product`.
-
-    Args:
-        loss: the inner loss that `step.objective` names, on one task's batch.
-    """
+    """v [D] -> mean_i J_i' F_i J_i v [D]; equals `generic_curvature_product`."""
 
     def prepare(task: int) -> FlatProduct:
         support = [select_task(data, task) for data in batch.support]
         trajectory = [parameters]
-        for data in support:
-            trajectory.append(inner_step(loss, trajectory[-1], data, step.step_size))
-        return _task_curvature_product(policy, step, trajectory, support, select_task(batch.query, task))
+        for data, step_size in zip(support, rule.step_sizes, strict=True):
+            trajectory.append(inner_step(rule.loss, trajectory[-1], data, step_size))
+        return _task_curvature_product(policy, rule, trajectory, support, select_task(batch.query, task))
 
     with torch.no_grad():
         products = task_map.run([partial(prepare, task) for task in range(batch.tasks)])
@@ -82,23 +79,24 @@ def mlp_curvature_product(
 
 
 def _task_curvature_product(
-    policy: GaussianMLP, step: InnerStep, trajectory: list[Parameters], support: list[Batch], query: Batch
+    policy: GaussianMLP, rule: InnerRule, trajectory: list[Parameters], support: list[Batch], query: Batch
 ) -> FlatProduct:
     """v [D] -> J' F J v [D] of one task; `trajectory` holds the K + 1 parameters."""
     fisher = _fisher_product(policy, trajectory[-1], query)
-    if step.first_order:
+    if rule.first_order:
         return fisher
     hessians = [
-        hessian_product(policy, step.objective, theta, data)
+        hessian_product(policy, rule.objective, theta, data)
         for theta, data in zip(trajectory[:-1], support, strict=True)
     ]
 
     def product(vector: Tensor) -> Tensor:
-        for hessian in hessians:
-            vector = vector - step.step_size * hessian(vector)
+        steps = list(zip(rule.step_sizes, hessians, strict=True))
+        for step_size, hessian in steps:
+            vector = vector - step_size * hessian(vector)
         vector = fisher(vector)
-        for hessian in reversed(hessians):
-            vector = vector - step.step_size * hessian(vector)
+        for step_size, hessian in reversed(steps):
+            vector = vector - step_size * hessian(vector)
         return vector
 
     return product

@@ -55,14 +55,12 @@ def evaluate_adaptation(
     *,
     steps: int,
     key: Sequence[int],
-    later_step_scale: float = 1.0,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[AdaptationCurve, Parameters]:
     """Adapts to every task for K steps, on fresh episodes at every step.
 
     Args:
         parameters: the meta-parameters, without a task axis.
-        later_step_scale: multiplies the step size after the first step (0.5 in the original evaluation).
         progress: called after every rollout.
 
     Returns:

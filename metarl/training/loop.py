@@ -39,7 +39,6 @@ class TrainingConfig:
         evaluate_every: iterations an evaluation on held-out tasks; 0 for none.
         evaluation_tasks, evaluation_episodes, evaluation_steps: its tasks, the episodes a task and
             step, and inner steps.
-        later_step_scale: multiplies the step size after an evaluation's first inner step.
         device: "auto" takes a GPU when there is one.
         threads: that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
     """
@@ -51,7 +50,6 @@ class TrainingConfig:
     evaluation_tasks: PositiveInt = 40
     evaluation_episodes: PositiveInt = 20
     evaluation_steps: PositiveInt = 3
-    later_step_scale: float = 1.0
     device: str = "auto"
     threads: NonNegativeInt = 0
 

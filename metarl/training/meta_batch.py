@@ -31,19 +31,19 @@ class Collected(NamedTuple):
 
 
 def adapt_tasks(
-    learner: MetaLearner, task_map: TaskMap, parameters: Parameters, batch: Batch, step_scale: float = 1.0
+    learner: MetaLearner, task_map: TaskMap, parameters: Parameters, batch: Batch, step: int
 ) -> Parameters:
-    """One inner step of every task: [task, ...] -> [task, ...], detached.
+    """Inner step number `step` of every task: [task, ...] -> [task, ...], detached.
 
     Raises:
         NonFiniteError: a task's adapted parameters are not finite.
     """
 
-    def step(theta: Parameters, data: Batch) -> Parameters:
-        return learner.inner_step(theta, data, step_scale)
+    def adapt_task(theta: Parameters, data: Batch) -> Parameters:
+        return learner.inner_step(theta, data, step)
 
     with torch.no_grad():
-        adapted: Parameters = task_map(step, parameters, batch, tasks=len(batch.valid))
+        adapted: Parameters = task_map(adapt_task, parameters, batch, tasks=len(batch.valid))
     for name, values in adapted.items():
         finite = torch.isfinite(values.flatten(1)).all(1)
         if not finite.all():
@@ -85,7 +85,7 @@ def collect_meta_batch(
         steps += rollout.environment_steps
         diverged += rollout.diverged_episodes
         if phase < learner.inner_steps:
-            current = adapt_tasks(learner, task_map, current, batch)
+            current = adapt_tasks(learner, task_map, current, batch, phase)
             inner_kl += _kl(policy, current, batch) / learner.inner_steps
             clock.lap("adaptation")
     query = batches[-1]
