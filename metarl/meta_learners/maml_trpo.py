@@ -49,7 +49,8 @@ class MamlTrpoConfig:
 
     def step_size(self, step: int) -> float:
         """The size of inner step number `step`, from 0."""
-        return self.inner_step_size * (1.0 if step == 0 else self.later_step_scale)
+        scale = 1.0 if step == 0 else self.later_step_scale
+        return float(self.inner_step_size * scale)
 
     @property
     def step_sizes(self) -> list[float]:

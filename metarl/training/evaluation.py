@@ -74,5 +74,5 @@ def evaluate_adaptation(
         progress()
         if step < steps:
             batch, _ = compute_advantages(rollout, advantages)
-            current = adapt_tasks(learner, task_map, current, batch, 1.0 if step == 0 else later_step_scale)
+            current = adapt_tasks(learner, task_map, current, batch, step)
     return AdaptationCurve(tasks, np.stack(returns)), current
