@@ -128,7 +128,12 @@ def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVe
 def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
     """One ordinary environment of the config, at its horizon."""
     environment = config.environment
-    return gymnasium.make(environment.id, max_episode_steps=environment.horizon, **environment.options)
+    return gymnasium.make(
+        environment.id,
+        max_episode_steps=environment.horizon,
+        disable_env_checker=True,  # the sampler checks, and names the task
+        **environment.options,
+    )
 
 
 def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:

@@ -1,0 +1,60 @@
+"""Configs and runs that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+import tests.tiny_envs  # noqa: F401  registers tests/Drift-v0
+from metarl.build import build_experiment
+from metarl.config import ExperimentConfig, read_config
+from metarl.run_training import Reporter, prepare_run, run_training
+from metarl.training.checkpoint import Checkpoint
+
+SMALL = {
+    "seed": 3,
+    "environment": {"id": "metarl/PointNavigation-v0", "horizon": 8, "options": {"preset": "maml"}},
+    "policy": {"hidden_sizes": [8, 8]},
+    "sampling": {"tasks": 3, "episodes": 4},
+    "meta_learner": {"name": "maml_trpo", "inner_step_size": 0.1},
+    "training": {
+        "iterations": 4,
+        "table_every": 1,
+        "evaluation_tasks": 2,
+        "evaluation_episodes": 2,
+        "evaluation_steps": 1,
+    },
+}
+
+
+@pytest.fixture
+def small_config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, "run_dir": str(tmp_path / "run")}))
+    return path
+
+
+@pytest.fixture
+def small_config(small_config_file: Path) -> Callable[..., ExperimentConfig]:
+    """(*overrides) -> config."""
+    return lambda *overrides: read_config(small_config_file, overrides)
+
+
+@pytest.fixture
+def train_small(
+    small_config: Callable[..., ExperimentConfig],
+) -> Callable[..., Checkpoint]:
+    """(*overrides, resume) -> the final checkpoint of a run of a few seconds."""
+
+    def run(*overrides: str, resume: bool = False, lines: list[str] | None = None) -> Checkpoint:
+        config = small_config(*overrides)
+        experiment = build_experiment(config)
+        start = prepare_run(config, resume, experiment)
+        shown: Sequence[str] = lines if lines is not None else []
+        reporter = Reporter(shown.append if isinstance(shown, list) else print, lambda metrics: None)
+        return run_training(experiment, start, reporter)[0]
+
+    return run

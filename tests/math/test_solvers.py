@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from metarl.math.conjugate_gradient import conjugate_gradient
+from metarl.math.line_search import backtracking_line_search
+
+
+def system(size=12):
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    return root @ root.T + torch.eye(size), torch.randn(size, generator=generator, dtype=torch.float64)
+
+
+def test_conjugate_gradient_equals_a_direct_solve():
+    matrix, b = system()
+    solved = conjugate_gradient(lambda v: matrix @ v, b, iterations=40, tolerance=1e-24)
+    torch.testing.assert_close(solved.solution, torch.linalg.solve(matrix, b), rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(solved.image, matrix @ solved.solution, rtol=1e-8, atol=1e-10)
+    assert solved.relative_residual < 1e-8
+
+
+def test_conjugate_gradient_reports_the_residual_it_stopped_at():
+    matrix, b = system()
+    solved = conjugate_gradient(lambda v: matrix @ v, b, iterations=3)
+    expected = (b - matrix @ solved.solution).norm() / b.norm()
+    assert solved.relative_residual == pytest.approx(expected.item(), rel=1e-9)
+    assert solved.iterations == 3
+
+
+def test_conjugate_gradient_of_zero_is_zero():
+    solved = conjugate_gradient(lambda v: v, torch.zeros(3), iterations=5)
+    assert solved.iterations == 0
+    assert (solved.solution == 0).all()
+
+
+def test_line_search_takes_the_first_acceptable_fraction():
+    found = backtracking_line_search(lambda x: x, lambda x: "large" if x > 0.5 else None, 0.8, 15)
+    assert found.fraction == pytest.approx(0.8**4)
+    assert (found.backtracks, found.rejections) == (4, {"large": 4})
+
+
+def test_line_search_gives_up():
+    found = backtracking_line_search(lambda x: x, lambda _: "never", 0.5, 3)
+    assert (found.fraction, found.rejections) == (0.0, {"never": 3})

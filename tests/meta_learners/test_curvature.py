@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+from metarl.math.parameters import flatten
+from metarl.math.task_map import TaskMap
+from metarl.meta_learners.curvature import generic_curvature_product
+from metarl.meta_learners.maml_trpo import MamlTrpo, MamlTrpoConfig
+from metarl.meta_learners.mlp_curvature import InnerRule, hessian_product, mlp_curvature_product
+from metarl.objectives import inner_loss
+from metarl.rollout import select_task
+from tests.tiny import (
+    reference_inner_loss,
+    reference_outer,
+    tiny_meta_batch,
+    tiny_parameters,
+    tiny_policy,
+)
+
+MAP = TaskMap(chunk_size=2, threads=2)
+
+
+def products(activation, objective, sizes, *, first_order=False, log_std=None):
+    policy = tiny_policy(activation)
+    theta = tiny_parameters(policy)
+    if log_std is not None:
+        theta["log_std"] = torch.tensor(log_std, dtype=torch.float64)
+    batch = tiny_meta_batch(policy, theta, objective, sizes)
+    config = MamlTrpoConfig(
+        inner_step_size=sizes[0],
+        later_step_scale=sizes[-1] / sizes[0],
+        inner_steps=len(sizes),
+        inner_objective=objective,
+        first_order=first_order,
+    )
+    learner = MamlTrpo(policy, config, MAP)
+    generic = generic_curvature_product(policy, learner._adapt, theta, batch, chunk_size=2)
+    rule = InnerRule(objective, inner_loss(policy, objective), sizes, first_order)
+    return policy, theta, batch, generic, mlp_curvature_product(policy, rule, theta, batch, MAP)
+
+
+def explicit(product, size):
+    return torch.stack([product(row) for row in torch.eye(size, dtype=torch.float64)])
+
+
+@pytest.mark.parametrize("sizes", [[0.3], [0.3, 0.1], [0.3, 0.1, 0.1]])
+@pytest.mark.parametrize("objective", ["vpg", "lvc"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_both_products_are_the_explicit_hessian_of_the_mean_kl(activation, objective, sizes):
+    policy, theta, batch, generic, by_hand = products(activation, objective, sizes)
+    at = flatten(theta)
+
+    def mean_kl(vector):
+        return reference_outer(policy, vector, theta, batch, objective, sizes, create_graph=True)[1]
+
+    hessian = torch.autograd.functional.hessian(mean_kl, at)
+    torch.testing.assert_close(explicit(generic, len(at)), hessian, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(explicit(by_hand, len(at)), hessian, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("log_std", [[-20.0, 0.1], [-20.0, -20.0]])
+def test_a_standard_deviation_at_its_floor_has_no_curvature(log_std):
+    *_, theta, _, generic, by_hand = products("tanh", "vpg", [0.3], log_std=log_std)
+    vector = torch.randn(len(flatten(theta)), dtype=torch.float64)
+    torch.testing.assert_close(by_hand(vector), generic(vector), rtol=1e-8, atol=1e-8)
+
+
+def test_first_order_is_the_fisher_matrix_at_the_adapted_policies():
+    _, theta, _, generic, by_hand = products("tanh", "vpg", [0.3, 0.1], first_order=True)
+    *_, second_order = products("tanh", "vpg", [0.3, 0.1])
+    vector = torch.randn(len(flatten(theta)), dtype=torch.float64)
+    torch.testing.assert_close(by_hand(vector), generic(vector), rtol=1e-10, atol=1e-12)
+    assert not torch.allclose(by_hand(vector), second_order(vector), rtol=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["vpg", "lvc"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_hessian_product_is_the_explicit_hessian_of_the_inner_loss(activation, objective):
+    """Away from the behaviour policy, where "lvc" ratios are not 1."""
+    policy = tiny_policy(activation)
+    theta = tiny_parameters(policy)
+    batch = select_task(tiny_meta_batch(policy, tiny_parameters(policy, seed=1), objective, [0.1]).query, 0)
+    at = flatten(theta)
+
+    def loss(vector):
+        parts = torch.split(vector, [value.numel() for value in theta.values()])
+        shaped = {n: p.view_as(v) for (n, v), p in zip(theta.items(), parts, strict=True)}
+        return reference_inner_loss(policy, objective, shaped, batch)
+
+    hessian = torch.autograd.functional.hessian(loss, at)
+    product = hessian_product(policy, objective, theta, batch)
+    torch.testing.assert_close(explicit(product, len(at)), hessian, rtol=1e-9, atol=1e-11)

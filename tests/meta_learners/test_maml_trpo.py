@@ -1,0 +1,146 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from metarl.errors import NonFiniteError
+from metarl.math.parameters import flatten
+from metarl.math.task_map import TaskMap
+from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.maml_trpo import MamlTrpo, MamlTrpoConfig
+from metarl.meta_learners.trust_region import TrustRegionConfig
+from tests.tiny import TASKS, reference_outer, tiny_meta_batch, tiny_parameters, tiny_policy
+
+
+def setup(sizes, objective="vpg", chunk_size=2, **settings):
+    policy = tiny_policy()
+    theta = tiny_parameters(policy)
+    batch = tiny_meta_batch(policy, theta, objective, sizes)
+    config = MamlTrpoConfig(
+        inner_step_size=sizes[0],
+        later_step_scale=sizes[-1] / sizes[0],
+        inner_steps=len(sizes),
+        inner_objective=objective,
+        **settings,
+    )
+    return policy, theta, batch, MamlTrpo(policy, config, TaskMap(chunk_size, 2))
+
+
+@pytest.mark.parametrize("sizes", [[0.4], [0.4, 0.2], [0.4, 0.2, 0.2]])
+@pytest.mark.parametrize("objective", ["vpg", "lvc"])
+def test_meta_gradient_equals_finite_differences_of_the_outer_surrogate(sizes, objective):
+    policy, theta, batch, learner = setup(sizes, objective)
+    value, gradient = learner._meta_gradient(theta, batch)
+    at, epsilon = flatten(theta), 1e-5
+
+    def surrogate(vector):
+        return reference_outer(policy, vector, theta, batch, objective, sizes, create_graph=False)[0]
+
+    assert value == pytest.approx(surrogate(at).item(), abs=1e-12)
+    for i in range(len(at)):
+        step = epsilon * torch.eye(len(at), dtype=torch.float64)[i]
+        slope = (surrogate(at + step) - surrogate(at - step)) / (2 * epsilon)
+        assert gradient[i].item() == pytest.approx(slope.item(), rel=1e-5, abs=1e-8)
+
+
+def test_first_and_second_order_differ_exactly_by_the_hessian_term():
+    """One step: g_second - g_first = mean_i -alpha H_i g_i, with H_i by autograd."""
+    _, theta, batch, second = setup([0.4])
+    first = setup([0.4], first_order=True)[-1]
+    difference = second._meta_gradient(theta, batch)[1] - first._meta_gradient(theta, batch)[1]
+    terms = []
+    for task in range(TASKS):
+        support, query = (
+            torch.utils._pytree.tree_map(lambda x, i=task: x[i], data)
+            for data in (batch.support[0], batch.query)
+        )
+        adapted = second._adapt(theta, (support,))
+        outer = flatten(torch.func.grad(second._surrogate)(adapted, query))
+
+        def inner(vector, support=support):
+            parts = torch.split(vector, [v.numel() for v in theta.values()])
+            shaped = {n: p.view_as(v) for (n, v), p in zip(theta.items(), parts, strict=True)}
+            return second._loss(shaped, support)
+
+        terms.append(-0.4 * torch.autograd.functional.hessian(inner, flatten(theta)) @ outer)
+    torch.testing.assert_close(difference, torch.stack(terms).mean(0), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("chunk_size", [1, None])
+def test_mapped_chunked_and_looped_gradients_agree(chunk_size):
+    _, theta, batch, learner = setup([0.4, 0.2], chunk_size=2)
+    other = setup([0.4, 0.2], chunk_size=chunk_size)[-1]
+    torch.testing.assert_close(
+        learner._meta_gradient(theta, batch)[1], other._meta_gradient(theta, batch)[1], rtol=1e-12, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("sizes", [[0.4], [0.4, 0.2, 0.2]])
+def test_ratio_is_one_and_kl_zero_at_the_current_parameters(sizes):
+    """The replayed adaptation is the sampled one: J is the mean advantage, and nothing has moved."""
+    _, theta, batch, learner = setup(sizes)
+    evaluation = learner._evaluate(theta, batch)
+    query = batch.query
+    means = [query.advantages[i][query.valid[i]].mean() for i in range(TASKS)]
+    assert evaluation.surrogate == pytest.approx(torch.stack(means).mean().item(), abs=1e-12)
+    assert evaluation.kl == pytest.approx(0.0, abs=1e-12)
+
+
+def test_an_accepted_step_improves_within_the_bound():
+    _, theta, batch, learner = setup([0.1])
+    updated = learner.update(LearnerState(theta), batch)
+    after = learner._evaluate(updated.state.parameters, batch)
+    assert updated.rejection is None
+    assert updated.metrics["surrogate_after"] > updated.metrics["surrogate_before"]
+    assert updated.metrics["surrogate_after"] == pytest.approx(after.surrogate)
+    assert 0.002 < after.kl <= 0.01
+
+
+def test_a_rejected_step_leaves_the_parameters_bit_for_bit():
+    never = TrustRegionConfig(max_kl=1e-300, max_backtracks=3)
+    _, theta, batch, learner = setup([0.1], trust_region=never)
+    updated = learner.update(LearnerState(theta), batch)
+    assert updated.rejection in ("KL above the bound", "no improvement")
+    assert updated.metrics["accepted"] == 0
+    assert all(torch.equal(updated.state.parameters[name], value) for name, value in theta.items())
+
+
+def test_zero_advantages_are_told_apart_from_a_failure():
+    _, theta, batch, learner = setup([0.1])
+    query = batch.query._replace(advantages=torch.zeros_like(batch.query.advantages))
+    updated = learner.update(LearnerState(theta), batch._replace(query=query))
+    assert updated.rejection == "zero gradient"
+    assert all(torch.equal(updated.state.parameters[name], value) for name, value in theta.items())
+
+
+def test_padding_changes_no_update():
+    _, theta, batch, learner = setup([0.3])
+
+    def dirty(data):
+        garbage = torch.where(data.valid, 0.0, 50.0)
+        return data._replace(
+            observations=data.observations + garbage[..., None],
+            actions=data.actions - garbage[..., None],
+            advantages=data.advantages + garbage,
+        )
+
+    changed = batch._replace(support=tuple(map(dirty, batch.support)), query=dirty(batch.query))
+    clean_state = learner.update(LearnerState(theta), batch).state.parameters
+    dirty_state = learner.update(LearnerState(theta), changed).state.parameters
+    for name, value in clean_state.items():
+        torch.testing.assert_close(dirty_state[name], value, rtol=1e-9, atol=1e-12)
+
+
+def test_a_non_finite_gradient_names_its_task():
+    _, theta, batch, learner = setup([0.3])
+    advantages = batch.query.advantages.clone()
+    advantages[2, 1, 0] = float("nan")
+    broken = batch._replace(query=batch.query._replace(advantages=advantages))
+    with pytest.raises(NonFiniteError) as raised:
+        learner.update(LearnerState(theta), broken)
+    assert raised.value.task_index == 2
+
+
+def test_later_steps_are_scaled():
+    config = replace(MamlTrpoConfig(), inner_step_size=0.5, later_step_scale=0.5, inner_steps=3)
+    assert config.step_sizes == [0.5, 0.25, 0.25]

@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from metarl.build import build_experiment
+from metarl.config import load_run_config, read_config, save_run_config
+from metarl.errors import ConfigError, RunError
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_config_of_the_repository_builds(path):
+    build_experiment(read_config(path))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["--sampling.tasks", "many"], "sampling.tasks: expected an integer > 0, got 'many'"),
+        (["--sampling.tasks=0"], "sampling.tasks: expected an integer > 0, got '0'"),
+        (["--sampling.tsaks", "3"], "did you mean sampling.tasks?"),
+        (["--samplign.tasks", "3"], "samplign.tasks: expected one of the keys"),
+        (["--policy.activation", "gelu"], "policy.activation: expected one of ['tanh', 'relu'], got 'gelu'"),
+        (["--policy.hidden_sizes", "[8, -1]"], "policy.hidden_sizes: expected an integer > 0"),
+        (["--meta_learner.name", "mamll"], "meta_learner.name: expected one of ['maml_trpo'], got 'mamll'"),
+        (
+            ["--meta_learner.trust_region.max_kl", "0"],
+            "meta_learner.trust_region.max_kl: expected a number > 0, got '0'",
+        ),
+        (["--sampling.advantages.discount", "1.5"], "discount: expected a number in [0, 1], got '1.5'"),
+        (["--seed", "-1"], "seed: expected an integer >= 0, got '-1'"),
+        (["--seed"], "seed"),
+    ],
+)
+def test_a_wrong_override_is_one_line_with_key_expectation_and_finding(small_config_file, overrides, message):
+    with pytest.raises(ConfigError) as raised:
+        read_config(small_config_file, overrides)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("sampling", {"tsaks": 3}, "sampling.tsaks: expected one of the keys"),
+        ("sampling", {"tasks": 2.5}, "sampling.tasks: expected an integer > 0, got 2.5"),
+        ("smapling", {}, "smapling: expected one of the keys"),
+        ("policy", 7, "policy: expected a section of keys, got 7"),
+        ("environment", {"id": 3}, "environment.id: expected a value of type str, got 3"),
+        ("meta_learner", {"name": None}, "meta_learner.name: expected one of"),
+        ("meta_learner", {"trust_region": {"delta": 1}}, "trust_region"),
+    ],
+)
+def test_a_wrong_file_is_one_line_too(small_config_file, section, change, message):
+    values = yaml.safe_load(small_config_file.read_text())
+    values[section] = {**values.get(section, {}), **change} if isinstance(change, dict) else change
+    small_config_file.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError) as raised:
+        read_config(small_config_file)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2", ""])
+def test_no_config_at_all(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"x\.yaml"):
+        read_config(tmp_path / "x.yaml")
+
+
+def test_a_missing_section_names_its_key(small_config_file):
+    values = yaml.safe_load(small_config_file.read_text())
+    del values["environment"]["id"]
+    small_config_file.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"environment\.id"):
+        read_config(small_config_file)
+
+
+def test_overrides_reach_nested_keys_and_scientific_numbers(small_config):
+    config = small_config(
+        "--meta_learner.trust_region.max_kl=1e-3",
+        "--policy.hidden_sizes",
+        "[4, 5]",
+        "--environment.horizon",
+        "9",
+    )
+    assert config.meta_learner.trust_region.max_kl == 1e-3
+    assert config.policy.hidden_sizes == (4, 5)
+    assert config.environment.horizon == 9
+
+
+def test_a_saved_config_reads_as_the_same(small_config, tmp_path):
+    config = small_config("--sampling.advantages.gae_lambda", "0.9")
+    save_run_config(tmp_path, config)
+    assert load_run_config(tmp_path) == config
+    assert "!" not in (tmp_path / "config.yaml").read_text()
+
+
+def test_a_folder_without_a_config_is_no_run(tmp_path):
+    with pytest.raises(RunError, match="expected a run folder"):
+        load_run_config(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["--environment.id", "metarl/Nothing-v0"], "environment"),
+        (["--environment.options", '{"presett": "maml"}'], "presett"),
+        (["--environment.options", '{"preset": "rl2"}'], r"\['maml'\], got 'rl2'"),
+        (["--environment.id", "Pendulum-v1", "--environment.options", "{}"], "environment"),
+        (
+            [
+                "--environment.id",
+                "CartPole-v1",
+                "--environment.options",
+                "{}",
+                "--environment.vectorization",
+                "sync",
+            ],
+            "continuous",
+        ),
+        (["--training.device", "cuda:7"], "training.device: expected a device of this machine"),
+        (["--training.device", "tpu"], "training.device: expected auto, cpu or cuda, got 'tpu'"),
+    ],
+)
+def test_what_cannot_be_built_is_told(small_config, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        build_experiment(small_config(*overrides))

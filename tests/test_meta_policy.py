@@ -1,0 +1,117 @@
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import metarl
+from metarl.build import make_env
+from metarl.config import load_run_config
+from metarl.math.parameters import select
+from metarl.objectives import inner_loss
+from metarl.rollout import select_task
+from metarl.sampling.advantages import compute_advantages
+from metarl.sampling.episodes import collect_episodes
+
+TASK = {"goal": [0.2, -0.1]}
+
+
+@pytest.fixture
+def run_dir(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def env(run_dir):
+    return make_env(load_run_config(run_dir))
+
+
+def test_adapting_is_the_inner_rule_on_the_environments_own_episodes(run_dir, env):
+    meta_policy = metarl.load(run_dir)
+    adapted = meta_policy.adapt(env, TASK, episodes=5, steps=1, seed=2)
+    experiment = meta_policy.experiment
+    rollout = collect_episodes(
+        env, experiment.policy, meta_policy.parameters, task=TASK, episodes=5, horizon=8, seed=(2, 0)
+    )
+    batch, _ = compute_advantages(rollout, experiment.config.sampling.advantages)
+    loss = inner_loss(experiment.policy, "vpg")
+    theta = {name: value.clone().requires_grad_() for name, value in meta_policy.parameters.items()}
+    gradients = torch.autograd.grad(loss(theta, select_task(batch, 0)), list(theta.values()))
+    for (name, value), gradient in zip(theta.items(), gradients, strict=True):
+        torch.testing.assert_close(adapted.parameters[name], (value - 0.1 * gradient).detach())
+    assert adapted.returns == (pytest.approx(rollout.returns.mean().item()),)
+
+
+def test_adapting_changes_no_meta_policy_and_can_be_repeated(run_dir, env):
+    meta_policy = metarl.load(run_dir)
+    before = {name: value.clone() for name, value in meta_policy.parameters.items()}
+    first = meta_policy.adapt(env, TASK, episodes=3, steps=3)
+    second = meta_policy.adapt(env, TASK, episodes=3, steps=3)
+    assert all(torch.equal(meta_policy.parameters[name], value) for name, value in before.items())
+    assert all(torch.equal(first.parameters[name], second.parameters[name]) for name in before)
+    assert len(first.returns) == 3
+
+
+def test_predict_follows_stable_baselines3(run_dir, env):
+    policy = metarl.load(run_dir)
+    one, state = policy.predict(np.zeros(2), deterministic=True)
+    many, _ = policy.predict(np.zeros((4, 2)), deterministic=True)
+    assert one.shape == (2,)
+    assert many.shape == (4, 2)
+    assert state is None
+    assert env.action_space.contains(one)
+    mean, _ = policy.experiment.policy(policy.parameters, torch.zeros(2))
+    np.testing.assert_allclose(one, mean.clamp(-1, 1), rtol=1e-6)
+    policy.set_random_seed(5)
+    drawn = policy.predict(np.zeros(2))[0]
+    policy.set_random_seed(5)
+    np.testing.assert_array_equal(policy.predict(np.zeros(2))[0], drawn)
+    assert not np.array_equal(drawn, one)
+    with pytest.raises(ValueError, match=r"expected observations \[2\]"):
+        policy.predict(np.zeros(3))
+
+
+@pytest.mark.filterwarnings("ignore:.*not wrapped with a ``Monitor``:UserWarning")
+def test_evaluate_policy_takes_it_as_it_is(run_dir, env):
+    adapted = metarl.load(run_dir).adapt(env, TASK, episodes=3)
+    mean, deviation = evaluate_policy(adapted, env, n_eval_episodes=3)
+    assert np.isfinite([mean, deviation]).all()
+
+
+def test_a_saved_policy_loads_as_the_same(run_dir, env, tmp_path):
+    adapted = metarl.load(run_dir).adapt(env, TASK, episodes=3)
+    adapted.save(tmp_path / "adapted")
+    loaded = metarl.load(tmp_path / "adapted")
+    for name, value in adapted.parameters.items():
+        assert torch.equal(loaded.parameters[name], value)
+
+
+def test_what_does_not_fit_is_told(run_dir, env, tmp_path):
+    meta_policy = metarl.load(run_dir)
+    with pytest.raises(ValueError, match="expected episodes and steps of at least 1"):
+        meta_policy.adapt(env, TASK, episodes=0)
+    with pytest.raises(ValueError, match="observation and action sizes"):
+        meta_policy.adapt(gymnasium.make("metarl/HalfCheetahVel-v0"))
+    with pytest.raises(ValueError, match="expected a value in"):
+        meta_policy.adapt(env, {"goal": [2, 2]})
+    with pytest.raises(metarl.RunError, match="expected a run folder"):
+        metarl.load(tmp_path / "nothing")
+
+
+def test_parameters_of_another_policy_are_refused(run_dir):
+    config = (run_dir / "config.yaml").read_text()
+    (run_dir / "config.yaml").write_text(config.replace("- 8\n", "- 9\n", 1))
+    with pytest.raises(metarl.RunError, match="not those of the policy"):
+        metarl.load(run_dir)
+
+
+def test_vectorised_and_single_adaptation_agree_in_kind(run_dir):
+    """The evaluator's adapted parameters are those of its own rollout's inner step."""
+    meta_policy = metarl.load(run_dir)
+    experiment = meta_policy.experiment
+    tasks = experiment.held_out_tasks(2, seed=0)
+    curve, adapted = experiment.evaluate(meta_policy.parameters, tasks, episodes=4, steps=1, seed=0)
+    assert curve.returns.shape == (2, 2)
+    moved = select(adapted, 0)["mean.bias"] - meta_policy.parameters["mean.bias"]
+    assert moved.abs().max() > 0

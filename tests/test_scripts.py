@@ -1,0 +1,99 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import metarl
+
+ROOT = Path(__file__).parents[1]
+
+
+def script(name, *arguments):
+    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scripts") / "run"
+    overrides = "--sampling.tasks 3 --sampling.episodes 4 --environment.horizon 8 --training.iterations 2"
+    done = script(
+        "train", "--config", ROOT / "configs/quickstart.yaml", "--run_dir", folder, *overrides.split()
+    )
+    assert done.returncode == 0, done.stderr
+    assert "held-out tasks" in done.stdout
+    assert "tensorboard --logdir" in done.stdout
+    assert "scripts/adapt.py" in done.stdout
+    return folder
+
+
+def test_adapt_prints_logs_and_saves(run_dir, tmp_path):
+    task = '{"goal": [0.1, 0.2]}'
+    for _ in range(2):
+        done = script(
+            "adapt", run_dir, "--task", task, "--episodes", 4, "--steps", 3, "--save", tmp_path / "a"
+        )
+        assert done.returncode == 0, done.stderr
+    printed = [line.split() for line in done.stdout.splitlines() if line.strip()[:1].isdigit()]
+    curves = sorted((run_dir / "adaptation").iterdir())
+    assert len(curves) == 2
+    events = EventAccumulator(str(curves[0]))
+    events.Reload()
+    values = [event.value for event in events.Scalars("adaptation/return")]
+    assert [f"{value:.2f}" for value in values] == [row[1] for row in printed]
+    assert len(values) == 4
+    metarl.load(tmp_path / "a")
+
+
+def test_evaluate_writes_table_summary_and_picture(run_dir):
+    done = script("evaluate", run_dir, "--tasks", 5, "--steps", 2, "--episodes", 3)
+    assert done.returncode == 0, done.stderr
+    folder = run_dir / "evaluation"
+    summary = json.loads((folder / "adaptation.json").read_text())
+    with (folder / "adaptation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["goal_0", "goal_1", *(f"return_after_{k}_steps" for k in range(3))]
+    assert len(rows) == summary["tasks"] == 5
+    for step in range(3):
+        mean = sum(float(row[f"return_after_{step}_steps"]) for row in rows) / 5
+        assert summary["mean_return"][step] == pytest.approx(mean)
+    assert (folder / "adaptation.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("train", ["--config", "nothing.yaml"], "expected a config file, got nothing.yaml"),
+        (
+            "train",
+            ["--config", "configs/quickstart.yaml", "--sampling.x", "1"],
+            "sampling.x: expected one of",
+        ),
+        ("train", ["--config", "configs/quickstart.yaml", "--training.device", "cuda:9"], "training.device"),
+        ("adapt", ["nowhere", "--task", "{}"], "expected a run folder"),
+        ("adapt", ["RUN", "--task", '{"goal": [9, 9]}'], "expected a value in"),
+        ("adapt", ["RUN", "--task", '{"gaol": [0, 0]}'], "expected a task with keys ['goal']"),
+        ("adapt", ["RUN", "--task", "goal"], "expected JSON"),
+        ("evaluate", ["nowhere"], "expected a run folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run_dir, name, arguments, message):
+    filled = [str(run_dir) if word == "RUN" else word for word in arguments]
+    filled = [str(ROOT / word) if word.startswith("configs/") else word for word in filled]
+    done = script(name, *filled)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+
+
+@pytest.mark.parametrize("name", ["train", "adapt", "evaluate", "benchmark"])
+def test_help(name):
+    done = script(name, "--help")
+    assert done.returncode == 0
+    assert "--" in done.stdout

@@ -1,0 +1,132 @@
+"""A tiny float64 problem for proofs: a policy, its parameters, and a meta-batch with ragged episodes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from metarl.math.gaussian import DiagonalGaussian
+from metarl.math.parameters import Parameters, unflatten
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.rollout import Batch, MetaBatch, select_task
+
+TASKS, EPISODES, HORIZON = 3, 4, 6
+Objective = Literal["vpg", "lvc"]
+
+
+def tiny_policy(activation: Literal["tanh", "relu"] = "tanh") -> GaussianMLP:
+    return GaussianMLP(observation_size=3, action_size=2, hidden_sizes=(5, 4), activation=activation)
+
+
+def tiny_parameters(policy: GaussianMLP, seed: int = 0) -> Parameters:
+    generator = torch.Generator().manual_seed(seed)
+    initial = policy.initial_parameters(generator)
+    return {
+        name: value.double() + 0.2 * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        for name, value in initial.items()
+    }
+
+
+def log_density(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+    """By torch.distributions, independently of metarl.math.gaussian."""
+    return torch.distributions.Normal(mean, log_std.exp()).log_prob(actions).sum(-1)
+
+
+def tiny_batch(policy: GaussianMLP, per_task: list[Parameters], generator: torch.Generator) -> Batch:
+    """Episodes of the given policies, one a task; a third of them end early, and padding is garbage."""
+    shape = (len(per_task), EPISODES, HORIZON)
+    observations = torch.randn(*shape, 3, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        parts = [policy(theta, observations[i]) for i, theta in enumerate(per_task)]
+    mean, log_std = (torch.stack([part[j] for part in parts]) for j in (0, 1))
+    noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
+    actions = mean + log_std.exp() * noise
+    valid = torch.ones(shape, dtype=torch.bool)
+    valid[:, ::3, HORIZON // 2 :] = False
+    advantages = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return Batch(
+        observations,
+        actions,
+        advantages,
+        valid,
+        DiagonalGaussian(mean, log_std),
+        log_density(mean, log_std, actions),
+    )
+
+
+def reference_inner_loss(
+    policy: GaussianMLP, objective: Objective, theta: Parameters, batch: Batch
+) -> Tensor:
+    mean, log_std = policy(theta, batch.observations)
+    score = log_density(mean, log_std, batch.actions)
+    if objective == "lvc":
+        score = (score - batch.behaviour_log_prob).exp()
+    return -(score * batch.advantages)[batch.valid].mean()
+
+
+def reference_adapt(
+    policy: GaussianMLP,
+    objective: Objective,
+    theta: Parameters,
+    support: list[Batch],
+    step_sizes: list[float],
+    *,
+    create_graph: bool,
+) -> Parameters:
+    """Plain autograd, one task."""
+    for batch, step_size in zip(support, step_sizes, strict=True):
+        if not create_graph:
+            theta = {name: value.detach().requires_grad_() for name, value in theta.items()}
+        loss = reference_inner_loss(policy, objective, theta, batch)
+        gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=create_graph)
+        theta = {
+            name: value - step_size * g for (name, value), g in zip(theta.items(), gradients, strict=True)
+        }
+    return theta
+
+
+def tiny_meta_batch(
+    policy: GaussianMLP, theta: Parameters, objective: Objective, step_sizes: list[float], seed: int = 0
+) -> MetaBatch:
+    """Support batches sampled by theta^k and a query batch by theta^K, so that ratios are 1 at theta."""
+    generator = torch.Generator().manual_seed(seed)
+    current = [theta] * TASKS
+    support: list[Batch] = []
+    for step_size in step_sizes:
+        support.append(tiny_batch(policy, current, generator))
+        current = [
+            reference_adapt(
+                policy, objective, p, [select_task(support[-1], i)], [step_size], create_graph=False
+            )
+            for i, p in enumerate(current)
+        ]
+        current = [{name: value.detach() for name, value in p.items()} for p in current]
+    return MetaBatch(tuple(support), tiny_batch(policy, current, generator))
+
+
+def reference_outer(
+    policy: GaussianMLP,
+    vector: Tensor,
+    like: Parameters,
+    batch: MetaBatch,
+    objective: Objective,
+    step_sizes: list[float],
+    *,
+    create_graph: bool,
+) -> tuple[Tensor, Tensor]:
+    """The outer surrogate J and the mean KL at meta-parameters [D], by loops over tasks."""
+    gains, divergences = [], []
+    for i in range(batch.tasks):
+        support = [select_task(data, i) for data in batch.support]
+        theta = unflatten(vector, like)
+        adapted = reference_adapt(policy, objective, theta, support, step_sizes, create_graph=create_graph)
+        query = select_task(batch.query, i)
+        mean, log_std = policy(adapted, query.observations)
+        ratio = (log_density(mean, log_std, query.actions) - query.behaviour_log_prob).exp()
+        gains.append((ratio * query.advantages)[query.valid].mean())
+        behaviour = torch.distributions.Normal(query.behaviour.mean, query.behaviour.log_std.exp())
+        now = torch.distributions.Normal(mean, log_std.exp())
+        divergences.append(torch.distributions.kl_divergence(behaviour, now).sum(-1)[query.valid].mean())
+    return torch.stack(gains).mean(), torch.stack(divergences).mean()

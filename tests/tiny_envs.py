@@ -1,0 +1,48 @@
+"""Environments for tests of sampling and training: quick, and wrong on purpose where a test asks for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+
+class Drift(gymnasium.Env[Any, Any]):
+    """A point on a line, rewarded for moving along `velocity`; a foreign environment with a task hook.
+
+    Args:
+        fault: "reward", "observation" or "" - what turns NaN after three steps.
+    """
+
+    def __init__(self, fault: str = "") -> None:
+        self.observation_space = Box(-np.inf, np.inf, (1,), np.float64)
+        self.action_space = Box(-1.0, 1.0, (1,), np.float32)
+        self._fault = fault
+        self._velocity = 0.0
+        self._position, self._elapsed = 0.0, 0
+
+    def sample_tasks(self, n: int) -> list[dict[str, float]]:
+        return [{"velocity": float(v)} for v in self.np_random.uniform(-1, 1, n)]
+
+    def set_task(self, task: dict[str, float]) -> None:
+        self._velocity = float(task["velocity"])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self._position, self._elapsed = self.np_random.normal(), 0
+        return np.array([self._position]), {}
+
+    def step(self, action: Any) -> Any:
+        self._elapsed += 1
+        self._position += float(action[0])
+        reward = -abs(float(action[0]) - self._velocity)
+        faulty = self._elapsed == 3
+        if faulty and self._fault == "reward":
+            reward = float("nan")
+        observation = np.array([np.nan if faulty and self._fault == "observation" else self._position])
+        return observation, reward, abs(self._position) > 3, False, {}
+
+
+gymnasium.register("tests/Drift-v0", entry_point=Drift)

@@ -1,0 +1,74 @@
+import csv
+
+from stable_baselines3.common.logger import Logger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from metarl.training.logging import ConsoleTable, ProgressCsv, make_logger
+
+
+def write(folder, iterations, start=0, extra=None):
+    logger = Logger(str(folder), [ProgressCsv(folder / "progress.csv", start)])
+    for iteration in iterations:
+        logger.record("iteration", iteration)
+        logger.record("value", iteration * 10)
+        if extra is not None and iteration == extra:
+            logger.record("seldom", "a, b")
+        logger.dump(iteration)
+    logger.close()
+
+
+def rows(folder):
+    with (folder / "progress.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_new_columns_keep_the_rows_before(tmp_path):
+    write(tmp_path, range(4), extra=2)
+    assert [row["iteration"] for row in rows(tmp_path)] == ["0", "1", "2", "3"]
+    assert [row["seldom"] for row in rows(tmp_path)] == ["", "", "a, b", ""]
+
+
+def test_a_resumed_file_keeps_earlier_rows_and_replaces_later_ones(tmp_path):
+    write(tmp_path, range(5))
+    write(tmp_path, range(3, 6), start=3)
+    assert [row["value"] for row in rows(tmp_path)] == ["0", "10", "20", "30", "40", "50"]
+
+
+def test_a_torn_last_row_is_dropped(tmp_path):
+    write(tmp_path, range(3))
+    path = tmp_path / "progress.csv"
+    path.write_text(path.read_text()[:-4])
+    write(tmp_path, range(2, 4), start=2)
+    assert [row["value"] for row in rows(tmp_path)] == ["0", "10", "20", "30"]
+
+
+def test_a_fresh_run_empties_the_file(tmp_path):
+    write(tmp_path, range(3))
+    write(tmp_path, range(1))
+    assert len(rows(tmp_path)) == 1
+
+
+def test_tensorboard_shows_a_resumed_run_once(tmp_path):
+    for start, stop in ((0, 5), (3, 6)):
+        logger = make_logger(tmp_path, start, lambda line: None, 1)
+        for iteration in range(start, stop):
+            logger.record("iteration", iteration)
+            logger.record("value", float(iteration + 100 * start))
+            logger.dump(iteration)
+        logger.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    points = [(event.step, event.value) for event in events.Scalars("value")]
+    assert points == [(0, 0), (1, 1), (2, 2), (3, 303), (4, 304), (5, 305)]
+
+
+def test_the_table_shows_every_nth_iteration_and_the_last(tmp_path):
+    lines: list[str] = []
+    logger = Logger(str(tmp_path), [ConsoleTable(lines.append, every=3)])
+    for iteration in range(5):
+        logger.record("iteration", iteration)
+        logger.record("rollout/return_after", -1.5)
+        logger.record("final", iteration == 4)
+        logger.dump(iteration)
+    assert [line.split()[0] for line in lines] == ["iteration", "0", "3", "4"]
+    assert "-1.50" in lines[1]

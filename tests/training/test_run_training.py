@@ -1,0 +1,181 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from metarl.errors import RunError, TrainingError
+from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+def parameters(folder):
+    return load_checkpoint(Path(folder)).state.parameters
+
+
+def same(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def rows(folder):
+    with (Path(folder) / "progress.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("environment", ["metarl/PointNavigation-v0", "metarl/HalfCheetahDir-v0"])
+def test_same_seed_same_run_whatever_the_threads(train_small, tmp_path, environment):
+    options = ("--environment.id", environment, "--environment.options", "{}")
+    for folder, threads in (("one", "1"), ("two", "2"), ("again", "2")):
+        counts = ("--sampling.num_threads", threads, "--training.threads", threads)
+        train_small("--run_dir", str(tmp_path / folder), *options, *counts)
+    assert same(parameters(tmp_path / "one"), parameters(tmp_path / "two"))
+    assert same(parameters(tmp_path / "two"), parameters(tmp_path / "again"))
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
+
+
+def test_another_seed_is_another_run(train_small, tmp_path):
+    train_small("--run_dir", str(tmp_path / "a"))
+    train_small("--run_dir", str(tmp_path / "b"), "--seed", "4")
+    assert not same(parameters(tmp_path / "a"), parameters(tmp_path / "b"))
+
+
+def test_a_resumed_run_is_the_uninterrupted_run(train_small, tmp_path):
+    train_small("--run_dir", str(tmp_path / "whole"), "--training.iterations", "5")
+    halves = ("--run_dir", str(tmp_path / "halves"))
+    train_small(*halves, "--training.iterations", "2")
+    train_small(*halves, "--training.iterations", "5", resume=True)
+    assert same(parameters(tmp_path / "whole"), parameters(tmp_path / "halves"))
+    assert rows(tmp_path / "whole") == rows(tmp_path / "halves")
+
+
+@pytest.mark.parametrize("checkpoint_every", ["1", "3"])
+def test_a_killed_run_resumes_to_the_same_bits_and_rows(
+    train_small, small_config_file, tmp_path, checkpoint_every
+):
+    iterations = ("--training.iterations", "40")
+    train_small("--run_dir", str(tmp_path / "whole"), *iterations)
+    killed = tmp_path / "killed"
+    arguments = ["--config", str(small_config_file), "--run_dir", str(killed), *iterations]
+    arguments += ["--training.checkpoint_every", checkpoint_every]
+    command = [sys.executable, str(ROOT / "scripts/train.py"), *arguments]
+    for resume, rows_to_wait_for in (("false", 5), ("true", 14)):
+        process = subprocess.Popen(
+            [*command, "--resume", resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and not (
+            (killed / "progress.csv").exists()
+            and (killed / CHECKPOINT).exists()
+            and len(rows(killed)) > rows_to_wait_for
+        ):
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "expected the run to be killed before its end"
+    finished = subprocess.run([*command, "--resume", "true"], capture_output=True, text=True, check=True)
+    assert "Resumed at iteration" in finished.stdout
+    assert same(parameters(tmp_path / "whole"), parameters(killed))
+    assert [row["iteration"] for row in rows(killed)] == [str(i) for i in range(40)]
+    assert rows(killed) == rows(tmp_path / "whole")
+
+
+def test_an_interrupt_leaves_a_resumable_run(train_small, tmp_path, monkeypatch):
+    """Also where checkpoints are seldom: every finished iteration is kept."""
+    from metarl.meta_learners.maml_trpo import MamlTrpo
+
+    original, calls = MamlTrpo.update, []
+
+    def interrupted(self, state, batch):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, state, batch)
+
+    monkeypatch.setattr(MamlTrpo, "update", interrupted)
+    folder = ("--run_dir", str(tmp_path / "run"), "--training.checkpoint_every", "10")
+    with pytest.raises(KeyboardInterrupt):
+        train_small(*folder)
+    assert load_checkpoint(tmp_path / "run").iteration == 2
+    assert len(rows(tmp_path / "run")) == 2
+    train_small(*folder, resume=True)
+    assert len(rows(tmp_path / "run")) == 4
+
+
+@pytest.mark.parametrize("fault", ["reward", "observation"])
+def test_faulty_environments_are_named_and_the_last_checkpoint_kept(
+    train_small, tmp_path, fault, monkeypatch
+):
+    foreign = ("--environment.id", "tests/Drift-v0", "--environment.vectorization", "sync")
+    run = ("--run_dir", str(tmp_path / "run"))
+    good = ("--environment.options", "{}")
+    train_small(*foreign, *run, *good, "--training.iterations", "2")
+    before = (tmp_path / "run" / CHECKPOINT).read_bytes()
+    monkeypatch.setattr("tests.tiny_envs.Drift.step", faulty_step(fault))
+    with pytest.raises(TrainingError, match=rf"tests/Drift-v0, task .*velocity.*iteration 2.*{fault}"):
+        train_small(*foreign, *run, *good, resume=True)
+    assert (tmp_path / "run" / CHECKPOINT).read_bytes() == before
+
+
+def faulty_step(fault):
+    import numpy as np
+
+    def step(self, action):
+        bad = np.array([np.nan if fault == "observation" else 0.0])
+        return bad, (float("inf") if fault == "reward" else 0.0), False, False, {}
+
+    return step
+
+
+def test_an_overflowing_inner_step_is_named(train_small, tmp_path):
+    with pytest.raises(TrainingError, match=r"PointNavigation.*goal.*iteration 0.*smaller inner step size"):
+        train_small("--meta_learner.inner_step_size", "1e38", "--meta_learner.inner_steps", "2")
+
+
+def test_a_run_is_not_overwritten(train_small):
+    train_small("--training.iterations", "1")
+    with pytest.raises(RunError, match="already holds a run"):
+        train_small("--training.iterations", "1")
+
+
+def test_a_resume_with_another_setting_names_it(train_small):
+    train_small("--training.iterations", "1")
+    with pytest.raises(RunError, match=r"sampling\.episodes: expected 4.* got 5"):
+        train_small("--sampling.episodes", "5", resume=True)
+
+
+def test_a_resume_of_a_foreign_folder_is_refused(train_small, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="expected a run to resume"):
+        train_small(resume=True)
+
+
+def test_a_corrupted_checkpoint_is_not_resumed(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    (tmp_path / "run" / CHECKPOINT).write_bytes(b"garbage")
+    with pytest.raises(RunError, match="damaged"):
+        train_small(resume=True)
+
+
+def test_a_run_dir_that_cannot_be_made_is_told(train_small, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="run_dir: expected a folder to write to"):
+        train_small("--run_dir", str(tmp_path / "file" / "run"))
+
+
+def test_foreign_environments_train_in_processes_of_their_own(train_small):
+    final = train_small(
+        "--environment.id",
+        "tests.tiny_envs:tests/Drift-v0",
+        "--environment.options",
+        "{}",
+        "--environment.vectorization",
+        "async",
+        "--training.iterations",
+        "2",
+    )
+    assert final.iteration == 2
