@@ -1,0 +1,59 @@
+"""The README's Python runs as it stands."""
+
+import re
+from pathlib import Path
+
+import gymnasium
+import metarl_envs
+import pytest
+import yaml
+
+from metarl.meta_learners.registry import META_LEARNERS
+
+TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"<!-- tested(: a trained run)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def blocks(containing):
+    return next(code for _, code in BLOCKS if containing in code)
+
+
+def test_every_block_is_tested():
+    assert len(BLOCKS) == TEXT.count("```python") == 4
+
+
+def test_a_run_adapts_in_python(train_small, tmp_path):
+    environment = ("--environment.id", "metarl/HalfCheetahVel-v0", "--environment.options", "{}")
+    train_small(*environment, "--training.iterations", "1")
+    code = blocks("metarl.load").replace("runs/half_cheetah_vel", str(tmp_path / "run"))
+    names: dict[str, object] = {}
+    exec(code.replace("max_episode_steps=100", "max_episode_steps=5"), names)
+    assert names["action"].shape == (6,)
+
+
+def test_environments_stand_alone():
+    names: dict[str, object] = {}
+    exec(blocks("make_vec"), names)
+    assert names["observations"].shape == (800, 17)
+
+
+def test_adding_an_environment():
+    try:
+        exec(blocks("register_family"), {})
+        env = gymnasium.make("metarl/StopAt-v0")
+        env.reset(options={"task": {"place": 0.5}})
+        assert env.step(env.action_space.high)[1] == pytest.approx(-0.4)
+    finally:
+        metarl_envs.FAMILIES.pop("StopAt", None)
+        gymnasium.registry.pop("metarl/StopAt-v0", None)
+
+
+def test_adding_an_algorithm(train_small, small_config_file):
+    values = yaml.safe_load(small_config_file.read_text())
+    values["meta_learner"] = {"name": "pre_training", "step_size": 0.2}
+    small_config_file.write_text(yaml.safe_dump(values))
+    try:
+        exec(blocks("META_LEARNERS"), {"__name__": "readme"})
+        assert train_small().iteration == 4
+    finally:
+        META_LEARNERS.pop("pre_training", None)
