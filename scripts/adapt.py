@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from jsonargparse.typing import PositiveInt
 from metarl_envs.tasks import stack_tasks
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -24,8 +25,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a run")
     parser.add_argument("--task", required=True, help="the task as JSON, e.g. '{\"velocity\": 1.5}'")
-    parser.add_argument("--episodes", type=positive, default=20, help="episodes a step (20)")
-    parser.add_argument("--steps", type=positive, default=1, help="inner steps (1)")
+    parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes a step (20)")
+    parser.add_argument("--steps", type=PositiveInt, default=1, help="inner steps (1)")
     parser.add_argument("--seed", type=int, default=0, help="of the episodes (0)")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the adapted policy there")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
@@ -80,13 +81,6 @@ def new_folder(parent: Path, task: dict[str, Any]) -> Path:
     """A folder of its own for every adaptation: curves in one folder would be joined into one."""
     name = "_".join(f"{key}={value}".replace(" ", "") for key, value in task.items())
     return next(path for i in count(1) if not (path := parent / f"{name}_{i}").exists())
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {number}")
-    return number
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from jsonargparse.typing import PositiveInt
 from tqdm import tqdm
 
 from metarl.errors import MetaRLError
@@ -22,9 +23,9 @@ from metarl.training.plots import plot_adaptation
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a run")
-    parser.add_argument("--tasks", type=positive, default=40, help="held-out tasks (40)")
-    parser.add_argument("--steps", type=positive, default=3, help="inner steps (3)")
-    parser.add_argument("--episodes", type=positive, default=20, help="episodes a task and step (20)")
+    parser.add_argument("--tasks", type=PositiveInt, default=40, help="held-out tasks (40)")
+    parser.add_argument("--steps", type=PositiveInt, default=3, help="inner steps (3)")
+    parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes a task and step (20)")
     parser.add_argument("--seed", type=int, default=0, help="chooses tasks and noise (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     arguments = parser.parse_args()
@@ -78,13 +79,6 @@ def write(curve: AdaptationCurve, folder: Path, title: str, protocol: dict[str, 
     }
     (folder / "adaptation.json").write_text(json.dumps(summary, indent=2) + "\n")
     plot_adaptation(curve, title, folder / "adaptation.png")
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {number}")
-    return number
 
 
 if __name__ == "__main__":

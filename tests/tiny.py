@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
+from metarl.meta_learners.maml_trpo import MamlTrpoConfig
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollout import Batch, MetaBatch, select_task
 
@@ -27,6 +28,17 @@ def tiny_parameters(policy: GaussianMLP, seed: int = 0) -> Parameters:
         name: value.double() + 0.2 * torch.randn(value.shape, generator=generator, dtype=torch.float64)
         for name, value in initial.items()
     }
+
+
+def tiny_config(step_sizes: list[float], objective: Objective, **settings: Any) -> MamlTrpoConfig:
+    """K inner steps, the later ones of one size."""
+    return MamlTrpoConfig(
+        inner_step_size=step_sizes[0],
+        later_step_scale=step_sizes[-1] / step_sizes[0],
+        inner_steps=len(step_sizes),
+        inner_objective=objective,
+        **settings,
+    )
 
 
 def log_density(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:

@@ -9,20 +9,14 @@ from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.maml_trpo import MamlTrpo, MamlTrpoConfig
 from metarl.meta_learners.trust_region import TrustRegionConfig
-from tests.tiny import TASKS, reference_outer, tiny_meta_batch, tiny_parameters, tiny_policy
+from tests.tiny import TASKS, reference_outer, tiny_config, tiny_meta_batch, tiny_parameters, tiny_policy
 
 
 def setup(sizes, objective="vpg", chunk_size=2, **settings):
     policy = tiny_policy()
     theta = tiny_parameters(policy)
     batch = tiny_meta_batch(policy, theta, objective, sizes)
-    config = MamlTrpoConfig(
-        inner_step_size=sizes[0],
-        later_step_scale=sizes[-1] / sizes[0],
-        inner_steps=len(sizes),
-        inner_objective=objective,
-        **settings,
-    )
+    config = tiny_config(sizes, objective, **settings)
     return policy, theta, batch, MamlTrpo(policy, config, TaskMap(chunk_size, 2))
 
 
