@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse.typing import PositiveInt
 from metarl_envs.tasks import stack_tasks
 from torch.utils.tensorboard import SummaryWriter
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the adapted policy there")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
         meta_policy = load(arguments.run_dir, arguments.device)
         experiment = meta_policy.experiment

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from jsonargparse.typing import PositiveInt
 from tqdm import tqdm
 
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="chooses tasks and noise (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
         meta_policy = load(arguments.run_dir, arguments.device)
         experiment = meta_policy.experiment

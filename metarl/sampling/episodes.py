@@ -55,7 +55,7 @@ def collect_episodes(
     ends = np.zeros((2, episodes), dtype=np.bool_)
     finals = np.zeros((episodes, observation_size))
     seeds = sequence.generate_state(episodes)
-    with torch.inference_mode():
+    with torch.no_grad():
         for episode in range(episodes):
             observation, _ = env.reset(seed=int(seeds[episode]), options=options)
             for t in range(horizon):

@@ -84,7 +84,7 @@ class RolloutSampler:
             [self._sequence(key, i, 0).generate_state(self._episodes) for i in range(count)]
         )
         observation, _ = self._envs.reset(seed=seeds.tolist())
-        with _one_torch_thread(), torch.inference_mode():
+        with _one_torch_thread(), torch.no_grad():
             recording = _Recording(self._policy, parameters, self._noise(parameters, key, count), observation)
             for t in range(self._horizon):
                 actions = recording.act(observation, t)
