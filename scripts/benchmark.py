@@ -30,7 +30,6 @@ import torch
 from jsonargparse.typing import PositiveInt
 from metarl_envs.mujoco_batch import MujocoSimulation
 from metarl_envs.tasks import Tasks
-from torch.utils._pytree import tree_map
 from tqdm import tqdm
 
 from metarl.build import Experiment, build_experiment, make_env, make_envs
@@ -276,18 +275,15 @@ def start(experiment: Experiment) -> tuple[RolloutSampler, Parameters, Tasks]:
 
 
 def meta_batch(experiment: Experiment) -> tuple[Parameters, MetaBatch]:
-    """A real one, as tensors that autograd can keep: the sampler's are for inference."""
+    """The start parameters, and what training would collect with them."""
     (rollouts, theta, tasks), config = start(experiment), experiment.config
     parts = experiment.policy, experiment.learner, experiment.task_map, config.sampling.advantages
-    batch = collect_meta_batch(rollouts, *parts, theta, tasks, (config.seed,)).batch
-    return theta, tree_map(torch.clone, batch)
+    return theta, collect_meta_batch(rollouts, *parts, theta, tasks, (config.seed,)).batch
 
 
 def show(rows: list[Row]) -> None:
     """Lines below an unindented one: how many times as fast that is, by the medians and by the pairs."""
-    print(
-        f"{'':50}{'median':>16}{'ours is':>10}{'by pairs':>10}" if any("ours" in row for row in rows) else ""
-    )
+    print(f"{'':50}{'median':>16}{'ours is':>10}{'by pairs':>10}")
     for row in rows:
         name = f"{'  ' if 'ours' in row else ''}{row['name']}"
         value = f"{row['median']:{',.0f' if row['unit'] == 'steps/s' else '.3f'}} {row['unit']}"
@@ -317,10 +313,8 @@ def main() -> int:
     machine |= {"cores": CORES, "torch_threads": TORCH_THREADS}
     machine |= {name: version(name) if find_spec(name) else "not installed" for name in packages}
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    sizes = (
-        f"{config.sampling.tasks} tasks x {config.sampling.episodes} episodes x {config.environment.horizon}"
-    )
-    print(f"{config.environment.id}, {sizes} steps; medians of {arguments.repeats}")
+    sizes = [config.sampling.tasks, config.sampling.episodes, config.environment.horizon]
+    print("{}: {} tasks x {} episodes x {} steps\n".format(config.environment.id, *sizes))
     show(rows)
     if arguments.json:
         sections = {key: part for key, part in config.as_dict().items() if key != "run_dir"}

@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 from metarl_envs.family import State
 from metarl_envs.tasks import Array
 
-_DIVERGENCE_WARNINGS = [
-    int(warning)
-    for warning in (
-        mujoco.mjtWarning.mjWARN_BADQPOS,
-        mujoco.mjtWarning.mjWARN_BADQVEL,
-        mujoco.mjtWarning.mjWARN_BADQACC,
-    )
-]
+_DIVERGENCE_WARNINGS = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+"""Bad positions, velocities and accelerations: three neighbours."""
 
 
 def _ignore_warning(message: str) -> None:
@@ -74,6 +68,7 @@ class MujocoSimulation:
             self._qvel: Array = self._batch.bind("qvel")
             self._control: Array = self._batch.bind("ctrl")
             self._batch.reset()
+            self._divergences = self._count_divergences(self._batch)
         return self._batch
 
     def state(self) -> State:
@@ -86,17 +81,23 @@ class MujocoSimulation:
         self._qpos[mask] = state.qpos
         self._qvel[mask] = state.qvel
         batch.forward(mask)
+        self._divergences = self._count_divergences(batch)
 
     def step(self, control: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         batch = self._opened()
-        warnings_before = self._divergences(batch)
-        self._control[mask] = control[mask]
-        batch.step(None if mask.all() else mask, nstep=self._frame_skip)
-        diverged: NDArray[np.bool_] = self._divergences(batch) > warnings_before
+        everywhere = bool(mask.all())
+        if everywhere:
+            self._control[:] = control
+        else:
+            self._control[mask] = control[mask]
+        batch.step(None if everywhere else mask, nstep=self._frame_skip)
+        counts = self._count_divergences(batch)
+        diverged: NDArray[np.bool_] = counts != self._divergences
+        self._divergences = counts
         return diverged
 
     @staticmethod
-    def _divergences(batch: Batch) -> NDArray[np.int64]:
-        """MuJoCo resets a bad state silently and goes on; its warning counters tell. [env]"""
+    def _count_divergences(batch: Batch) -> NDArray[np.int64]:
+        """MuJoCo resets a bad state silently and goes on; its counters, which a reset clears, tell. [env]"""
         counts: NDArray[np.int64] = batch.warning[:, _DIVERGENCE_WARNINGS, 1].sum(axis=1)
         return counts

@@ -37,8 +37,10 @@ class Uniform:
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         return rng.uniform(self.low, self.high, size=(n, *self.shape))
 
-    def contains(self, value: Array) -> bool:
-        return bool(np.all(np.asarray(self.low) <= value) and np.all(value <= np.asarray(self.high)))
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are inside; [...]."""
+        inside = (np.asarray(self.low) <= values) & (values <= np.asarray(self.high))
+        return np.asarray(inside.all(-1) if self.shape else inside)
 
     def __str__(self) -> str:
         return f"in [{self.low}, {self.high}]"
@@ -58,8 +60,9 @@ class Choice:
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         return rng.choice(np.asarray(self.values, dtype=np.float64), size=n)
 
-    def contains(self, value: Array) -> bool:
-        return bool(value in self.values)
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [...] are among the choices; [...]."""
+        return np.asarray(np.isin(values, self.values))
 
     def __str__(self) -> str:
         return f"one of {self.values}"
@@ -92,22 +95,36 @@ class TaskSpace:
         Raises:
             ValueError: a parameter is missing, unknown, of another shape or outside its bounds.
         """
-        if set(task) != set(self.parameters):
-            raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {sorted(task)}")
-        valid: Task = {}
+        valid = self._validate(task, ())
+        return {name: value if value.ndim else float(value) for name, value in valid.items()}
+
+    def validate_batch(self, tasks: Mapping[str, Any], n: int) -> Tasks:
+        """Returns a float64 copy of n tasks, [n, ...] each.
+
+        Raises:
+            ValueError: as `validate`, or another number of tasks than n.
+        """
+        return self._validate(tasks, (n,))
+
+    def _validate(self, values: Mapping[str, Any], leading: tuple[int, ...]) -> Tasks:
+        if set(values) != set(self.parameters):
+            raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {sorted(values)}")
+        valid: Tasks = {}
         for name, parameter in self.parameters.items():
             try:
-                value = np.array(task[name], dtype=np.float64)
+                value = np.array(values[name], dtype=np.float64)
             except (TypeError, ValueError):
-                raise ValueError(f"task {name!r}: expected numbers, got {task[name]!r}") from None
-            if value.shape != parameter.shape:
-                raise ValueError(f"task {name!r}: expected shape {parameter.shape}, got {value.shape}")
-            if not parameter.contains(value):
+                raise ValueError(f"task {name!r}: expected numbers, got {values[name]!r}") from None
+            shape = (*leading, *parameter.shape)
+            if value.shape != shape:
+                raise ValueError(f"task {name!r}: expected shape {shape}, got {value.shape}")
+            outside = ~parameter.contains(value)
+            if outside.any():
                 raise ValueError(
-                    f"task {name!r}: expected a value {parameter}, got {value.tolist()}; the task space "
-                    "is set by the environment's preset and options"
+                    f"task {name!r}: expected a value {parameter}, got {value[outside][0].tolist()}; "
+                    "the task space is set by the environment's preset and options"
                 )
-            valid[name] = value if value.ndim else float(value)
+            valid[name] = value
         return valid
 
 

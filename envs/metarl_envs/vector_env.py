@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -85,10 +85,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         Raises:
             ValueError: another number of tasks than environments, or a task outside the task space.
         """
-        single = list(unstack_tasks(tasks)) if isinstance(tasks, Mapping) else list(tasks)
-        if len(single) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} tasks, one an environment, got {len(single)}")
-        self._tasks = stack_tasks([self.family.task_space.validate(task) for task in single])
+        space = self.family.task_space
+        given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
+        count = len(given) if isinstance(given, Sized) else 1
+        if count != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} tasks, one an environment, got {count}")
+        if isinstance(tasks, Mapping):
+            self._tasks = space.validate_batch(tasks, self.num_envs)
+        else:
+            self._tasks = stack_tasks([space.validate(task) for task in tasks])
 
     def get_tasks(self) -> Tasks:
         """A copy of the tasks, [env, ...] each."""
@@ -137,7 +142,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             self._simulation.write(diverged, State(before.qpos[diverged], before.qvel[diverged]))
             after = self._simulation.state()
         terms = self.family.reward_terms(before, after, control, self._tasks)
-        terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
+        if not active.all():
+            terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
         reward = np.sum(list(terms.values()), axis=0)
         observation = self.family.observation(after)
         self._elapsed_steps += active

@@ -83,6 +83,8 @@ def _linear(parameters: Parameters, layer: str, x: Tensor) -> Tensor:
     if weight.ndim == 2:
         return torch.nn.functional.linear(x, weight, bias)
     flat = x.reshape(*weight.shape[:-2], -1, x.shape[-1])
+    if weight.ndim == 3:
+        return torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT).view(*x.shape[:-1], -1)
     return (flat @ weight.mT + bias.unsqueeze(-2)).view(*x.shape[:-1], -1)
 
 

@@ -98,15 +98,14 @@ class RolloutSampler:
             return recording.rollout(observation)
 
     def _noise(self, parameters: Parameters, key: Sequence[int], count: int) -> Tensor:
-        """Standard normal action noise, [task, episode, time, action], drawn per task."""
+        """Standard normal action noise, [time, task, episode, action], drawn per task."""
         log_std = parameters["log_std"]
         shape = (self._horizon, self._episodes, log_std.shape[-1])
         noise = [
             np.random.default_rng(self._sequence(key, i, 1)).standard_normal(shape, dtype=np.float32)
             for i in range(count)
         ]
-        drawn = torch.from_numpy(np.stack(noise)).transpose(1, 2)
-        return drawn.to(self._device, log_std.dtype)
+        return torch.from_numpy(np.stack(noise, axis=1)).to(self._device, log_std.dtype)
 
     @staticmethod
     def _sequence(key: Sequence[int], task: int, purpose: int) -> np.random.SeedSequence:
@@ -121,7 +120,7 @@ class RolloutSampler:
 
 
 class _Recording:
-    """The buffers of one rollout, and the policy that fills them.
+    """The buffers of one rollout, time first so that a step is contiguous, and the policy that fills them.
 
     On a GPU, observations and actions cross through pinned host buffers, and the one wait a step is
     for the action.
@@ -131,14 +130,14 @@ class _Recording:
         self, policy: Policy, parameters: Parameters, noise: Tensor, first_observation: NDArray[Any]
     ) -> None:
         self._policy, self._parameters, self._noise = policy, parameters, noise
-        self._shape = noise.shape[:3]
+        self._shape = noise.shape[1:3]
         device, dtype = noise.device, noise.dtype
-        tasks, episodes, horizon = self._shape
+        horizon, (tasks, episodes) = len(noise), self._shape
         envs, pinned = tasks * episodes, device.type == "cuda"
         size, actions = first_observation.shape[-1], noise.shape[-1]
         self._observation_host = torch.empty(envs, size, dtype=dtype, pin_memory=pinned)
         self._action_host = torch.empty(envs, actions, dtype=dtype, pin_memory=pinned)
-        self._observations = torch.zeros(*self._shape, size, device=device, dtype=dtype)
+        self._observations = torch.zeros(horizon, *self._shape, size, device=device, dtype=dtype)
         self._means = torch.zeros_like(noise)
         self._log_stds = torch.zeros_like(noise)
         self._rewards = np.zeros((horizon, envs))
@@ -150,11 +149,11 @@ class _Recording:
     def act(self, observation: NDArray[Any], t: int) -> NDArray[Any]:
         """Draws the actions of all environments, [env, action]; the array is reused."""
         self._observation_host.copy_(torch.from_numpy(np.asarray(observation)))
-        current = self._observations[:, :, t]
+        current = self._observations[t]
         current.copy_(self._observation_host.view(current.shape), non_blocking=True)
         mean, log_std = self._policy(self._parameters, current)
-        self._means[:, :, t], self._log_stds[:, :, t] = mean, log_std
-        action = mean + log_std.exp() * self._noise[:, :, t]
+        self._means[t], self._log_stds[t] = mean, log_std
+        action = torch.addcmul(mean, log_std.exp(), self._noise[t])
         self._action_host.copy_(action.view(self._action_host.shape))
         return self._action_host.numpy()
 
@@ -177,15 +176,14 @@ class _Recording:
     def rollout(self, final_observation: NDArray[Any]) -> Rollout:
         """The finished rollout; episodes still running are truncated at the horizon."""
         device, dtype = self._noise.device, self._noise.dtype
-        tasks, episodes, _ = self._shape
-        behaviour = DiagonalGaussian(self._means, self._log_stds)
-        actions = self._means + self._log_stds.exp() * self._noise
+        behaviour = DiagonalGaussian(_time_last(self._means), _time_last(self._log_stds))
+        actions = torch.addcmul(behaviour.mean, behaviour.log_std.exp(), _time_last(self._noise))
 
         def by_task(values: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(values).view(tasks, episodes, *values.shape[1:]).to(device)
+            return torch.from_numpy(values).view(*self._shape, *values.shape[1:]).to(device)
 
         return Rollout(
-            observations=self._observations,
+            observations=_time_last(self._observations),
             actions=actions,
             rewards=by_task(np.ascontiguousarray(self._rewards.T)).to(dtype),
             valid=by_task(np.ascontiguousarray(self._valid.T)),
@@ -196,6 +194,11 @@ class _Recording:
             behaviour_log_prob=log_prob(behaviour, actions),
             diverged_episodes=int(self._diverged.sum()),
         )
+
+
+def _time_last(values: Tensor) -> Tensor:
+    """[time, task, episode, x] -> [task, episode, time, x]."""
+    return values.permute(1, 2, 0, 3).contiguous()
 
 
 @contextmanager
