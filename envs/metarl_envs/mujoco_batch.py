@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from importlib import resources
@@ -18,8 +19,9 @@ _DIVERGENCE_WARNINGS = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.m
 """Bad positions, velocities and accelerations: three neighbours."""
 
 
-def _ignore_warning(message: str) -> None:
-    """Divergence is read from the batch's counters; MuJoCo would write a log file where the user stands."""
+def _log_warning(message: str) -> None:
+    """MuJoCo would write a log file where the user stands; divergence is read from the batch's counters."""
+    logging.getLogger(__name__).info(message)
 
 
 def load_gymnasium_model(name: str) -> mujoco.MjModel:
@@ -62,7 +64,7 @@ class MujocoSimulation:
 
     def _opened(self) -> Batch:
         if self._batch is None:
-            mujoco.set_mju_user_warning(_ignore_warning)
+            mujoco.set_mju_user_warning(_log_warning)
             self._batch = Batch(self._load_model(), self._num_envs, nthread=self._num_threads)
             self._qpos: Array = self._batch.bind("qpos")
             self._qvel: Array = self._batch.bind("qvel")

@@ -32,7 +32,7 @@ class TaskMap:
     _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        pool = ThreadPoolExecutor(self.threads or len(os.sched_getaffinity(0)))
+        pool = ThreadPoolExecutor(self.threads or available_cpus())
         object.__setattr__(self, "_pool", pool)
 
     @classmethod
@@ -72,3 +72,9 @@ class TaskMap:
                 return call()
 
         return list(self._pool.map(make, calls))
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use; where the system does not tell, those it has."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -3,6 +3,9 @@ import mujoco
 import numpy as np
 import pytest
 from metarl_envs import FAMILIES, State
+from metarl_envs.mujoco_batch import load_gymnasium_model
+
+from tests.envs.trajectories import existing_presets
 
 VEL, DIR = "metarl/HalfCheetahVel-v0", "metarl/HalfCheetahDir-v0"
 STEPS = 200
@@ -78,6 +81,11 @@ def test_range_of_commanded_velocities(options, high):
             env.set_task({"velocity": outside})
 
 
+@pytest.mark.parametrize("env_id", [VEL, DIR])
+def test_presets(env_id):
+    assert existing_presets(env_id) == ["maml", "pearl", "promp"]
+
+
 @pytest.mark.parametrize("bound", [0.0, -1.0, float("nan")])
 def test_a_range_of_no_velocities_is_refused(bound):
     with pytest.raises(ValueError, match="HalfCheetahVel: expected max_velocity > 0"):
@@ -132,6 +140,11 @@ def quiet(tmp_path, monkeypatch, capfd):
     yield
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_loading_the_model_alone_is_quiet():
+    assert load_gymnasium_model("half_cheetah.xml").body_mass.sum() == pytest.approx(14.0)
 
 
 @pytest.mark.usefixtures("quiet")

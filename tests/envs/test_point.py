@@ -1,6 +1,9 @@
 import gymnasium
 import numpy as np
 import pytest
+from metarl_envs.point import PointSimulation
+
+from tests.envs.trajectories import existing_presets
 
 POINT = "metarl/PointNavigation-v0"
 
@@ -95,3 +98,15 @@ def test_a_single_environment_ends_with_termination_and_not_truncation():
     _, reward, terminated, truncated, _ = env.step(np.ones(2, np.float32))
     assert (terminated, truncated) == (True, False)
     assert reward == pytest.approx(0.0)
+
+
+def test_presets():
+    assert existing_presets(POINT) == ["maml"]
+
+
+def test_states_are_copies():
+    simulation = PointSimulation(2)
+    state = simulation.state()
+    simulation.step(np.ones((2, 2)), np.ones(2, bool))
+    np.testing.assert_array_equal(state.qpos, 0)
+    np.testing.assert_array_equal(simulation.state().qpos, 1)
