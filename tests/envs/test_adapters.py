@@ -67,7 +67,7 @@ def no_native_simulation_to_collect():
     gc.collect()
 
 
-def played(make_env, mode, actions, goals=GOALS, seeds=(1, 2, 3)):
+def played(make_env, mode, actions, goals=GOALS, seeds=(7, 1, 4)):
     """Observations (the reset's first), rewards and ends of one episode each."""
     with closing(ForeignVectorEnv(make_env, len(goals), mode)) as envs:
         envs.set_tasks({"goal": goals})
@@ -90,7 +90,7 @@ def constant(action, steps=8):
 @pytest.mark.parametrize("env", [SetTaskLine, ResetTaskLine, OptionsLine])
 def test_each_environment_gets_its_task_and_seed(env, mode):
     result = played(env, mode, constant([0.1, 0.2, 0.3], steps=3))
-    starts = [np.random.default_rng(seed).uniform(-0.5, 0.5) for seed in (1, 2, 3)]
+    starts = [np.random.default_rng(seed).uniform(-0.5, 0.5) for seed in (7, 1, 4)]
     np.testing.assert_array_equal(result["observation"][0, :, 0], starts)
     np.testing.assert_array_equal(result["reward"], -np.abs(result["observation"][1:, :, 0] - GOALS))
 
@@ -165,7 +165,7 @@ def test_returned_arrays_are_the_callers(mode):
     expected = played(SetTaskLine, mode, actions)
     with closing(ForeignVectorEnv(SetTaskLine, 3, mode)) as envs:
         envs.set_tasks({"goal": GOALS})
-        envs.reset(seed=[1, 2, 3])[0][...] = 77
+        envs.reset(seed=[7, 1, 4])[0][...] = 77
         for t, action in enumerate(actions):
             result = envs.step(action)
             np.testing.assert_array_equal(result[0], expected["observation"][t + 1])

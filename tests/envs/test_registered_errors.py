@@ -76,6 +76,9 @@ def test_tasks_outside_the_task_space_change_nothing(case, envs):
             single.set_task(task)
         with pytest.raises(ValueError, match=message):
             single.reset(options={"task": task})
+        together = {name: [good[0].get(name, 0.0), task[name], task[name]] for name in task}
+        with pytest.raises(ValueError, match="expected"):
+            envs.set_tasks(together)
     assert data_equivalence(envs.get_tasks(), before)
     assert data_equivalence(single.get_task(), good[0])
 
@@ -85,6 +88,8 @@ def test_another_number_of_tasks_or_seeds_than_environments(case, envs):
         envs.set_tasks(case.tasks(2))
     with pytest.raises(ValueError, match="expected 3 tasks, one an environment, got 4"):
         envs.reset(options={"tasks": envs.family.task_space.sample(4, np.random.default_rng(0))})
+    with pytest.raises(ValueError, match="expected 3 tasks, one an environment, got 1"):
+        envs.set_tasks(dict.fromkeys(envs.get_tasks(), 1.0))
     with pytest.raises(ValueError, match="expected 3 seeds, one an environment, got 2"):
         envs.reset(seed=[1, 2])
     with pytest.raises(ValueError, match="expected at least one task to sample, got n=0"):
