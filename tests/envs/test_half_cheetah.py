@@ -82,8 +82,9 @@ def test_range_of_commanded_velocities(options, high):
 
 
 @pytest.mark.parametrize("env_id", [VEL, DIR])
-def test_presets(env_id):
+def test_presets_and_horizon(env_id):
     assert existing_presets(env_id) == ["maml", "pearl", "promp"]
+    assert gymnasium.spec(env_id).max_episode_steps == 200
 
 
 @pytest.mark.parametrize("bound", [0.0, -1.0, float("nan")])

@@ -100,8 +100,9 @@ def test_a_single_environment_ends_with_termination_and_not_truncation():
     assert reward == pytest.approx(0.0)
 
 
-def test_presets():
+def test_presets_and_horizon():
     assert existing_presets(POINT) == ["maml"]
+    assert gymnasium.spec(POINT).max_episode_steps == 100
 
 
 def test_states_are_copies():

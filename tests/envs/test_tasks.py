@@ -107,6 +107,30 @@ def test_a_missing_parameter_is_refused():
         SPACE.validate({"goal": [0.0, 1.0], "speed": 2.0})
 
 
+def test_a_valid_batch_is_a_float64_copy():
+    tasks = SPACE.sample(4, generator())
+    valid = SPACE.validate_batch(tasks, 4)
+    for name, values in tasks.items():
+        np.testing.assert_array_equal(valid[name], values, strict=True)
+        assert not np.shares_memory(valid[name], values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("speed", [2.0, 3.5, 9.0], r"task 'speed': expected a value in \[1.0, 3.0\], got 3.5;"),
+        ("goal", [[0, 1], [0, 1], [0, 5]], r"task 'goal': expected a value in .*, got \[0.0, 5.0\];"),
+        ("direction", [1.0, -1.0, 0.0], r"task 'direction': expected a value one of .*, got 0.0;"),
+        ("goal", [0.0, 1.0, 1.0], r"task 'goal': expected shape \(3, 2\), got \(3,\)"),
+        ("speed", [2.0, 2.0], r"task 'speed': expected shape \(3,\), got \(2,\)"),
+        ("turn", [0.0, 0.0, 0.0], "expected a task with keys"),
+    ],
+)
+def test_an_invalid_batch_names_its_first_task_outside(name, values, message):
+    with pytest.raises(ValueError, match=message):
+        SPACE.validate_batch({**SPACE.sample(3, generator()), name: values}, 3)
+
+
 def test_stack_and_unstack_are_inverse():
     tasks = SPACE.sample(6, generator())
     assert number_of_tasks(tasks) == 6
