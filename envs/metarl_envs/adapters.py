@@ -6,6 +6,7 @@ A task reaches the environment through the first of these that it has: `set_task
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -71,6 +72,8 @@ class ForeignVectorEnv:
     def __init__(self, make_env: Callable[[], AnyEnv], num_envs: int, mode: Literal["sync", "async"]) -> None:
         vector = SyncVectorEnv if mode == "sync" else AsyncVectorEnv
         copies = [lambda: HeldEpisode(make_env())] * num_envs
+        # A forked process that collects a threaded simulation as garbage would wait for its threads for ever.
+        gc.collect()
         self._envs: Any = vector(copies, autoreset_mode=AutoresetMode.DISABLED)
         self.num_envs = num_envs
         self.single_observation_space = self._envs.single_observation_space

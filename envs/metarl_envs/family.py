@@ -67,8 +67,8 @@ class Family:
     action_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.action_scale > 0:
-            raise ValueError(f"expected action_scale > 0, got {self.action_scale}")
+        if not 0 < self.action_scale < np.inf:
+            raise ValueError(f"expected a finite action_scale > 0, got {self.action_scale}")
 
     def control(self, actions: Array) -> Array:
         """Clips actions to the policy's box, then maps the box onto the actuator range; [env, control]."""

@@ -38,8 +38,8 @@ def half_cheetah_vel(
     presets = {"maml": {"max_velocity": 2.0}, "promp": {"max_velocity": 3.0}, "pearl": {"max_velocity": 3.0}}
     settings = choose_preset("HalfCheetahVel", presets, preset)
     high = max_velocity if max_velocity is not None else settings.get("max_velocity", 3.0)
-    if not high > 0:
-        raise ValueError(f"HalfCheetahVel: expected max_velocity > 0, got {high}")
+    if not 0 < high < np.inf:
+        raise ValueError(f"HalfCheetahVel: expected a finite max_velocity > 0, got {high}")
     task_space = TaskSpace({"velocity": Uniform(0.0, high, default=high / 2)})
 
     def progress(forward_velocity: Array, tasks: Tasks) -> tuple[str, Array]:

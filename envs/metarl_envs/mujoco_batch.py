@@ -70,7 +70,6 @@ class MujocoSimulation:
             self._qvel: Array = self._batch.bind("qvel")
             self._control: Array = self._batch.bind("ctrl")
             self._batch.reset()
-            self._divergences = self._count_divergences(self._batch)
         return self._batch
 
     def state(self) -> State:
@@ -83,7 +82,6 @@ class MujocoSimulation:
         self._qpos[mask] = state.qpos
         self._qvel[mask] = state.qvel
         batch.forward(mask)
-        self._divergences = self._count_divergences(batch)
 
     def step(self, control: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         batch = self._opened()
@@ -93,13 +91,13 @@ class MujocoSimulation:
         else:
             self._control[mask] = control[mask]
         batch.step(None if everywhere else mask, nstep=self._frame_skip)
-        counts = self._count_divergences(batch)
-        diverged: NDArray[np.bool_] = counts != self._divergences
-        self._divergences = counts
-        return diverged
+        # MuJoCo resets a bad state silently and goes on: its counters, which a write clears, tell. A state
+        # that went bad in the last substep is not counted yet.
+        counted = batch.warning[:, _DIVERGENCE_WARNINGS, 1].any(axis=1)
+        bounded = _is_good(self._qpos) & _is_good(self._qvel)
+        return np.asarray(mask & (counted | ~bounded))
 
-    @staticmethod
-    def _count_divergences(batch: Batch) -> NDArray[np.int64]:
-        """MuJoCo resets a bad state silently and goes on; its counters, which a reset clears, tell. [env]"""
-        counts: NDArray[np.int64] = batch.warning[:, _DIVERGENCE_WARNINGS, 1].sum(axis=1)
-        return counts
+
+def _is_good(values: Array) -> NDArray[np.bool_]:
+    """MuJoCo's own bound on positions and velocities, which NaN fails too; [env, n] -> [env]."""
+    return np.asarray((np.abs(values) <= mujoco.mjMAXVAL).all(-1))

@@ -24,8 +24,9 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     """
 
     def __init__(self, family: str, **options: Any) -> None:
-        self.vector_options = {"family": family, **options}
-        self._batch = VectorTaskEnv(1, num_threads=1, **self.vector_options)
+        if "autoreset_mode" in options:
+            raise ValueError("expected no autoreset_mode: a single environment is reset by its user")
+        self._batch = VectorTaskEnv(1, num_threads=1, family=family, **options)
         self.metadata = {key: self._batch.metadata[key] for key in ("render_modes", "render_fps")}
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,12 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"expected num_envs >= 1, got {num_envs}")
+        for name, value, least in (
+            ("num_threads", num_threads, 0),
+            ("max_episode_steps", max_episode_steps, 1),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"expected {name} >= {least}, got {value}")
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             raise ValueError('expected autoreset_mode to be "Disabled" or "SameStep", got "NextStep"')
@@ -87,7 +94,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         """
         space = self.family.task_space
         given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
-        count = len(given) if isinstance(given, Sized) else 1
+        count = len(given) if np.ndim(given) else 1  # type: ignore[arg-type]
         if count != self.num_envs:
             raise ValueError(f"expected {self.num_envs} tasks, one an environment, got {count}")
         if isinstance(tasks, Mapping):
@@ -107,18 +114,19 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         Args:
             seed: an integer s seeds environment i with s + i; a sequence gives one seed each.
             options: `reset_mask` [env] bool, to reset only those; `tasks`, as `set_tasks` takes them;
-                `task`, the same one for all.
+                `task`, the same one for all. Tasks are set everywhere, whatever the mask.
 
         Raises:
             ValueError: a seed, mask or task of the wrong shape or range.
         """
         options = options or {}
         mask = self._reset_mask(options)
+        seeds = self._seeds(seed)
         if "task" in options:
             self.set_tasks([options["task"]] * self.num_envs)
         if "tasks" in options:
             self.set_tasks(options["tasks"])
-        self._seed(seed, mask)
+        self._seed(seeds, mask)
         self._start_episodes(mask)
         self._needs_reset = False
         return self.family.observation(self._simulation.state()), self._task_info(mask)
@@ -188,17 +196,22 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             )
         return np.asarray(mask, dtype=np.bool_)
 
-    def _seed(self, seed: int | Sequence[int | None] | None, mask: Bools) -> None:
+    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
+        """One seed an environment; an integer also seeds the sampling of tasks, in a stream of its own."""
         if seed is None:
-            return
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} seeds, one an environment, got {len(seeds)}")
+            return [None] * self.num_envs
+        if isinstance(seed, (int, np.integer)):
+            tasks_seed = np.random.SeedSequence(int(seed)).spawn(1)[0]
+            self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), int(seed)
+            return [int(seed) + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} seeds, one an environment, got {len(seed)}")
+        return list(seed)
+
+    def _seed(self, seeds: list[int | None], mask: Bools) -> None:
         for i in np.flatnonzero(mask):
             if seeds[i] is not None:
                 self.generators[i], _ = seeding.np_random(seeds[i])
-        if isinstance(seed, int):
-            self._np_random, self._np_random_seed = seeding.np_random(seed)
 
     def _task_info(self, mask: Bools) -> dict[str, Any]:
         return {"task": self.get_tasks(), "_task": mask.copy()}
@@ -213,5 +226,5 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         final_obs = np.full(len(finished), None, dtype=object)
         for i in np.flatnonzero(finished):
             final_obs[i] = observation[i].copy()
-        final = {"final_obs": final_obs, "final_info": dict(info)}
+        final = {"final_obs": final_obs, "final_info": copy.deepcopy(info)}
         return {**final, "_final_obs": finished.copy(), "_final_info": finished.copy()}

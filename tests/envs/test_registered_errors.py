@@ -117,9 +117,9 @@ def test_unknown_presets_with_a_list_of_those_that_exist(case):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"action_scale": 0}, "expected action_scale > 0, got 0"),
-        ({"action_scale": -1.0}, "expected action_scale > 0"),
-        ({"action_scale": np.nan}, "expected action_scale > 0"),
+        ({"action_scale": 0}, "expected a finite action_scale > 0, got 0"),
+        ({"action_scale": -1.0}, "expected a finite action_scale > 0"),
+        ({"action_scale": np.nan}, "expected a finite action_scale > 0"),
         ({"speed": 1}, "unexpected keyword argument 'speed'"),
         ({"autoreset_mode": "NextStep"}, 'expected autoreset_mode to be "Disabled" or "SameStep"'),
         ({"num_envs": 0}, "expected num_envs >= 1, got 0"),
