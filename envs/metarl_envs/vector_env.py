@@ -94,7 +94,10 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         """
         space = self.family.task_space
         given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
-        count = len(given) if np.ndim(given) else 1  # type: ignore[arg-type]
+        try:
+            count = len(given)
+        except TypeError:  # one number, not one an environment
+            count = 1
         if count != self.num_envs:
             raise ValueError(f"expected {self.num_envs} tasks, one an environment, got {count}")
         if isinstance(tasks, Mapping):
