@@ -100,6 +100,11 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
             f"{observations} and {actions}"
         )
     settings = config.policy
+    if settings.min_std > settings.initial_std:
+        raise ConfigError(
+            f"policy.min_std: expected at most {settings.initial_std}, policy.initial_std, "
+            f"got {settings.min_std}"
+        )
     policy = GaussianMLP(
         observation_size=int(np.prod(observations.shape or ())),
         action_size=int(np.prod(actions.shape or ())),

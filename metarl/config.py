@@ -116,7 +116,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
         raise ConfigError(f"expected a config file, got {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected YAML: {_one_line(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected sections (seed, environment, ...), got {values!r}")
@@ -144,7 +144,7 @@ def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:
 
 def config_parser(meta_learner: str) -> ArgumentParser:
     """The parser of all sections, with the settings of one meta-learner."""
-    parser = ArgumentParser(exit_on_error=False, add_help=False)
+    parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="determines all randomness")
     parser.add_class_arguments(EnvironmentConfig, "environment")
     parser.add_class_arguments(PolicyConfig, "policy")

@@ -18,7 +18,7 @@ from metarl.errors import RunError
 from metarl.math.parameters import Parameters, repeat, select
 from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes, within
-from metarl.training.checkpoint import POLICY, load_parameters, save_parameters
+from metarl.training.checkpoint import CHECKPOINT, POLICY, load_parameters, save_parameters
 from metarl.training.meta_batch import adapt_tasks
 
 
@@ -94,9 +94,11 @@ class AdaptedPolicy:
         """Writes the policy where `metarl.load` reads it.
 
         Raises:
-            RunError: the folder cannot be written.
+            RunError: the folder cannot be written, or holds a training run.
         """
         target = Path(folder)
+        if (target / CHECKPOINT).exists():
+            raise RunError(f"expected a folder of its own for the policy, got the training run in {target}")
         try:
             target.mkdir(parents=True, exist_ok=True)
             save_run_config(target, self.experiment.config)
@@ -157,3 +159,13 @@ class MetaPolicy(AdaptedPolicy):
         got = tuple(int(np.prod(s.shape or ())) for s in (env.observation_space, env.action_space))
         if got != expected:
             raise ValueError(f"expected observation and action sizes {expected}, as in training, got {got}")
+        trained, given = self.experiment.action_space, env.action_space
+        same = isinstance(given, gymnasium.spaces.Box) and all(
+            np.array_equal(a.ravel(), b.ravel())
+            for a, b in ((trained.low, given.low), (trained.high, given.high))
+        )
+        if not same:
+            raise ValueError(
+                f"expected the action space of training, {trained}, got {given}; metarl's environments "
+                "take action_scale"
+            )

@@ -13,11 +13,11 @@ import torch
 
 from metarl.build import Experiment
 from metarl.config import CONFIG, ExperimentConfig, load_run_config, save_run_config
-from metarl.errors import RunError
-from metarl.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
+from metarl.errors import NonFiniteError, RunError
+from metarl.training.checkpoint import CHECKPOINT, POLICY, Checkpoint, load_checkpoint
 from metarl.training.evaluation import AdaptationCurve
-from metarl.training.logging import make_logger
-from metarl.training.loop import Training, train
+from metarl.training.logging import PROGRESS, make_logger
+from metarl.training.loop import Training, name_fault, train
 
 CHANGEABLE = {
     "run_dir",
@@ -26,6 +26,10 @@ CHANGEABLE = {
     "training.checkpoint_every",
     "training.threads",
     "training.table_every",
+    "training.evaluate_every",
+    "training.evaluation_tasks",
+    "training.evaluation_episodes",
+    "training.evaluation_steps",
 }
 """Settings that may differ at a resume without changing what is learned."""
 
@@ -52,7 +56,9 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
             return _on_device(load_checkpoint(run_dir), experiment.device)
     elif resume and run_dir.exists() and any(run_dir.iterdir()):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
-    elif (run_dir / CHECKPOINT).exists():
+        if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
+            raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
+    elif any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
         raise RunError(
             f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
             "folder by --run_dir DIR"
@@ -93,17 +99,20 @@ def run_training(
         seed=config.seed,
     )
     settings = config.training
-    sampler = experiment.sampler(settings.evaluation_tasks, settings.evaluation_episodes)
 
     def evaluate(checkpoint: Checkpoint) -> AdaptationCurve:
-        return experiment.evaluate(
-            checkpoint.state.parameters,
-            experiment.held_out_tasks(settings.evaluation_tasks, config.seed),
-            episodes=settings.evaluation_episodes,
-            steps=settings.evaluation_steps,
-            seed=config.seed,
-            sampler=sampler,
-        )[0]
+        tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
+        try:
+            return experiment.evaluate(
+                checkpoint.state.parameters,
+                tasks,
+                episodes=settings.evaluation_episodes,
+                steps=settings.evaluation_steps,
+                seed=config.seed,
+            )[0]
+        except NonFiniteError as error:
+            where = f"evaluation after {checkpoint.iteration} iterations"
+            raise name_fault(error, config.environment.id, tasks, where) from error
 
     final = train(training, start, settings, run_dir, logger, reporter.iteration, evaluate)
     return final, evaluate(final)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.tasks import stack_tasks
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--task", required=True, help="the task as JSON, e.g. '{\"velocity\": 1.5}'")
     parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes a step (20)")
     parser.add_argument("--steps", type=PositiveInt, default=1, help="inner steps (1)")
-    parser.add_argument("--seed", type=int, default=0, help="of the episodes (0)")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the episodes (0)")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the adapted policy there")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     arguments = parser.parse_args()
@@ -46,13 +46,13 @@ def main() -> int:
                 seed=arguments.seed,
                 progress=bar.update,
             )
-        log_dir = new_folder(arguments.run_dir / "adaptation", task)
+        if arguments.save is not None:
+            AdaptedPolicy(experiment, select(adapted, 0)).save(arguments.save)
+        log_dir = new_folder(arguments.run_dir / "adaptation", arguments.task)
         with SummaryWriter(str(log_dir)) as writer:
             for step, value in enumerate(curve.mean):
                 writer.add_scalar("adaptation/return", value, step)
-        if arguments.save is not None:
-            AdaptedPolicy(experiment, select(adapted, 0)).save(arguments.save)
-    except MetaRLError as error:
+    except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(
@@ -79,9 +79,9 @@ def read_task(text: str, task_source: Any) -> dict[str, Any]:
     return valid
 
 
-def new_folder(parent: Path, task: dict[str, Any]) -> Path:
+def new_folder(parent: Path, task: str) -> Path:
     """A folder of its own for every adaptation: curves in one folder would be joined into one."""
-    name = "_".join(f"{key}={value}".replace(" ", "") for key, value in task.items())
+    name = "_".join(f"{key}={value}".replace(" ", "") for key, value in json.loads(task).items())
     return next(path for i in count(1) if not (path := parent / f"{name}_{i}").exists())
 
 

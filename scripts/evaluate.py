@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from metarl.errors import MetaRLError
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--tasks", type=PositiveInt, default=40, help="held-out tasks (40)")
     parser.add_argument("--steps", type=PositiveInt, default=3, help="inner steps (3)")
     parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes a task and step (20)")
-    parser.add_argument("--seed", type=int, default=0, help="chooses tasks and noise (0)")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="chooses tasks and noise (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
@@ -49,7 +49,7 @@ def main() -> int:
             "seed": arguments.seed,
         }
         write(curve, folder, experiment.config.environment.id, protocol)
-    except MetaRLError as error:
+    except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(format_curve(curve))

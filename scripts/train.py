@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def main() -> int:
         parser.print_help()
         print("\nEvery key of the config can be overridden:\n")
         config_parser("maml_trpo").print_help()
+        if not arguments.help:
+            print("\nerror: expected --config FILE, e.g. configs/quickstart.yaml", file=sys.stderr)
         return 0 if arguments.help else 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -52,7 +55,7 @@ def main() -> int:
             reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
             final, curve = run_training(experiment, start, reporter)
     except KeyboardInterrupt:
-        command = f"python scripts/train.py --config {arguments.config} {' '.join(overrides)}".strip()
+        command = f"python scripts/train.py --config {arguments.config} {shlex.join(overrides)}".strip()
         print(f"\nStopped; every finished iteration is kept. Go on with:\n  {command} --resume true")
         return 130
     except MetaRLError as error:

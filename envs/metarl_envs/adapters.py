@@ -84,15 +84,23 @@ class ForeignVectorEnv:
         self._envs.set_attr("task", list(unstack_tasks(tasks)))
 
     def reset(self, *, seed: Sequence[int]) -> tuple[NDArray[Any], dict[str, Any]]:
-        return self._envs.reset(seed=list(seed))  # type: ignore[no-any-return]
+        observation, info = self._envs.reset(seed=list(seed))
+        return observation.reshape(self.num_envs, -1), info
 
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         space: Any = self.single_action_space
-        clipped = np.clip(actions, space.low, space.high).astype(space.dtype)
+        shaped = actions.reshape(self.num_envs, *space.shape)
+        clipped = np.clip(shaped, space.low, space.high).astype(space.dtype)
         observation, reward, _, _, info = self._envs.step(clipped)
-        return observation, reward, info["episode_terminated"], info["episode_truncated"], {}
+        return (
+            observation.reshape(self.num_envs, -1),
+            reward,
+            info["episode_terminated"],
+            info["episode_truncated"],
+            {},
+        )
 
     def close(self) -> None:
         self._envs.close()

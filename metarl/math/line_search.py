@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 Evaluation = TypeVar("Evaluation")
 
 
-class LineSearchResult(NamedTuple, Generic[Evaluation]):
+@dataclass(frozen=True)
+class LineSearchResult(Generic[Evaluation]):
     """The accepted fraction of the step (0 if none), what was measured last, the tries that failed, and why.
 
     `rejections` counts failed tries by reason.

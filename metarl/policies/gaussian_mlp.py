@@ -21,7 +21,7 @@ class Policy(Protocol):
     def __call__(self, parameters: Parameters, observations: Tensor) -> DiagonalGaussian:
         """Observations [..., observation] -> distribution [..., action].
 
-        Parameters may have leading task axes; observations then start with the same.
+        Parameters may have a leading task axis; observations then start with the same.
         """
         ...
 
@@ -82,10 +82,8 @@ def _linear(parameters: Parameters, layer: str, x: Tensor) -> Tensor:
     weight, bias = parameters[f"{layer}.weight"], parameters[f"{layer}.bias"]
     if weight.ndim == 2:
         return torch.nn.functional.linear(x, weight, bias)
-    flat = x.reshape(*weight.shape[:-2], -1, x.shape[-1])
-    if weight.ndim == 3:
-        return torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT).view(*x.shape[:-1], -1)
-    return (flat @ weight.mT + bias.unsqueeze(-2)).view(*x.shape[:-1], -1)
+    flat = x.reshape(len(weight), -1, x.shape[-1])
+    return torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT).view(*x.shape[:-1], -1)
 
 
 def _align(vector: Tensor, like: Tensor) -> Tensor:

@@ -37,8 +37,9 @@ def make_logger(
         table: prints a line of the console table.
         table_every: iterations a line.
     """
+    resumed = any(run_dir.glob("events.out.tfevents.*"))
     tensorboard = TensorBoardOutputFormat(str(run_dir))
-    if start_iteration > 0:
+    if resumed:
         tensorboard.close()
         tensorboard.writer = SummaryWriter(str(run_dir), purge_step=start_iteration)
         tensorboard._is_closed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from metarl_envs.tasks import Tasks, unstack_tasks
+from metarl_envs.tasks import Tasks
 from stable_baselines3.common.logger import Logger
 
 from metarl.errors import NonFiniteError, TrainingError
@@ -94,13 +95,19 @@ def train(
     try:
         for iteration in range(start.iteration, config.iterations):
             finished = _iterate(training, current, logger, progress)
+            fault = None
             if config.evaluate_every and finished.iteration % config.evaluate_every == 0:
-                for step, value in enumerate(evaluate(finished).mean):
-                    logger.record(f"evaluation/return_after_{step}_steps", float(value))
+                try:
+                    for step, value in enumerate(evaluate(finished).mean):
+                        logger.record(f"evaluation/return_after_{step}_steps", float(value))
+                except TrainingError as error:
+                    fault = error
             logger.record("final", finished.iteration == config.iterations, exclude=("csv", "tensorboard"))
             logger.dump(iteration)
             # Only now: an interrupt must not count an iteration whose row is not written.
             current = finished
+            if fault is not None:
+                raise fault
             if current.iteration % config.checkpoint_every == 0:
                 save_checkpoint(run_dir, current)
                 saved = current
@@ -131,11 +138,8 @@ def _iterate(
         sampled = time.perf_counter()
         update = training.learner.update(current.state, collected.batch)
     except NonFiniteError as error:
-        task = list(unstack_tasks(tasks))[error.task_index]
-        raise TrainingError(
-            f"{training.environment_name}, task {task}, iteration {iteration}: expected finite numbers, got "
-            f"{error.what}; the checkpoint of iteration {iteration} is kept, try a smaller inner step size"
-        ) from error
+        where = f"iteration {iteration}"
+        raise name_fault(error, training.environment_name, tasks, where) from error
     steps = current.environment_steps + collected.environment_steps
     metrics = {
         ITERATION: iteration,
@@ -151,3 +155,14 @@ def _iterate(
     logger.record("update/rejection", rejection, exclude=() if rejection else ("tensorboard",))
     progress(metrics)
     return Checkpoint(update.state, iteration + 1, steps)
+
+
+def name_fault(error: NonFiniteError, environment_name: str, tasks: Tasks, where: str) -> TrainingError:
+    """The fault with its environment, task and iteration, for a person."""
+    task = {name: values[error.task_index].tolist() for name, values in tasks.items()}
+    fault = (
+        f"{environment_name}, task {json.dumps(task)}, {where}: expected finite numbers, got {error.what}; "
+        "every iteration before it is kept"
+    )
+    of_the_learner = any(word in error.what for word in ("parameters", "gradient", "action"))
+    return TrainingError(fault + "; try a smaller inner step size" * of_the_learner)
