@@ -115,3 +115,14 @@ def test_vectorised_and_single_adaptation_agree_in_kind(run_dir):
     assert curve.returns.shape == (2, 2)
     moved = select(adapted, 0)["mean.bias"] - meta_policy.parameters["mean.bias"]
     assert moved.abs().max() > 0
+
+
+def test_another_action_box_is_refused(run_dir):
+    meta_policy = metarl.load(run_dir)
+    with pytest.raises(ValueError, match="action_scale"):
+        meta_policy.adapt(gymnasium.make("metarl/PointNavigation-v0", action_scale=3.0), TASK)
+
+
+def test_a_policy_is_not_saved_over_a_training_run(run_dir):
+    with pytest.raises(metarl.RunError, match="a folder of its own"):
+        metarl.load(run_dir).save(run_dir)

@@ -1,4 +1,5 @@
 import csv
+import time
 
 from stable_baselines3.common.logger import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -51,6 +52,7 @@ def test_a_fresh_run_empties_the_file(tmp_path):
 
 def test_tensorboard_shows_a_resumed_run_once(tmp_path):
     for start, stop in ((0, 5), (3, 6)):
+        time.sleep(1.1)  # event files are told apart by the second they were begun
         logger = make_logger(tmp_path, start, lambda line: None, 1)
         for iteration in range(start, stop):
             logger.record("iteration", iteration)

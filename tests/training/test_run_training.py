@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from metarl.errors import RunError, TrainingError
+import metarl
+from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -179,3 +180,28 @@ def test_foreign_environments_train_in_processes_of_their_own(train_small):
         "2",
     )
     assert final.iteration == 2
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_with_somebodys_policy_is_left_alone(train_small, tmp_path, resume):
+    train_small("--training.iterations", "1")
+    saved = tmp_path / "saved"
+    metarl.load(tmp_path / "run").save(saved)
+    before = (saved / "policy.safetensors").read_bytes()
+    with pytest.raises(RunError, match="run_dir"):
+        train_small("--run_dir", str(saved), "--training.iterations", "1", resume=resume)
+    assert (saved / "policy.safetensors").read_bytes() == before
+
+
+def test_a_fault_in_an_evaluation_loses_no_iteration_and_is_named(train_small, tmp_path):
+    loud = ("--meta_learner.later_step_scale", "1e38", "--training.evaluation_steps", "2")
+    every = ("--training.evaluate_every", "2")
+    with pytest.raises(TrainingError, match=r"PointNavigation.*goal.*evaluation after 2 iterations"):
+        train_small(*loud, *every)
+    assert load_checkpoint(tmp_path / "run").iteration == 2
+    assert len(rows(tmp_path / "run")) == 2
+
+
+def test_an_abbreviated_key_is_unknown(small_config):
+    with pytest.raises(ConfigError, match=r"did you mean training\.iterations"):
+        small_config("--training.iteration", "3")
