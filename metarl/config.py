@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -180,7 +181,10 @@ def _parse(values: dict[str, Any], overrides: Sequence[str], source: str) -> Exp
     except (ArgumentError, TypeError, ValueError) as error:
         known = set(parser.get_defaults().keys(branches=True))
         raise ConfigError(f"{source}: {_explain(_one_line(error), known, values, words)}") from error
-    return ExperimentConfig(**settings, meta_learner_name=name)
+    config = ExperimentConfig(**settings, meta_learner_name=name)
+    if infinite := _not_finite(config.as_dict()):
+        raise ConfigError(f"{source}: {infinite}: expected a finite number")
+    return config
 
 
 def _explain(message: str, known: set[str], values: dict[str, Any], words: list[str]) -> str:
@@ -221,6 +225,17 @@ def _unknown(key: str, known: set[str]) -> str:
 
 def _one_line(error: object) -> str:
     return re.sub(r"\s+", " ", str(error)).strip()
+
+
+def _not_finite(section: dict[str, Any], prefix: str = "") -> str | None:
+    """The first key whose number is infinite or NaN."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            if found := _not_finite(value, f"{prefix}{key}."):
+                return found
+        elif isinstance(value, float) and not math.isfinite(value):
+            return f"{prefix}{key}"
+    return None
 
 
 def _plain(value: Any) -> Any:

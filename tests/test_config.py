@@ -32,6 +32,7 @@ def test_every_config_of_the_repository_builds(path):
         (["--sampling.advantages.discount", "1.5"], "discount: expected a number in [0, 1], got '1.5'"),
         (["--seed", "-1"], "seed: expected an integer >= 0, got '-1'"),
         (["--seed"], "seed"),
+        (["--meta_learner.inner_step_size", "inf"], "meta_learner.inner_step_size: expected a finite"),
     ],
 )
 def test_a_wrong_override_is_one_line_with_key_expectation_and_finding(small_config_file, overrides, message):
