@@ -9,11 +9,16 @@ from importlib import resources
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
+from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 
 from metarl_envs.family import State
 from metarl_envs.tasks import Array
+
+try:
+    from mujoco.batch import Batch
+except ModuleNotFoundError:  # an older MuJoCo, as Meta-World pins it: other environments still work
+    Batch = None
 
 _DIVERGENCE_WARNINGS = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 """Bad positions, velocities and accelerations: three neighbours."""
@@ -51,11 +56,20 @@ class MujocoSimulation:
         frame_skip: physics steps an environment step.
         num_envs: number of simulations.
         num_threads: threads; 0 for one a CPU. Results do not depend on it.
+
+    Raises:
+        DependencyNotInstalled: this MuJoCo has no native batch.
     """
 
     def __init__(
         self, load_model: Callable[[], mujoco.MjModel], frame_skip: int, num_envs: int, num_threads: int = 0
     ) -> None:
+        if Batch is None:
+            raise DependencyNotInstalled(
+                f"expected mujoco >= 3.17, whose native batch metarl's MuJoCo environments use, got "
+                f"{mujoco.__version__}; pip install -U mujoco, in an environment of its own if a package "
+                "such as metaworld needs the older one"
+            )
         self._load_model = load_model
         self._frame_skip = frame_skip
         self._num_envs = num_envs
