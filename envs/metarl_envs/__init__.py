@@ -3,13 +3,18 @@
 from metarl_envs.family import Family, Simulation, State
 from metarl_envs.registration import FAMILIES, register_all, register_family
 from metarl_envs.single_env import TaskEnv
-from metarl_envs.tasks import Choice, Task, Tasks, TaskSpace, Uniform, stack_tasks, unstack_tasks
+from metarl_envs.task_files import read_tasks, tasks_from_data, tasks_to_data, write_tasks
+from metarl_envs.task_parameters import Choice, Disc, Heading, LogUniform, Uniform
+from metarl_envs.tasks import Task, Tasks, TaskSpace, stack_tasks, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
 __all__ = [
     "FAMILIES",
     "Choice",
+    "Disc",
     "Family",
+    "Heading",
+    "LogUniform",
     "Simulation",
     "State",
     "Task",
@@ -18,9 +23,13 @@ __all__ = [
     "Tasks",
     "Uniform",
     "VectorTaskEnv",
+    "read_tasks",
     "register_family",
     "stack_tasks",
+    "tasks_from_data",
+    "tasks_to_data",
     "unstack_tasks",
+    "write_tasks",
 ]
 
 register_all()

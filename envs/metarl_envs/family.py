@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.tasks import Array, Tasks, TaskSpace
+from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Tasks, TaskSpace
+
+Fields: TypeAlias = Mapping[str, Array]
+"""MuJoCo arrays by their names in MjData or MjModel, with a leading environment axis."""
+NO_FIELDS: Fields = {}
 
 
 class State(NamedTuple):
-    """Generalised positions and velocities of a batch, [env, nq] and [env, nv], or of one, [nq] and [nv]."""
+    """Generalised positions and velocities of a batch, [env, nq] and [env, nv], or of one, [nq] and [nv].
+
+    `fields` are derived MjData arrays that a family asked its simulation for, [env, ...].
+    """
 
     qpos: Array
     qvel: Array
+    fields: Fields = NO_FIELDS
+
+
+RewardTerms: TypeAlias = Callable[[State, State, Array, Tasks], dict[str, Array]]
 
 
 class Simulation(Protocol):
@@ -26,13 +38,21 @@ class Simulation(Protocol):
         """A copy of every simulation's state."""
         ...
 
-    def write(self, mask: NDArray[np.bool_], state: State) -> None:
-        """Resets the masked simulations to the states given for them, [masked, ...]."""
+    def write(self, mask: NDArray[np.bool_], state: State, physics: Fields = NO_FIELDS) -> None:
+        """Resets the masked simulations to the states given for them, [masked, ...].
+
+        `physics` are MjModel arrays that become theirs first, [masked, ...].
+        """
         ...
 
     def step(self, control: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Advances the masked simulations one environment step; returns which of them diverged, [env]."""
         ...
+
+
+def nothing_more(state: State, tasks: Tasks) -> dict[str, Array]:
+    """For families without diagnostics."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,9 @@ class Family:
         reward_terms: (state before, state after, applied control, tasks) -> named terms, [env] each;
             the reward is their sum.
         terminated: (state after, tasks) -> [env].
+        physics: for tasks that change the simulated body: tasks -> MjModel arrays, [env, ...]. Such a
+            task takes effect at the next reset; without `physics`, tasks act through the reward at once.
+        info: (state after, tasks) -> named diagnostics for the step's info, [env] each.
         action_scale: half-width of the policy's action box; 10 makes a policy with unit standard
             deviation explore as in code that normalises actions to [-10, 10].
     """
@@ -62,8 +85,10 @@ class Family:
     simulation: Callable[[int, int], Simulation]
     initial_state: Callable[[np.random.Generator], State]
     observation: Callable[[State], Array]
-    reward_terms: Callable[[State, State, Array, Tasks], dict[str, Array]]
+    reward_terms: RewardTerms
     terminated: Callable[[State, Tasks], NDArray[np.bool_]]
+    physics: Callable[[Tasks], Fields] | None = None
+    info: Callable[[State, Tasks], dict[str, Array]] = nothing_more
     action_scale: float = 1.0
 
     def __post_init__(self) -> None:
@@ -84,14 +109,19 @@ def never_terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:
     return np.zeros(len(state.qpos), dtype=np.bool_)
 
 
-def choose_preset(family: str, presets: dict[str, dict[str, float]], preset: str | None) -> dict[str, float]:
-    """The preset's settings.
+Settings = TypeVar("Settings")
+
+
+def choose_preset(
+    family: str, presets: Mapping[str, Settings], preset: str | None, default: Settings
+) -> Settings:
+    """The preset's settings, or the default ones without a preset.
 
     Raises:
         ValueError: the family has no such preset; the message lists those that exist.
     """
     if preset is None:
-        return {}
+        return default
     if preset not in presets:
         raise ValueError(f"{family}: expected preset to be one of {sorted(presets)}, got {preset!r}")
     return presets[preset]

@@ -1,27 +1,24 @@
 """Half-cheetah families on Gymnasium's HalfCheetah-v5 body.
 
 Observation (17): joint positions without the torso's x, then joint velocities; m, rad, m/s, rad/s.
-The torso's forward velocity is its displacement over the environment step (0.05 s). Episodes end
-by the time limit only.
+The forward velocity is the torso's displacement over the environment step (0.05 s). Episodes end by
+the time limit only. Starts as Gymnasium's: positions U[-0.1, 0.1], velocities 0.1 N(0, 1).
+
+The control cost 0.05 |control|^2 is rllab's half-cheetah (1e-1 * 0.5), which MAML (cbfinn/maml_rl,
+half_cheetah_env_rand*.py), ProMP (half_cheetah_rand_*.py) and PEARL (oyster, half_cheetah_*.py) kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 
-from metarl_envs.family import Family, State, choose_preset, never_terminated
-from metarl_envs.mujoco_batch import MujocoSimulation, load_gymnasium_model
-from metarl_envs.tasks import Array, Choice, Tasks, TaskSpace, Uniform
+from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.locomotion import Progress, at_velocity, control_cost, in_direction, mujoco_family, velocity
+from metarl_envs.task_parameters import Array, Choice, Uniform
+from metarl_envs.tasks import Tasks, TaskSpace
 
-_FRAME_SKIP = 5
 _DT = 0.05
-_RESET_NOISE = 0.1
-_CONTROL_COST = 0.05  # rllab's half-cheetah, kept by MAML, ProMP and PEARL
-_NUM_JOINTS = 9
-_NUM_ACTUATORS = 6
+_CONTROL_COST = 0.05
 
 
 def half_cheetah_vel(
@@ -29,23 +26,18 @@ def half_cheetah_vel(
 ) -> Family:
     """Run forward at a commanded velocity (Finn et al. 2017, section 5.3).
 
-    Task: `velocity` in m/s, U[0, 3] as in ProMP and PEARL; preset "maml" U[0, 2].
+    Task: `velocity` in m/s, U[0, 3] as in ProMP's and PEARL's code; preset "maml" U[0, 2].
     Reward: -|v - velocity| (`reward_velocity`) - 0.05 |control|^2 (`reward_control`).
 
     Raises:
         ValueError: an unknown preset, or a bound that is not positive.
     """
-    presets = {"maml": {"max_velocity": 2.0}, "promp": {"max_velocity": 3.0}, "pearl": {"max_velocity": 3.0}}
-    settings = choose_preset("HalfCheetahVel", presets, preset)
-    high = max_velocity if max_velocity is not None else settings.get("max_velocity", 3.0)
+    high = choose_preset("HalfCheetahVel", {"maml": 2.0, "promp": 3.0, "pearl": 3.0}, preset, default=3.0)
+    high = high if max_velocity is None else max_velocity
     if not 0 < high < np.inf:
         raise ValueError(f"HalfCheetahVel: expected a finite max_velocity > 0, got {high}")
     task_space = TaskSpace({"velocity": Uniform(0.0, high, default=high / 2)})
-
-    def progress(forward_velocity: Array, tasks: Tasks) -> tuple[str, Array]:
-        return "reward_velocity", -np.abs(forward_velocity - tasks["velocity"])
-
-    return _half_cheetah(task_space, progress, action_scale)
+    return _half_cheetah(task_space, at_velocity, action_scale)
 
 
 def half_cheetah_dir(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
@@ -57,43 +49,25 @@ def half_cheetah_dir(preset: str | None = None, *, action_scale: float = 1.0) ->
     Raises:
         ValueError: an unknown preset.
     """
-    choose_preset("HalfCheetahDir", {"maml": {}, "promp": {}, "pearl": {}}, preset)
+    choose_preset("HalfCheetahDir", {"maml": None, "promp": None, "pearl": None}, preset, default=None)
     task_space = TaskSpace({"direction": Choice((-1.0, 1.0), default=1.0)})
-
-    def progress(forward_velocity: Array, tasks: Tasks) -> tuple[str, Array]:
-        return "reward_direction", tasks["direction"] * forward_velocity
-
-    return _half_cheetah(task_space, progress, action_scale)
+    return _half_cheetah(task_space, in_direction, action_scale)
 
 
-def _half_cheetah(
-    task_space: TaskSpace, progress: Callable[[Array, Tasks], tuple[str, Array]], action_scale: float
-) -> Family:
+def _half_cheetah(task_space: TaskSpace, progress: Progress, action_scale: float) -> Family:
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-        forward_velocity = (after.qpos[:, 0] - before.qpos[:, 0]) / _DT
-        name, reward = progress(forward_velocity, tasks)
-        return {name: reward, "reward_control": -_CONTROL_COST * np.square(control).sum(-1)}
+        speed = velocity(before.qpos, after.qpos, _DT)
+        return {**progress(speed, tasks), **control_cost(_CONTROL_COST, control)}
 
-    return Family(
+    return mujoco_family(
+        "half_cheetah.xml",
         task_space=task_space,
-        observation_size=2 * _NUM_JOINTS - 1,
-        control_low=-np.ones(_NUM_ACTUATORS),
-        control_high=np.ones(_NUM_ACTUATORS),
-        dt=_DT,
-        simulation=partial(MujocoSimulation, partial(load_gymnasium_model, "half_cheetah.xml"), _FRAME_SKIP),
-        initial_state=_initial_state,
-        observation=_observation,
+        frame_skip=5,
+        position_noise=0.1,
+        velocity_noise=0.1,
+        normal_velocities=True,
+        observation_size=17,
+        observation=lambda state: np.concatenate((state.qpos[:, 1:], state.qvel), axis=-1),
         reward_terms=reward_terms,
-        terminated=never_terminated,
         action_scale=action_scale,
     )
-
-
-def _initial_state(rng: np.random.Generator) -> State:
-    qpos = rng.uniform(-_RESET_NOISE, _RESET_NOISE, size=_NUM_JOINTS)
-    qvel = _RESET_NOISE * rng.standard_normal(_NUM_JOINTS)
-    return State(qpos, qvel)
-
-
-def _observation(state: State) -> Array:
-    return np.concatenate((state.qpos[:, 1:], state.qvel), axis=-1)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable
-from importlib import resources
+from collections.abc import Callable, Sequence
 
 import mujoco
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 from numpy.typing import NDArray
 
-from metarl_envs.family import State
-from metarl_envs.tasks import Array
+from metarl_envs.family import NO_FIELDS, Fields, State
+from metarl_envs.task_parameters import Array
 
 try:
     from mujoco.batch import Batch
@@ -29,22 +27,6 @@ def _log_warning(message: str) -> None:
     logging.getLogger(__name__).info(message)
 
 
-def load_gymnasium_model(name: str) -> mujoco.MjModel:
-    """Compiles one of Gymnasium's MuJoCo assets, e.g. "half_cheetah.xml".
-
-    The deprecated `settotalmass` attribute is applied after compilation, which gives the same
-    model without a warning at every load.
-    """
-    xml = (resources.files("gymnasium") / "envs" / "mujoco" / "assets" / name).read_text()
-    total_mass = re.search(r'\s+settotalmass="([^"]+)"', xml)
-    if total_mass is None:
-        return mujoco.MjModel.from_xml_string(xml)
-    model = mujoco.MjModel.from_xml_string(xml.replace(total_mass.group(0), ""))
-    mujoco.mj_setTotalmass(model, float(total_mass.group(1)))
-    mujoco.mj_setConst(model, mujoco.MjData(model))
-    return model
-
-
 class MujocoSimulation:
     """N simulations of one model on native threads (`Simulation`).
 
@@ -56,13 +38,20 @@ class MujocoSimulation:
         frame_skip: physics steps an environment step.
         num_envs: number of simulations.
         num_threads: threads; 0 for one a CPU. Results do not depend on it.
+        fields: MjData arrays that `state` has beside positions and velocities. What follows from those
+            (`subtree_com`, `cvel`) belongs to the state; forces (`cfrc_ext`) acted in the last physics step.
 
     Raises:
         DependencyNotInstalled: this MuJoCo has no native batch.
     """
 
     def __init__(
-        self, load_model: Callable[[], mujoco.MjModel], frame_skip: int, num_envs: int, num_threads: int = 0
+        self,
+        load_model: Callable[[], mujoco.MjModel],
+        frame_skip: int,
+        num_envs: int,
+        num_threads: int = 0,
+        fields: Sequence[str] = (),
     ) -> None:
         if Batch is None:
             raise DependencyNotInstalled(
@@ -74,6 +63,7 @@ class MujocoSimulation:
         self._frame_skip = frame_skip
         self._num_envs = num_envs
         self._num_threads = num_threads
+        self._field_names = fields
         self._batch: Batch | None = None
 
     def _opened(self) -> Batch:
@@ -83,15 +73,21 @@ class MujocoSimulation:
             self._qpos: Array = self._batch.bind("qpos")
             self._qvel: Array = self._batch.bind("qvel")
             self._control: Array = self._batch.bind("ctrl")
+            self._fields = {name: self._batch.bind(name) for name in self._field_names}
             self._batch.reset()
         return self._batch
 
     def state(self) -> State:
         self._opened()
-        return State(self._qpos.copy(), self._qvel.copy())
+        fields = {name: values.copy() for name, values in self._fields.items()}
+        return State(self._qpos.copy(), self._qvel.copy(), fields)
 
-    def write(self, mask: NDArray[np.bool_], state: State) -> None:
+    def write(self, mask: NDArray[np.bool_], state: State, physics: Fields = NO_FIELDS) -> None:
         batch = self._opened()
+        for name, values in physics.items():
+            batch.expand(name)[mask] = values
+        if physics:
+            batch.set_const(mask)
         batch.reset(mask, stage=mujoco.mjtStage.mjSTAGE_NONE)
         self._qpos[mask] = state.qpos
         self._qvel[mask] = state.qvel
@@ -104,7 +100,8 @@ class MujocoSimulation:
             self._control[:] = control
         else:
             self._control[mask] = control[mask]
-        batch.step(None if everywhere else mask, nstep=self._frame_skip)
+        stage = mujoco.mjtStage.mjSTAGE_VEL if self._fields else mujoco.mjtStage.mjSTAGE_NONE
+        batch.step(None if everywhere else mask, nstep=self._frame_skip, stage=stage)
         # MuJoCo resets a bad state silently and goes on: its counters, which a write clears, tell. A state
         # that went bad in the last substep is not counted yet.
         counted = batch.warning[:, _DIVERGENCE_WARNINGS, 1].any(axis=1)

@@ -1,16 +1,28 @@
-"""A point on the plane: the field's smallest family, and the fastest to learn."""
+"""A point on the plane: the field's smallest families, and the fastest to learn."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.tasks import Array, Tasks, TaskSpace, Uniform
+from metarl_envs.family import (
+    NO_FIELDS,
+    Family,
+    Fields,
+    RewardTerms,
+    State,
+    choose_preset,
+    never_terminated,
+)
+from metarl_envs.task_parameters import Array, Uniform
+from metarl_envs.tasks import Tasks, TaskSpace
 
 _MAX_DISPLACEMENT = 0.1
 _GOAL_RANGE = 0.5
 _GOAL_TOLERANCE = 0.01
+_REWARD_RADIUS = 0.2
 
 
 def point_navigation(
@@ -26,16 +38,54 @@ def point_navigation(
     Raises:
         ValueError: an unknown preset.
     """
-    settings = choose_preset("PointNavigation", {"maml": {"terminate_at_goal": True}}, preset)
-    terminate = settings.get("terminate_at_goal", False) if terminate_at_goal is None else terminate_at_goal
+    ends = choose_preset("PointNavigation", {"maml": True}, preset, default=False)
+    terminate = ends if terminate_at_goal is None else terminate_at_goal
 
     def terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:
         if not terminate:
             return np.zeros(len(state.qpos), dtype=np.bool_)
         return np.asarray((np.abs(state.qpos - tasks["goal"]) < _GOAL_TOLERANCE).all(-1))
 
+    goal = Uniform((-_GOAL_RANGE,) * 2, (_GOAL_RANGE,) * 2, default=(0.3, 0.3))
+
+    def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
+        return {"reward_distance": -_distance(after, tasks["goal"])}
+
+    return replace(_point(TaskSpace({"goal": goal}), reward_terms, action_scale), terminated=terminated)
+
+
+def sparse_point(
+    preset: str | None = None, *, dense_reward: bool = False, action_scale: float = 1.0
+) -> Family:
+    """Find the goal on a half-circle by a reward that is silent elsewhere (Rakelly et al. 2019).
+
+    Task: `angle` in rad, U[0, pi]; the goal is (cos angle, sin angle). Observation and action as
+    `point_navigation`. Reward, as oyster's point_robot.py: 1 - |position - goal| within 0.2 of the goal,
+    0 elsewhere (`reward_goal`). `info["dense_reward"]` is minus the distance, which the paper trains on;
+    with `dense_reward` it is the reward. Presets: "pearl".
+
+    Raises:
+        ValueError: an unknown preset.
+    """
+    choose_preset("SparsePoint", {"pearl": None}, preset, default=None)
+
+    def distance(state: State, tasks: Tasks) -> Array:
+        return _distance(state, np.stack((np.cos(tasks["angle"]), np.sin(tasks["angle"])), axis=-1))
+
+    def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
+        away = distance(after, tasks)
+        if dense_reward:
+            return {"reward_distance": -away}
+        return {"reward_goal": np.where(away <= _REWARD_RADIUS, 1.0 - away, 0.0)}
+
+    task_space = TaskSpace({"angle": Uniform(0.0, np.pi, default=np.pi / 2)})
+    family = _point(task_space, reward_terms, action_scale)
+    return replace(family, info=lambda state, tasks: {"dense_reward": -distance(state, tasks)})
+
+
+def _point(task_space: TaskSpace, reward_terms: RewardTerms, action_scale: float) -> Family:
     return Family(
-        task_space=TaskSpace({"goal": Uniform((-_GOAL_RANGE,) * 2, (_GOAL_RANGE,) * 2, default=(0.3, 0.3))}),
+        task_space=task_space,
         observation_size=2,
         control_low=np.full(2, -_MAX_DISPLACEMENT),
         control_high=np.full(2, _MAX_DISPLACEMENT),
@@ -43,14 +93,14 @@ def point_navigation(
         simulation=PointSimulation,
         initial_state=lambda rng: State(np.zeros(2), np.zeros(0)),
         observation=lambda state: state.qpos.copy(),
-        reward_terms=_reward_terms,
-        terminated=terminated,
+        reward_terms=reward_terms,
+        terminated=never_terminated,
         action_scale=action_scale,
     )
 
 
-def _reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-    return {"reward_distance": -np.sqrt(np.square(after.qpos - tasks["goal"]).sum(-1))}
+def _distance(state: State, goal: Array) -> Array:
+    return np.asarray(np.sqrt(np.square(state.qpos - goal).sum(-1)))
 
 
 class PointSimulation:
@@ -62,7 +112,7 @@ class PointSimulation:
     def state(self) -> State:
         return State(self._position.copy(), np.zeros((len(self._position), 0)))
 
-    def write(self, mask: NDArray[np.bool_], state: State) -> None:
+    def write(self, mask: NDArray[np.bool_], state: State, physics: Fields = NO_FIELDS) -> None:
         self._position[mask] = state.qpos
 
     def step(self, control: Array, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

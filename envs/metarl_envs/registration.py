@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 
+from metarl_envs.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
 from metarl_envs.family import Family
 from metarl_envs.half_cheetah import half_cheetah_dir, half_cheetah_vel
-from metarl_envs.point import point_navigation
+from metarl_envs.hopper import hopper_rand_params
+from metarl_envs.humanoid import humanoid_dir_2d
+from metarl_envs.point import point_navigation, sparse_point
+from metarl_envs.swimmer import swimmer_vel
+from metarl_envs.walker_2d import walker_2d_dir, walker_2d_rand_params, walker_2d_vel
 
 FamilyBuilder = Callable[..., Family]
 FAMILIES: dict[str, FamilyBuilder] = {}
@@ -37,18 +43,35 @@ def register_family(name: str, builder: FamilyBuilder, horizon: int) -> None:
 def build_family(name: str, options: dict[str, Any]) -> Family:
     """Builds a registered family.
 
+    Every family takes `out_of_distribution`: a scale s > 1 for tasks outside the usual range, up to s
+    times as wide (`TaskSpace.beyond`).
+
     Raises:
         ValueError: no such family, or an option it does not have.
     """
     if name not in FAMILIES:
         raise ValueError(f"expected a family among {sorted(FAMILIES)}, got {name!r}")
+    own = dict(options)
+    scale = own.pop("out_of_distribution", None)
     try:
-        return FAMILIES[name](**options)
+        family = FAMILIES[name](**own)
+        return family if scale is None else replace(family, task_space=family.task_space.beyond(scale))
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from error
 
 
 def register_all() -> None:
     register_family("PointNavigation", point_navigation, horizon=100)
+    register_family("SparsePoint", sparse_point, horizon=20)
     register_family("HalfCheetahVel", half_cheetah_vel, horizon=200)
     register_family("HalfCheetahDir", half_cheetah_dir, horizon=200)
+    register_family("AntVel", ant_vel, horizon=200)
+    register_family("AntDir", ant_dir, horizon=200)
+    register_family("AntDir2D", ant_dir_2d, horizon=200)
+    register_family("AntGoal", ant_goal, horizon=200)
+    register_family("HumanoidDir2D", humanoid_dir_2d, horizon=200)
+    register_family("SwimmerVel", swimmer_vel, horizon=200)
+    register_family("Walker2DDir", walker_2d_dir, horizon=200)
+    register_family("Walker2DVel", walker_2d_vel, horizon=200)
+    register_family("HopperRandParams", hopper_rand_params, horizon=200)
+    register_family("Walker2DRandParams", walker_2d_rand_params, horizon=200)

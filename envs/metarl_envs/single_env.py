@@ -9,7 +9,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.tasks import Array, Task, TaskSpace, unstack_tasks
+from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Task, TaskSpace, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
 

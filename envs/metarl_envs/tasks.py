@@ -4,75 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from metarl_envs.task_parameters import Array, Beyond, Choice, Parameter
+
 Task: TypeAlias = dict[str, Any]
 """One task: name -> float or array."""
 Tasks: TypeAlias = dict[str, Array]
 """A batch of tasks: name -> array with a leading task axis."""
-Bound: TypeAlias = float | tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """A parameter drawn uniformly from the box [low, high].
-
-    Args:
-        low, high: bounds, scalars or vectors of one shape, in the parameter's units.
-        default: the value an environment has before any task is set.
-    """
-
-    low: Bound
-    high: Bound
-    default: Bound
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.shape(self.default)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        return rng.uniform(self.low, self.high, size=(n, *self.shape))
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        """Which of the values [..., *shape] are inside; [...]."""
-        inside = (np.asarray(self.low) <= values) & (values <= np.asarray(self.high))
-        return np.asarray(inside.all(-1) if self.shape else inside)
-
-    def __str__(self) -> str:
-        return f"in [{self.low}, {self.high}]"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A scalar parameter drawn uniformly from a few values."""
-
-    values: tuple[float, ...]
-    default: float
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        return rng.choice(np.asarray(self.values, dtype=np.float64), size=n)
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        """Which of the values [...] are among the choices; [...]."""
-        return np.asarray(np.isin(values, self.values))
-
-    def __str__(self) -> str:
-        return f"one of {self.values}"
 
 
 @dataclass(frozen=True)
 class TaskSpace:
-    """The distribution over a family's tasks: one `Uniform` or `Choice` a parameter."""
+    """The distribution over a family's tasks: named parameters, drawn independently."""
 
-    parameters: Mapping[str, Uniform | Choice]
+    parameters: Mapping[str, Parameter]
 
     def sample(self, n: int, rng: np.random.Generator) -> Tasks:
         """Draws n tasks; every array has a leading axis of n.
@@ -83,6 +32,72 @@ class TaskSpace:
         if n < 1:
             raise ValueError(f"expected at least one task to sample, got n={n}")
         return {name: parameter.sample(n, rng) for name, parameter in self.parameters.items()}
+
+    def split(self, train: int, held_out: int, seed: int) -> tuple[Tasks, Tasks]:
+        """Fixed lists of training and held-out tasks: all different, the same for the same seed.
+
+        A longer training list begins with the shorter one.
+
+        Raises:
+            ValueError: a count that is not positive, or fewer different tasks than asked for.
+        """
+        finite = [p for p in self.parameters.values() if isinstance(p, Choice)]
+        if len(finite) == len(self.parameters) and prod(len(p.values) for p in finite) < train + held_out:
+            existing = prod(len(p.values) for p in finite)
+            raise ValueError(f"expected at most {existing} different tasks, got {train} + {held_out}")
+        taken: set[bytes] = set()
+        return self._distinct(train, [seed, 1], taken), self._distinct(held_out, [seed, 2], taken)
+
+    def _distinct(self, n: int, seed: Sequence[int], taken: set[bytes]) -> Tasks:
+        if n < 1:
+            raise ValueError(f"expected at least one task in each list, got {n}")
+        rng = np.random.default_rng(seed)
+        found: list[Tasks] = []
+        while len(found) < n:
+            task = self.sample(1, rng)
+            content = b"".join(value.tobytes() for value in task.values())
+            if content not in taken:
+                taken.add(content)
+                found.append(task)
+        return {name: np.concatenate([task[name] for task in found]) for name in self.parameters}
+
+    def beyond(self, scale: float) -> TaskSpace:
+        """Out-of-distribution tasks: drawn from a range `scale` times as wide, outside this one.
+
+        Tasks of this space stay valid. Parameters without a beyond (choices, headings) stay as they are.
+
+        Raises:
+            ValueError: a scale that is not above 1, or no parameter has a beyond.
+        """
+        if not 1 < scale < np.inf:
+            raise ValueError(f"expected a finite scale > 1 for out-of-distribution tasks, got {scale}")
+        wide = {name: p.widened(scale) for name, p in self.parameters.items()}
+        if all(outer is None for outer in wide.values()):
+            kinds = ", ".join(f"{name} {p}" for name, p in self.parameters.items())
+            raise ValueError(f"expected a task parameter with a range to go beyond, got {kinds}")
+        pairs = ((name, p, wide[name]) for name, p in self.parameters.items())
+        return TaskSpace({name: p if outer is None else Beyond(p, outer) for name, p, outer in pairs})
+
+    def pack(self, tasks: Tasks) -> Array:
+        """Tasks as vectors, for policies that are told the task; [n, packed].
+
+        Headings become cosine and sine, multipliers their logarithm; the order is that of `parameters`.
+        """
+        return np.concatenate([p.pack(tasks[name]) for name, p in self.parameters.items()], axis=1)
+
+    def unpack(self, packed: Array) -> Tasks:
+        """The inverse of `pack`, up to rounding.
+
+        Raises:
+            ValueError: vectors of another length.
+        """
+        default = stack_tasks([self.default])
+        sizes = [p.pack(default[name]).shape[1] for name, p in self.parameters.items()]
+        if packed.ndim != 2 or packed.shape[1] != sum(sizes):
+            raise ValueError(f"expected packed tasks of shape (n, {sum(sizes)}), got {packed.shape}")
+        pieces = np.split(packed, np.cumsum(sizes)[:-1], axis=1)
+        parts = zip(self.parameters.items(), pieces, strict=True)
+        return {name: p.unpack(piece) for (name, p), piece in parts}
 
     @property
     def default(self) -> Task:

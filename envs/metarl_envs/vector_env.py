@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from metarl_envs.family import State
 from metarl_envs.registration import build_family
-from metarl_envs.tasks import Array, Task, Tasks, stack_tasks, unstack_tasks
+from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
 
 Bools = NDArray[np.bool_]
 
@@ -75,10 +76,11 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self._simulation = self.family.simulation(num_envs, num_threads)
         self.generators = [np.random.default_rng() for _ in range(num_envs)]
         self._tasks = stack_tasks([self.family.task_space.default] * num_envs)
+        self._tasks_in_force = self._tasks
         self._elapsed_steps = np.zeros(num_envs, dtype=np.int64)
         self._terminated = np.zeros(num_envs, dtype=np.bool_)
         self._truncated = np.zeros(num_envs, dtype=np.bool_)
-        self._needs_reset = True
+        self._state: State | None = None
 
     def sample_tasks(self, n: int) -> list[Task]:
         """Draws n tasks from the family's task space with this environment's generator."""
@@ -87,7 +89,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     def set_tasks(self, tasks: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
         """Gives every environment its task: one dict an environment, or a dict of arrays [env, ...].
 
-        The reward changes with the next step.
+        The reward changes with the next step; the physics of families that have such tasks, with an
+        environment's next reset.
 
         Raises:
             ValueError: another number of tasks than environments, or a task outside the task space.
@@ -104,6 +107,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             self._tasks = space.validate_batch(tasks, self.num_envs)
         else:
             self._tasks = stack_tasks([space.validate(task) for task in tasks])
+        if self.family.physics is None:
+            self._tasks_in_force = self._tasks
 
     def get_tasks(self) -> Tasks:
         """A copy of the tasks, [env, ...] each."""
@@ -130,57 +135,71 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         if "tasks" in options:
             self.set_tasks(options["tasks"])
         self._seed(seeds, mask)
-        self._start_episodes(mask)
-        self._needs_reset = False
-        return self.family.observation(self._simulation.state()), self._task_info(mask)
+        state = self._start_episodes(mask)
+        return self.family.observation(state), self._task_info(mask)
 
     def step(self, actions: NDArray[np.floating[Any]]) -> tuple[Array, Array, Bools, Bools, dict[str, Any]]:
         """Steps every environment whose episode is not over.
 
-        `info` has the reward's named terms, `task`, and `diverged`: the simulation left the finite
-        numbers, the episode was terminated and keeps its last good observation.
+        `info` has the reward's named terms, the `task` in force, and `diverged`: the simulation left the
+        finite numbers, the episode was terminated and keeps its last good observation.
 
         Raises:
             RuntimeError: called before `reset`.
             ValueError: actions of another shape, or not finite.
         """
+        before, tasks = self._started(), self._tasks_in_force
         active = ~(self._terminated | self._truncated)
         control = self.family.control(self._checked(actions))
-        before = self._simulation.state()
         diverged = self._simulation.step(control, active)
         after = self._simulation.state()
         if diverged.any():
             self._simulation.write(diverged, State(before.qpos[diverged], before.qvel[diverged]))
-            after = self._simulation.state()
-        terms = self.family.reward_terms(before, after, control, self._tasks)
+        everywhere = active.all() and not diverged.any()
+        after = self._state = after if everywhere else _where(active & ~diverged, after, before)
+        terms = self.family.reward_terms(before, after, control, tasks)
         if not active.all():
             terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
         reward = np.sum(list(terms.values()), axis=0)
         observation = self.family.observation(after)
         self._elapsed_steps += active
-        self._terminated |= active & (self.family.terminated(after, self._tasks) | diverged)
+        self._terminated |= active & (self.family.terminated(after, tasks) | diverged)
         if self.max_episode_steps is not None:
             self._truncated |= active & (self._elapsed_steps >= self.max_episode_steps)
         terminated, truncated = self._terminated.copy(), self._truncated.copy()
-        info = {**self._task_info(active), **self._masked({**terms, "diverged": diverged}, active)}
+        told = {**terms, **self.family.info(after, tasks), "diverged": diverged}
+        info = {**self._task_info(active), **self._masked(told, active)}
         finished = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and finished.any():
             info.update(self._final_info(observation, info, finished))
-            self._start_episodes(finished)
-            observation = self.family.observation(self._simulation.state())
+            observation = self.family.observation(self._start_episodes(finished))
         return observation, reward, terminated, truncated, info
 
-    def _start_episodes(self, mask: Bools) -> None:
+    def _start_episodes(self, mask: Bools) -> State:
         starts = [self.family.initial_state(self.generators[i]) for i in np.flatnonzero(mask)]
-        qpos, qvel = (np.stack(parts) for parts in zip(*starts, strict=True))
-        self._simulation.write(mask, State(qpos, qvel))
+        start = State(np.stack([one.qpos for one in starts]), np.stack([one.qvel for one in starts]))
+        if self.family.physics is None:
+            self._simulation.write(mask, start)
+        else:
+            physics = self.family.physics({name: values[mask] for name, values in self._tasks.items()})
+            self._simulation.write(mask, start, physics)
+            in_force = self._tasks_in_force
+            self._tasks_in_force = {
+                name: _chosen(mask, new, in_force[name]) for name, new in self._tasks.items()
+            }
         self._elapsed_steps[mask] = 0
         self._terminated[mask] = False
         self._truncated[mask] = False
+        state = self._simulation.state()
+        self._state = state if self._state is None else _where(mask, state, self._state)
+        return self._state
+
+    def _started(self) -> State:
+        if self._state is None:
+            raise RuntimeError("expected reset() before the first step()")
+        return self._state
 
     def _checked(self, actions: NDArray[np.floating[Any]]) -> Array:
-        if self._needs_reset:
-            raise RuntimeError("expected reset() before the first step()")
         checked = np.asarray(actions, dtype=np.float64)
         if checked.shape != self.action_space.shape:
             raise ValueError(f"expected actions of shape {self.action_space.shape}, got {checked.shape}")
@@ -217,7 +236,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
                 self.generators[i], _ = seeding.np_random(seeds[i])
 
     def _task_info(self, mask: Bools) -> dict[str, Any]:
-        return {"task": self.get_tasks(), "_task": mask.copy()}
+        tasks = {name: values.copy() for name, values in self._tasks_in_force.items()}
+        return {"task": tasks, "_task": mask.copy()}
 
     @staticmethod
     def _masked(values: Mapping[str, NDArray[Any]], mask: Bools) -> dict[str, Any]:
@@ -231,3 +251,13 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             final_obs[i] = observation[i].copy()
         final = {"final_obs": final_obs, "final_info": copy.deepcopy(info)}
         return {**final, "_final_obs": finished.copy(), "_final_info": finished.copy()}
+
+
+def _chosen(mask: Bools, new: Array, old: Array) -> Array:
+    return np.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+
+def _where(mask: Bools, new: State, old: State) -> State:
+    """The new state of the masked environments, the old one of the others."""
+    fields = {name: _chosen(mask, values, old.fields[name]) for name, values in new.fields.items()}
+    return State(_chosen(mask, new.qpos, old.qpos), _chosen(mask, new.qvel, old.qvel), fields)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from metarl_envs.tasks import Array, Tasks, number_of_tasks
+from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Tasks, number_of_tasks
 
 from metarl.math.parameters import Parameters, repeat
 from metarl.math.task_map import TaskMap

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
+from metarl_envs.task_parameters import Choice, Uniform
 from metarl_envs.tasks import (
-    Choice,
     TaskSpace,
-    Uniform,
     number_of_tasks,
     repeat_tasks,
     stack_tasks,

@@ -1,0 +1,258 @@
+"""What a task parameter can be: a range, a ratio, a few values, an angle, a place in a disc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+Bound: TypeAlias = float | tuple[float, ...]
+
+
+class Parameter(Protocol):
+    """One named number or array of a task, with its distribution."""
+
+    @property
+    def default(self) -> Any:
+        """The value an environment has before any task is set."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n values; [n, *shape]."""
+        ...
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are allowed; [...]."""
+        ...
+
+    def pack(self, values: Array) -> Array:
+        """Values [n, *shape] as inputs for a policy that is told the task; [n, packed]."""
+        ...
+
+    def unpack(self, packed: Array) -> Array:
+        """The inverse of `pack`."""
+        ...
+
+    def widened(self, scale: float) -> Parameter | None:
+        """The same over a range so many times as wide; None if there is nothing beyond it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """A parameter drawn uniformly from the box [low, high].
+
+    Args:
+        low, high: bounds, scalars or vectors of one shape, in the parameter's units.
+        default: the value an environment has before any task is set.
+    """
+
+    low: Bound
+    high: Bound
+    default: Bound
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self.default)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        return rng.uniform(self.low, self.high, size=(n, *self.shape))
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        inside = (np.asarray(self.low) <= values) & (values <= np.asarray(self.high))
+        return np.asarray(inside.all(-1) if self.shape else inside)
+
+    def pack(self, values: Array) -> Array:
+        return values.reshape(len(values), -1).copy()
+
+    def unpack(self, packed: Array) -> Array:
+        return packed.reshape(-1, *self.shape).copy()
+
+    def widened(self, scale: float) -> Uniform:
+        """Wider about its centre; a range of positive numbers grows upward only."""
+        low, high = np.asarray(self.low, float), np.asarray(self.high, float)
+        extra = (scale - 1) * (high - low)
+        positive = low >= 0
+        wide_low = np.where(positive, low, low - extra / 2)
+        wide_high = np.where(positive, high + extra, high + extra / 2)
+        if self.shape:
+            return replace(self, low=tuple(wide_low.tolist()), high=tuple(wide_high.tolist()))
+        return replace(self, low=float(wide_low), high=float(wide_high))
+
+    def __str__(self) -> str:
+        return f"in [{self.low}, {self.high}]"
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Multipliers drawn log-uniformly from [1 / limit, limit], each on its own; 1 by default.
+
+    Args:
+        limit: the largest ratio, above 1.
+        shape: of the array of multipliers.
+    """
+
+    limit: float
+    shape: tuple[int, ...]
+
+    @property
+    def default(self) -> Array:
+        return np.ones(self.shape)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        exponents = rng.uniform(-1.0, 1.0, size=(n, *self.shape))
+        return np.asarray(self.limit**exponents)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        inside = (1 / self.limit <= values) & (values <= self.limit)
+        return np.asarray(inside.reshape(*values.shape[: values.ndim - len(self.shape)], -1).all(-1))
+
+    def pack(self, values: Array) -> Array:
+        """Logarithms."""
+        return np.log(values).reshape(len(values), -1)
+
+    def unpack(self, packed: Array) -> Array:
+        return np.exp(packed).reshape(-1, *self.shape)
+
+    def widened(self, scale: float) -> LogUniform:
+        return replace(self, limit=self.limit**scale)
+
+    def __str__(self) -> str:
+        return f"in [{1 / self.limit:.4g}, {self.limit:.4g}]"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A scalar parameter drawn uniformly from a few values."""
+
+    values: tuple[float, ...]
+    default: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        return rng.choice(np.asarray(self.values, dtype=np.float64), size=n)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.asarray(np.isin(values, self.values))
+
+    def pack(self, values: Array) -> Array:
+        return values[:, None].copy()
+
+    def unpack(self, packed: Array) -> Array:
+        return packed[:, 0].copy()
+
+    def widened(self, scale: float) -> None:
+        return None
+
+    def __str__(self) -> str:
+        return f"one of {self.values}"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """An angle drawn uniformly from the whole circle [0, 2 pi), in rad."""
+
+    default: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        return rng.uniform(0.0, 2 * np.pi, size=n)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.asarray(np.abs(values) <= 2 * np.pi)
+
+    def pack(self, values: Array) -> Array:
+        """Cosine and sine."""
+        return np.stack((np.cos(values), np.sin(values)), axis=-1)
+
+    def unpack(self, packed: Array) -> Array:
+        return np.asarray(np.arctan2(packed[:, 1], packed[:, 0]) % (2 * np.pi))
+
+    def widened(self, scale: float) -> None:
+        return None
+
+    def __str__(self) -> str:
+        return "in [-2 pi, 2 pi]"
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A place [x, y] drawn uniformly from a disc around the origin."""
+
+    radius: float
+    default: tuple[float, float]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        angle = rng.uniform(0.0, 2 * np.pi, size=n)
+        distance = self.radius * np.sqrt(rng.uniform(size=n))
+        return np.stack((distance * np.cos(angle), distance * np.sin(angle)), axis=-1)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.asarray(np.hypot(values[..., 0], values[..., 1]) <= self.radius * (1 + 1e-12))
+
+    def pack(self, values: Array) -> Array:
+        return values.copy()
+
+    def unpack(self, packed: Array) -> Array:
+        return packed.copy()
+
+    def widened(self, scale: float) -> Disc:
+        return replace(self, radius=self.radius * scale)
+
+    def __str__(self) -> str:
+        return f"at most {self.radius} from the origin"
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Drawn from a widened range, but never from the inner one; both are allowed."""
+
+    inner: Parameter
+    outer: Parameter
+
+    @property
+    def default(self) -> Any:
+        return self.inner.default
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.inner.shape
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        drawn = np.empty((0, *self.shape))
+        while len(drawn) < n:
+            values = self.outer.sample(n, rng)
+            drawn = np.concatenate((drawn, values[~self.inner.contains(values)]))
+        return drawn[:n]
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return self.outer.contains(values)
+
+    def pack(self, values: Array) -> Array:
+        return self.inner.pack(values)
+
+    def unpack(self, packed: Array) -> Array:
+        return self.inner.unpack(packed)
+
+    def widened(self, scale: float) -> Beyond | None:
+        wider = self.outer.widened(scale)
+        return None if wider is None else replace(self, outer=wider)
+
+    def __str__(self) -> str:
+        return str(self.outer)
