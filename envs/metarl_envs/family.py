@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.scene import Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
 
@@ -75,6 +76,7 @@ class Family:
         info: (state after, tasks) -> named diagnostics for the step's info, [env] each.
         action_scale: half-width of the policy's action box; 10 makes a policy with unit standard
             deviation explore as in code that normalises actions to [-10, 10].
+        scene: how it is drawn; None for a family without pictures.
     """
 
     task_space: TaskSpace
@@ -90,6 +92,7 @@ class Family:
     physics: Callable[[Tasks], Fields] | None = None
     info: Callable[[State, Tasks], dict[str, Array]] = nothing_more
     action_scale: float = 1.0
+    scene: Scene | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.action_scale < np.inf:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from metarl_envs.family import Family, Fields, RewardTerms, State, never_terminated
 from metarl_envs.mujoco_batch import MujocoSimulation
 from metarl_envs.mujoco_models import load_gymnasium_model
+from metarl_envs.scene import Camera, Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
 
 InitialState = Callable[[np.random.Generator], State]
 Progress = Callable[[Array, Tasks], dict[str, Array]]
 """(velocity of the body, [env, 2] in m/s, tasks) -> the reward's task term by name, [env]."""
+_BESIDE_THE_TORSO = Camera(tracked_body="torso")
 
 
 def velocity(before: Array, after: Array, dt: float) -> Array:
@@ -71,6 +73,7 @@ def mujoco_family(
     fields: Sequence[str] = (),
     physics: Callable[[Tasks], Fields] | None = None,
     action_scale: float = 1.0,
+    camera: Camera = _BESIDE_THE_TORSO,
 ) -> Family:
     """A family on one of Gymnasium's MuJoCo bodies; see `Family` for what is not listed.
 
@@ -80,6 +83,7 @@ def mujoco_family(
         position_noise: an episode starts at the body's rest with U[-noise, noise] on every position,
         velocity_noise: and on every velocity, or noise * N(0, 1) with `normal_velocities`.
         fields: derived MjData arrays that the state has.
+        camera: from where it is drawn.
     """
     load_model = partial(load_gymnasium_model, asset, "cfrc_ext" in fields)
     model = load_model()
@@ -105,4 +109,5 @@ def mujoco_family(
         terminated=terminated,
         physics=physics,
         action_scale=action_scale,
+        scene=Scene(load_model, camera),
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
+import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from metarl_envs.family import (
     choose_preset,
     never_terminated,
 )
+from metarl_envs.scene import Camera, Scene
 from metarl_envs.task_parameters import Array, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 
@@ -23,6 +26,25 @@ _MAX_DISPLACEMENT = 0.1
 _GOAL_RANGE = 0.5
 _GOAL_TOLERANCE = 0.01
 _REWARD_RADIUS = 0.2
+_SCENE = """
+<mujoco model="point">
+  <asset>
+    <texture name="plane" type="2d" builtin="checker" rgb1=".22 .26 .32" rgb2=".26 .30 .37"
+             width="100" height="100"/>
+    <material name="plane" texture="plane" texrepeat="10 10" texuniform="true"/>
+  </asset>
+  <worldbody>
+    <light pos="0 0 3" dir="0 0 -1" directional="true" castshadow="false"/>
+    <geom type="plane" size="10 10 .1" material="plane"/>
+    <body name="point" pos="0 0 .04">
+      <joint type="slide" axis="1 0 0"/>
+      <joint type="slide" axis="0 1 0"/>
+      <geom type="sphere" size=".04" mass="1" rgba=".9 .9 .95 1"/>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+_FROM_ABOVE = Camera(lookat=(0.0, 0.0, 0.0), distance=3.0, elevation=-90.0)
 
 
 def point_navigation(
@@ -96,6 +118,7 @@ def _point(task_space: TaskSpace, reward_terms: RewardTerms, action_scale: float
         reward_terms=reward_terms,
         terminated=never_terminated,
         action_scale=action_scale,
+        scene=Scene(partial(mujoco.MjModel.from_xml_string, _SCENE), _FROM_ABOVE, frames_per_second=10),
     )
 
 
