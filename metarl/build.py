@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
 import torch
-from metarl_envs.adapters import ForeignVectorEnv, SampledTasks
-from metarl_envs.tasks import Task, Tasks
+from metarl_envs.adapters import SampledTasks
+from metarl_envs.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
+from metarl_envs.tasks import Task, Tasks, number_of_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
 from metarl.config import ExperimentConfig
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, TrainingError
 from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import MetaLearner
@@ -68,21 +70,29 @@ class Experiment:
         episodes: int,
         steps: int,
         seed: int,
-        sampler: RolloutSampler | None = None,
         progress: Callable[[], None] = lambda: None,
     ) -> tuple[AdaptationCurve, Parameters]:
-        """The adaptation curve on given tasks, and the adapted parameters [task, ...]."""
-        return evaluate_adaptation(
-            sampler or self.sampler(len(next(iter(tasks.values()))), episodes),
-            self.learner,
-            self.task_map,
-            self.config.sampling.advantages,
-            parameters,
-            tasks,
-            steps=steps,
-            key=(seed, 0, EVALUATION),
-            progress=progress,
-        )
+        """The adaptation curve on given tasks, and the adapted parameters [task, ...].
+
+        Raises:
+            NonFiniteError: something was not finite.
+            TrainingError: an environment failed.
+        """
+        with closing(self.sampler(number_of_tasks(tasks), episodes)) as sampler:
+            try:
+                return evaluate_adaptation(
+                    sampler,
+                    self.learner,
+                    self.task_map,
+                    self.config.sampling.advantages,
+                    parameters,
+                    tasks,
+                    steps=steps,
+                    key=(seed, 0, EVALUATION),
+                    progress=progress,
+                )
+            except ForeignEnvError as error:
+                raise TrainingError(f"{self.config.environment.id}, evaluation: {error}") from error
 
 
 def build_experiment(config: ExperimentConfig) -> Experiment:
@@ -150,7 +160,9 @@ def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | Foreig
     environment = config.environment
     try:
         if environment.vectorization != "native":
-            return ForeignVectorEnv(lambda: make_env(config), num_envs, environment.vectorization)
+            return ForeignVectorEnv(
+                lambda: make_env(config), num_envs, environment.vectorization, config.sampling.num_threads
+            )
         envs = gymnasium.make_vec(
             environment.id,
             num_envs=num_envs,

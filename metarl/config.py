@@ -74,7 +74,8 @@ class SamplingConfig:
     Args:
         tasks: tasks a meta-batch.
         episodes: episodes a task and inner step.
-        num_threads: simulation threads, 0 for one a CPU; results do not depend on it.
+        num_threads: simulation threads, or processes of "async" environments; 0 for one a CPU. Results
+            do not depend on it.
         advantages: how advantages are estimated.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,17 +81,18 @@ def run_training(
     """Trains to the config's last iteration, then evaluates on held-out tasks.
 
     Raises:
-        TrainingError: something was not finite.
+        TrainingError: something was not finite, or an environment failed.
     """
     config = experiment.config
     run_dir = Path(config.run_dir)
     # Threads take whole tasks (TaskMap); threads inside every small operation would only wait for them.
     torch.set_num_threads(1)
     logger = make_logger(run_dir, start.iteration, reporter.line, config.training.table_every)
+    sampler = experiment.sampler(config.sampling.tasks, config.sampling.episodes)
     training = Training(
         environment_name=config.environment.id,
         task_source=experiment.task_source,
-        sampler=experiment.sampler(config.sampling.tasks, config.sampling.episodes),
+        sampler=sampler,
         policy=experiment.policy,
         learner=experiment.learner,
         task_map=experiment.task_map,
@@ -114,7 +116,8 @@ def run_training(
             where = f"evaluation after {checkpoint.iteration} iterations"
             raise name_fault(error, config.environment.id, tasks, where) from error
 
-    final = train(training, start, settings, run_dir, logger, reporter.iteration, evaluate)
+    with closing(sampler):
+        final = train(training, start, settings, run_dir, logger, reporter.iteration, evaluate)
     return final, evaluate(final)
 
 

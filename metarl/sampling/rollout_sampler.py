@@ -35,6 +35,8 @@ class TaskVectorEnv(Protocol):
         self, actions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]: ...
 
+    def close(self) -> None: ...
+
 
 class RolloutSampler:
     """Collects rollouts; randomness comes from the key alone, so that a rollout can be repeated.
@@ -96,6 +98,10 @@ class RolloutSampler:
                 if finished.all():
                     break
             return recording.rollout(observation)
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._envs.close()
 
     def _noise(self, parameters: Parameters, key: Sequence[int], count: int) -> Tensor:
         """Standard normal action noise, [time, task, episode, action], drawn per task."""

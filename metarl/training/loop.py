@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
+from metarl_envs.foreign_vector_env import ForeignEnvError
 from metarl_envs.tasks import Tasks
 from stable_baselines3.common.logger import Logger
 
@@ -20,7 +21,7 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.policies.gaussian_mlp import Policy
 from metarl.sampling.advantages import AdvantageConfig
 from metarl.sampling.rollout_sampler import RolloutSampler
-from metarl.training.checkpoint import Checkpoint, save_checkpoint
+from metarl.training.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import ITERATION
 from metarl.training.meta_batch import collect_meta_batch
@@ -88,8 +89,8 @@ def train(
     """Trains from a checkpoint to `config.iterations`; an interrupt keeps every finished iteration.
 
     Raises:
-        TrainingError: something was not finite; the message names environment, task and iteration,
-            and the last checkpoint is that of the iteration before.
+        TrainingError: something was not finite, or an environment failed; the message names environment,
+            task and iteration, and the last checkpoint is that of the iteration before.
     """
     current = saved = start
     try:
@@ -111,6 +112,10 @@ def train(
             if current.iteration % config.checkpoint_every == 0:
                 save_checkpoint(run_dir, current)
                 saved = current
+    except ForeignEnvError as error:
+        kept = f"go on from {run_dir / CHECKPOINT} with --resume true" if current.iteration else "start again"
+        where = f"{training.environment_name}, iteration {current.iteration}"
+        raise TrainingError(f"{where}: {error}; {kept}") from error
     finally:
         if current is not saved:
             save_checkpoint(run_dir, current)
