@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -45,4 +48,29 @@ class Drift(gymnasium.Env[Any, Any]):
         return observation, reward, abs(self._position) > 3, False, {}
 
 
+class Mortal(Drift):
+    """Kills its process in the third step of its third episode, or raises there, while a file says so.
+
+    Args:
+        file: its path; it contains "kill" or "raise".
+    """
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self._file = Path(file)
+        self._episodes = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        self._episodes += 1
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        if self._episodes == 3 and self._elapsed == 2 and self._file.exists():
+            if self._file.read_text() == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OverflowError("the belt is full")
+        return super().step(action)
+
+
 gymnasium.register("tests/Drift-v0", entry_point=Drift)
+gymnasium.register("tests/Mortal-v0", entry_point=Mortal)

@@ -217,12 +217,18 @@ class ForeignVectorEnv:
 
     def _lost_process(self) -> str:
         processes = self._envs.processes
-        wait([process.sentinel for process in processes], _SECONDS_TO_END)
-        ended = [(i, process.exitcode) for i, process in enumerate(processes) if process.exitcode is not None]
-        number, code = ended[0] if ended else (0, 0)
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        ended = wait([process.sentinel for process in processes], _SECONDS_TO_END)
+        found = "one that does not answer"
+        for i, process in enumerate(processes):
+            if process.sentinel in ended:
+                process.join(_SECONDS_TO_END)
+                code = process.exitcode or 0
+                how = (
+                    f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                )
+                found = f"number {i} {how}"
         return (
-            f"expected {len(processes)} processes with environments to run, got number {number} {how}; "
+            f"expected {len(processes)} processes with environments to run, got {found}; "
             "if memory ran out, use fewer processes or environments"
         )
 

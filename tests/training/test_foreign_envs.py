@@ -1,0 +1,113 @@
+"""Training on a foreign environment in processes of its own, also when one of them dies."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from metarl.build import build_experiment
+from metarl.errors import TrainingError
+from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+ROOT = Path(__file__).parents[2]
+
+
+def foreign(tmp_path, folder="run", processes=2, mode="async"):
+    """Overrides for two iterations; while a file "accident" is there, one happens in the second."""
+    options = json.dumps({"file": str(tmp_path / "accident")})
+    settings = {
+        "run_dir": tmp_path / folder,
+        "environment.id": "tests.tiny_envs:tests/Mortal-v0",
+        "environment.options": options,
+        "environment.vectorization": mode,
+        "sampling.num_threads": processes,
+        "training.iterations": 2,
+    }
+    return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+
+
+def parameters(folder):
+    return load_checkpoint(folder).state.parameters
+
+
+def same(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_two_iterations_whatever_the_processes(train_small, tmp_path):
+    for folder, processes, mode in (("one", 1, "async"), ("five", 5, "async"), ("sync", 0, "sync")):
+        assert train_small(*foreign(tmp_path, folder, processes, mode)).iteration == 2
+        assert multiprocessing.active_children() == []
+    assert same(parameters(tmp_path / "one"), parameters(tmp_path / "five"))
+    assert same(parameters(tmp_path / "one"), parameters(tmp_path / "sync"))
+
+
+@pytest.mark.parametrize(
+    ("accident", "message"),
+    [("kill", "killed by SIGKILL"), ("raise", r"OverflowError: the belt is full \(tiny_envs\.py, line")],
+)
+def test_an_accident_in_the_second_iteration_costs_that_iteration_only(
+    train_small, tmp_path, accident, message
+):
+    train_small(*foreign(tmp_path, "whole"))
+    (tmp_path / "accident").write_text(accident)
+    with pytest.raises(
+        TrainingError, match=rf"Mortal-v0, iteration 1: .*{message}.*{CHECKPOINT} with --resume"
+    ):
+        train_small(*foreign(tmp_path))
+    assert multiprocessing.active_children() == []
+    assert load_checkpoint(tmp_path / "run").iteration == 1
+    (tmp_path / "accident").unlink()
+    assert train_small(*foreign(tmp_path), resume=True).iteration == 2
+    assert same(parameters(tmp_path / "run"), parameters(tmp_path / "whole"))
+
+
+@pytest.mark.timeout(60)
+def test_the_script_tells_in_one_line_ends_and_goes_on(small_config_file, tmp_path):
+    command = [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(small_config_file)]
+    command += foreign(tmp_path)
+
+    def train(resume):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        arguments = [*command, "--resume", resume]
+        return subprocess.run(
+            arguments, capture_output=True, text=True, env=environment, timeout=30, check=False
+        )
+
+    (tmp_path / "accident").write_text("kill")
+    broken = train("false")
+    assert broken.returncode == 2
+    assert "Traceback" not in broken.stderr
+    errors = [line for line in broken.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "killed by SIGKILL; if memory ran out" in errors[0]
+    assert f"go on from {tmp_path / 'run' / CHECKPOINT} with --resume true" in errors[0]
+    (tmp_path / "accident").unlink()
+    mended = train("true")
+    assert mended.returncode == 0, mended.stderr
+    assert "Resumed at iteration 1 of 2" in mended.stdout
+
+
+def test_a_failing_evaluation_loses_no_iteration(train_small, small_config, tmp_path):
+    (tmp_path / "accident").write_text("raise")
+    overrides = [
+        *foreign(tmp_path, mode="sync"),
+        "--training.iterations",
+        "1",
+        "--training.evaluation_steps",
+        "2",
+    ]
+    with pytest.raises(TrainingError, match=r"Mortal-v0, evaluation: .*the belt is full"):
+        train_small(*overrides)
+    assert load_checkpoint(tmp_path / "run").iteration == 1
+    experiment = build_experiment(small_config(*overrides))
+    with pytest.raises(TrainingError, match="the belt is full"):
+        experiment.evaluate(
+            parameters(tmp_path / "run"), experiment.held_out_tasks(2, 0), episodes=2, steps=2, seed=0
+        )
