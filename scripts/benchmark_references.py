@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -12,57 +10,21 @@ from importlib.util import find_spec
 from typing import Any
 
 import gymnasium
-import mujoco
 import numpy as np
-from metarl_envs.mujoco_batch import MujocoSimulation
+from bare_mujoco import CORES, rate_of
 
-from metarl.build import make_env, make_envs
+from metarl.build import make_env
 from metarl.config import ExperimentConfig
-from metarl.math.task_map import available_cpus
 
-CORES = available_cpus()
-SECONDS, GYMNASIUM_ENVS, ENVPOOL_ENVS = 1.5, 16, 64
-BODIES = ("HalfCheetah", "Ant", "Humanoid", "Walker2d", "Hopper", "Swimmer")
-
-
-def bare_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, Callable[[], float]]:
-    """What the cores can do: mj_step with nothing around it. Empty without a MuJoCo model."""
-    envs: Any = make_envs(config, 1)
-    simulation: Any = getattr(getattr(envs, "family", None), "simulation", None)
-    envs.close()
-    if getattr(simulation, "func", None) is not MujocoSimulation:
-        return {}
-    job = (*simulation.args, config.environment.horizon)
-    context = multiprocessing.get_context("spawn")
-    # The processes wait until all have started, so that each then takes one job.
-    pool = stack.enter_context(context.Pool(CORES, context.Barrier(CORES).wait))
-    return {
-        f"limit: bare mj_step, one core x {CORES}": lambda: CORES * pool.apply(bare_rate, job),
-        "limit: bare mj_step, all cores at once": lambda: sum(pool.starmap(bare_rate, [job] * CORES, 1)),
-    }
-
-
-def bare_rate(load_model: Callable[[], mujoco.MjModel], frame_skip: int, horizon: int) -> float:
-    """Environment steps/s of mj_step on one thread, in episodes under random controls."""
-    model = load_model()
-    data = mujoco.MjData(model)
-    low, high = model.actuator_ctrlrange.T
-    controls = np.random.default_rng(0).uniform(low, high, (64, horizon, model.nu))
-
-    def episode(number: int) -> None:
-        mujoco.mj_resetData(model, data)
-        for control in controls[number % 64]:
-            data.ctrl[:] = control
-            mujoco.mj_step(model, data, frame_skip)
-
-    return rate_of(episode, horizon)
+GYMNASIUM_ENVS, ENVPOOL_ENVS = 16, 64
+BODIES = {body.lower(): body for body in ("HalfCheetah", "Ant", "Humanoid", "Walker2d", "Hopper", "Swimmer")}
+OTHER_FRAME_SKIP = ("Walker2d", "Hopper")  # than Gymnasium's, in the papers' families
 
 
 def vector_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, Callable[[], float]]:
-    """Gymnasium's vector environments, of the config's environment and of its own body; and EnvPool's."""
-    environment, rates = config.environment, {}
-    body = next((body for body in BODIES if f"/{body}" in environment.id), None)
-    makers: dict[str, Callable[[], Any]] = {environment.id: partial(make_env, config)}
+    """Gymnasium's vector environments, of the config's environment and of its own body."""
+    body, rates = body_of(config), {}
+    makers: dict[str, Callable[[], Any]] = {config.environment.id: partial(make_env, config)}
     if body:
         makers[f"{body}-v5"] = partial(gymnasium.make, f"{body}-v5")
     for vector in ("SyncVectorEnv", "AsyncVectorEnv"):
@@ -70,11 +32,25 @@ def vector_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, C
             envs: Any = getattr(gymnasium.vector, vector)([make] * GYMNASIUM_ENVS)
             stack.callback(envs.close)
             rates[f"{vector}, {GYMNASIUM_ENVS} x {name}"] = random_rate(envs, GYMNASIUM_ENVS)
-    options = {"num_threads": CORES, "max_episode_steps": environment.horizon}
+    return rates
+
+
+def envpool_references(config: ExperimentConfig) -> dict[str, Callable[[], float]]:
+    """EnvPool's environments of the config's body, where EnvPool is installed and steps as long as ours."""
+    body, rates = body_of(config), {}
+    if body in OTHER_FRAME_SKIP:
+        return {}
+    options = {"num_threads": CORES, "max_episode_steps": config.environment.horizon}
     for name in (f"{body}-v4", f"{body}-v5") if body and find_spec("envpool") else ():
         envs = import_module("envpool").make_gymnasium(name, num_envs=ENVPOOL_ENVS, **options)
         rates[f"EnvPool, {ENVPOOL_ENVS} x {name}"] = random_rate(envs, ENVPOOL_ENVS)
     return rates
+
+
+def body_of(config: ExperimentConfig) -> str | None:
+    """Gymnasium's name of the body that the environment is about."""
+    name = config.environment.id.lower()
+    return next((body for key, body in BODIES.items() if f"/{key}" in name), None)
 
 
 def random_rate(envs: Any, num_envs: int) -> Callable[[], float]:
@@ -82,13 +58,9 @@ def random_rate(envs: Any, num_envs: int) -> Callable[[], float]:
     space = getattr(envs, "single_action_space", envs.action_space)
     actions = [np.stack([space.sample() for _ in range(num_envs)]) for _ in range(64)]
     envs.reset()
-    return lambda: rate_of(lambda number: envs.step(actions[number % 64]), num_envs)
 
+    def step(number: int) -> int:
+        envs.step(actions[number % 64])
+        return num_envs
 
-def rate_of(call: Callable[[int], Any], steps: int) -> float:
-    """Steps/s of numbered calls that take so many steps each."""
-    started, calls = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - started) < SECONDS:
-        call(calls)
-        calls += 1
-    return calls * steps / elapsed
+    return lambda: rate_of(step)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium import logger
 from gymnasium.spaces import Box
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from metarl_envs.family import State
 from metarl_envs.registration import build_family
+from metarl_envs.rendering import Frame, FrameRenderer, checked_render_mode, frames_per_second
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
 
@@ -34,11 +36,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         max_episode_steps: steps after which an episode is truncated; None for never.
         num_threads: simulation threads, 0 for one a CPU; results do not depend on it.
         autoreset_mode: "Disabled" or "SameStep".
+        render_mode: "rgb_array" for pictures from `render`, or None.
+        width, height: of a picture, pixels.
         options: the family's own, e.g. `preset` and `action_scale`.
 
     Raises:
         ValueError: an argument outside its range; the message names it.
     """
+
+    _renderer: FrameRenderer | None = None
 
     def __init__(
         self,
@@ -47,6 +53,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         max_episode_steps: int | None = None,
         num_threads: int = 0,
         autoreset_mode: str | AutoresetMode = AutoresetMode.DISABLED,
+        render_mode: str | None = None,
+        width: int = 640,
+        height: int = 480,
         **options: Any,
     ) -> None:
         if num_envs < 1:
@@ -54,6 +63,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         for name, value, least in (
             ("num_threads", num_threads, 0),
             ("max_episode_steps", max_episode_steps, 1),
+            ("width", width, 1),
+            ("height", height, 1),
         ):
             if value is not None and value < least:
                 raise ValueError(f"expected {name} >= {least}, got {value}")
@@ -65,9 +76,11 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self.max_episode_steps = max_episode_steps
         self.metadata = {
             "autoreset_mode": self.autoreset_mode,
-            "render_modes": [],
-            "render_fps": round(1 / self.family.dt),
+            "render_modes": ["rgb_array"] if self.family.scene else [],
+            "render_fps": frames_per_second(self.family),
         }
+        self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
+        self._frame_size = (width, height)
         self.single_observation_space = Box(-np.inf, np.inf, (self.family.observation_size,), np.float64)
         bound, actions = self.family.action_scale, len(self.family.control_low)
         self.single_action_space = Box(-bound, bound, (actions,), np.float32)
@@ -81,6 +94,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self._terminated = np.zeros(num_envs, dtype=np.bool_)
         self._truncated = np.zeros(num_envs, dtype=np.bool_)
         self._state: State | None = None
+
+    @property
+    def state(self) -> State:
+        """Positions and velocities, [env, ...]; not to be written to.
+
+        Raises:
+            RuntimeError: asked for before `reset`.
+        """
+        return self._started()
 
     def sample_tasks(self, n: int) -> list[Task]:
         """Draws n tasks from the family's task space with this environment's generator."""
@@ -175,6 +197,37 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             observation = self.family.observation(self._start_episodes(finished))
         return observation, reward, terminated, truncated, info
 
+    def current(self, env: int) -> tuple[State, Task]:
+        """One environment's state, [nq] and [nv], and the task in force.
+
+        Raises:
+            RuntimeError: called before `reset`.
+        """
+        state = self._started()
+        task = {name: values[env : env + 1] for name, values in self._tasks_in_force.items()}
+        return State(state.qpos[env].copy(), state.qvel[env].copy()), next(unstack_tasks(task))
+
+    def render(self) -> tuple[Frame, ...] | None:
+        """One picture an environment, [height, width, 3] each; None without a render mode.
+
+        Raises:
+            RuntimeError: called before `reset`.
+            DependencyNotInstalled: there is no OpenGL; the message says what to set and to install.
+        """
+        if self.render_mode is None or self.family.scene is None:
+            logger.warn('expected render_mode="rgb_array", got None: nothing is drawn')
+            return None
+        drawn = [self.current(env) for env in range(self.num_envs)]
+        if self._renderer is None:
+            self._renderer = FrameRenderer(self.family.scene, *self._frame_size)
+        return tuple(self._renderer.frame(state, task) for state, task in drawn)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Frees the pictures' OpenGL context."""
+        if self._renderer is not None:
+            self._renderer.close()
+        self._renderer = None
+
     def _start_episodes(self, mask: Bools) -> State:
         starts = [self.family.initial_state(self.generators[i]) for i in np.flatnonzero(mask)]
         start = State(np.stack([one.qpos for one in starts]), np.stack([one.qvel for one in starts]))
@@ -196,7 +249,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
 
     def _started(self) -> State:
         if self._state is None:
-            raise RuntimeError("expected reset() before the first step()")
+            raise RuntimeError("expected reset() before the first step() or render()")
         return self._state
 
     def _checked(self, actions: NDArray[np.floating[Any]]) -> Array:
