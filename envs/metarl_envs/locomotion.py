@@ -18,7 +18,6 @@ from metarl_envs.tasks import Tasks, TaskSpace
 InitialState = Callable[[np.random.Generator], State]
 Progress = Callable[[Array, Tasks], dict[str, Array]]
 """(velocity of the body, [env, 2] in m/s, tasks) -> the reward's task term by name, [env]."""
-_BESIDE_THE_TORSO = Camera(tracked_body="torso")
 
 
 def velocity(before: Array, after: Array, dt: float) -> Array:
@@ -73,7 +72,6 @@ def mujoco_family(
     fields: Sequence[str] = (),
     physics: Callable[[Tasks], Fields] | None = None,
     action_scale: float = 1.0,
-    camera: Camera = _BESIDE_THE_TORSO,
 ) -> Family:
     """A family on one of Gymnasium's MuJoCo bodies; see `Family` for what is not listed.
 
@@ -83,7 +81,6 @@ def mujoco_family(
         position_noise: an episode starts at the body's rest with U[-noise, noise] on every position,
         velocity_noise: and on every velocity, or noise * N(0, 1) with `normal_velocities`.
         fields: derived MjData arrays that the state has.
-        camera: from where it is drawn.
     """
     load_model = partial(load_gymnasium_model, asset, "cfrc_ext" in fields)
     model = load_model()
@@ -109,5 +106,18 @@ def mujoco_family(
         terminated=terminated,
         physics=physics,
         action_scale=action_scale,
-        scene=Scene(load_model, camera),
+        scene=Scene(load_model, _camera(task_space, height=model.body("torso").pos[2])),
+    )
+
+
+def _camera(task_space: TaskSpace, height: float) -> Camera:
+    """Beside a torso at rest at the height, m; from above where the task or the body is of the plane."""
+    if "goal" in task_space.parameters:
+        return Camera(lookat=(0.0, 0.0, 0.0), distance=8.5, elevation=-45.0)
+    from_above = "heading" in task_space.parameters or height == 0
+    return Camera(
+        tracked_body="torso",
+        lookat=(0.0, 0.0, 0.1 + 0.65 * height),
+        distance=3.0 + 0.6 * height if height else 4.2,
+        elevation=-40.0 if from_above else -12.0,
     )

@@ -29,8 +29,7 @@ _REWARD_RADIUS = 0.2
 _SCENE = """
 <mujoco model="point">
   <asset>
-    <texture name="plane" type="2d" builtin="checker" rgb1=".22 .26 .32" rgb2=".26 .30 .37"
-             width="100" height="100"/>
+    <texture name="plane" type="2d" builtin="checker" rgb1="0 0 0" rgb2="1 1 1" width="100" height="100"/>
     <material name="plane" texture="plane" texrepeat="10 10" texuniform="true"/>
   </asset>
   <worldbody>
@@ -44,7 +43,7 @@ _SCENE = """
   </worldbody>
 </mujoco>
 """
-_FROM_ABOVE = Camera(lookat=(0.0, 0.0, 0.0), distance=3.0, elevation=-90.0)
+_FROM_ABOVE = Camera(lookat=(0.0, 0.0, 0.0), distance=2.9, elevation=-90.0)
 
 
 def point_navigation(

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.rendering import Frame, checked_render_mode
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, TaskSpace, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
@@ -21,14 +22,26 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
 
     Args:
         family: the family's registered name.
+        render_mode: "rgb_array" for pictures from `render`, "human" for a window, or None.
+        width, height: of a picture or the window, pixels.
         options: the family's own, e.g. `preset` and `action_scale`.
     """
 
-    def __init__(self, family: str, **options: Any) -> None:
+    metadata = {"render_modes": ["human", "rgb_array"]}  # noqa: RUF012 (Gymnasium's)
+    _window: Any = None
+
+    def __init__(
+        self, family: str, render_mode: str | None = None, width: int = 640, height: int = 480, **options: Any
+    ) -> None:
         if "autoreset_mode" in options:
             raise ValueError("expected no autoreset_mode: a single environment is reset by its user")
+        frames = None if render_mode == "human" else render_mode
+        options |= {"render_mode": frames, "width": width, "height": height}
         self._batch = VectorTaskEnv(1, num_threads=1, family=family, **options)
-        self.metadata = {key: self._batch.metadata[key] for key in ("render_modes", "render_fps")}
+        self._frame_size = (width, height)
+        modes = ["human", "rgb_array"] if self._batch.family.scene else []
+        self.metadata = {"render_modes": modes, "render_fps": self._batch.metadata["render_fps"]}
+        self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
 
@@ -59,6 +72,8 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         super().reset(seed=seed)
         self._batch.generators[0] = self.np_random
         observation, _ = self._batch.reset(options=options)
+        if self.render_mode == "human":
+            self._show()
         return observation[0], {"task": self.get_task()}
 
     def step(
@@ -66,6 +81,8 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     ) -> tuple[Array, SupportsFloat, bool, bool, dict[str, Any]]:
         """Steps the environment; `info` is the batch's, without its leading axis."""
         observation, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
+        if self.render_mode == "human":
+            self._show()
         single = {name: value[0].item() for name, value in info.items() if name[0] != "_" and name != "task"}
         return (
             observation[0],
@@ -74,3 +91,29 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             bool(truncated[0]),
             {**single, "task": self.get_task()},
         )
+
+    def render(self) -> Frame | None:
+        """The picture, [height, width, 3], with render mode "rgb_array"; else None: a window draws itself.
+
+        Raises:
+            DependencyNotInstalled: there is no OpenGL; the message says what to set and to install.
+        """
+        if self.render_mode == "human":
+            return None
+        frames = self._batch.render()
+        return frames[0] if frames else None
+
+    def close(self) -> None:
+        """Closes the window, or frees the pictures' OpenGL context."""
+        if self._window is not None:
+            self._window.close()
+        self._window = None
+        self._batch.close()
+
+    def _show(self) -> None:
+        from metarl_envs.window import Window  # needs OpenGL, as nothing else here does
+
+        scene = self._batch.family.scene
+        if self._window is None and scene is not None:
+            self._window = Window(scene, *self._frame_size, self.metadata["render_fps"])
+        self._window.draw(*self._batch.current(0))
