@@ -6,7 +6,7 @@ regressor to points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import torch
@@ -21,18 +21,31 @@ StepSize = float | Mapping[str, Tensor]
 
 
 def inner_step(
-    loss: Loss[Data], parameters: Parameters, data: Data, step_size: StepSize, *, first_order: bool = False
+    loss: Loss[Data],
+    parameters: Parameters,
+    data: Data,
+    step_size: StepSize,
+    *,
+    names: Collection[str] | None = None,
+    first_order: bool = False,
 ) -> Parameters:
     """One gradient step on one task's data; differentiable, and a new dict.
 
     Args:
         loss: (parameters, data) -> scalar.
+        names: the parameters that move; None for all. The others are passed on.
         first_order: treat the gradient as a constant, so that the step's Jacobian is the identity.
     """
-    gradient: Parameters = torch.func.grad(loss)(parameters, data)
+    moving = {name: value for name, value in parameters.items() if names is None or name in names}
+
+    def of_moving(moved: Parameters, data: Data) -> Tensor:
+        return loss({**parameters, **moved}, data)
+
+    gradient: Parameters = torch.func.grad(of_moving)(moving, data)
     if first_order:
         gradient = {name: value.detach() for name, value in gradient.items()}
-    return {name: value - _step(step_size, name) * gradient[name] for name, value in parameters.items()}
+    moved = {name: value - _step(step_size, name) * gradient[name] for name, value in moving.items()}
+    return {**parameters, **moved}
 
 
 def adapt(

@@ -21,7 +21,7 @@ from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.gaussian_mlp import GaussianMLP, Policy
 from metarl.sampling.rollout_sampler import RolloutSampler
 from metarl.training.evaluation import AdaptationCurve, evaluate_adaptation
 from metarl.training.loop import EVALUATION, HELD_OUT_TASKS
@@ -40,7 +40,7 @@ class Experiment:
     """A config's policy and learner, ready to sample."""
 
     config: ExperimentConfig
-    policy: GaussianMLP
+    policy: Policy
     learner: MetaLearner
     task_map: TaskMap
     task_source: TaskDistribution
@@ -124,11 +124,11 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
         min_std=settings.min_std,
         output_gain=settings.output_gain,
     )
-    task_map = TaskMap.for_device(device, config.training.threads)
+    task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
     learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
     tasks = _task_distribution(config, one)
     one.close()
-    return Experiment(config, policy, learner, task_map, tasks, actions, device)
+    return Experiment(config, learner.policy, learner, task_map, tasks, actions, device)
 
 
 def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:

@@ -151,7 +151,8 @@ class MetaPolicy(AdaptedPolicy):
             batch, _ = compute_advantages(rollout, config.sampling.advantages)
             learner, task_map = self.experiment.learner, self.experiment.task_map
             current = select(adapt_tasks(learner, task_map, repeat(current, 1), batch, step), 0)
-        return AdaptedPolicy(self.experiment, current, tuple(returns))
+        kept = {name: current[name] for name in self.parameters}
+        return AdaptedPolicy(self.experiment, kept, tuple(returns))
 
     def _check_fits(self, env: gymnasium.Env[Any, Any]) -> None:
         policy = self.experiment.policy

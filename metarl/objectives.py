@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from metarl.math.gaussian import kl_divergence, log_prob
@@ -27,6 +28,19 @@ def surrogate(policy: Policy) -> Objective:
         new = log_prob(policy(parameters, batch.observations), batch.actions)
         ratio = (new - batch.behaviour_log_prob).exp()
         return masked_mean(ratio * batch.advantages, batch.valid)
+
+    return evaluate
+
+
+def clipped_surrogate(policy: Policy, clip: float) -> Objective:
+    """The surrogate without gain from ratios beyond 1 +- clip (Schulman et al. 2017, eq. 7)."""
+
+    def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
+        new = log_prob(policy(parameters, batch.observations), batch.actions)
+        ratio = (new - batch.behaviour_log_prob).exp()
+        clipped = ratio.clamp(1 - clip, 1 + clip)
+        gain = torch.minimum(ratio * batch.advantages, clipped * batch.advantages)
+        return masked_mean(gain, batch.valid)
 
     return evaluate
 

@@ -64,8 +64,8 @@ class Rollout:
 class Batch(NamedTuple):
     """A rollout with its advantages: what losses read (a NamedTuple, so that torch.func maps over tasks).
 
-    Shapes as in `Rollout`; advantages [task, episode, time], 0 where not valid. Inside a function
-    mapped over tasks the leading axis is gone.
+    Shapes as in `Rollout`; advantages [task, episode, time], 0 where not valid; returns [task, episode].
+    Inside a function mapped over tasks the leading axis is gone.
     """
 
     observations: Tensor
@@ -74,6 +74,7 @@ class Batch(NamedTuple):
     valid: Tensor
     behaviour: DiagonalGaussian
     behaviour_log_prob: Tensor
+    returns: Tensor
 
 
 class MetaBatch(NamedTuple):
@@ -97,4 +98,5 @@ def select_task(batch: Batch, task: int) -> Batch:
         batch.valid[task],
         DiagonalGaussian(mean[task], log_std[task]),
         batch.behaviour_log_prob[task],
+        batch.returns[task],
     )

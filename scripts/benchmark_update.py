@@ -19,7 +19,6 @@ from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
 from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.maml_trpo import MamlTrpoConfig
 from metarl.meta_learners.mlp_curvature import InnerRule, mlp_curvature_product
 from metarl.objectives import inner_loss, mean_kl
 from metarl.rollout import Batch, MetaBatch, select_task
@@ -31,8 +30,8 @@ THREADS = {HAND: 1, GENERIC: 1, RETAINED: TORCH_THREADS, f"{RETAINED}, 1 thread"
 def update(experiment: Experiment, repeats: int) -> list[Row]:
     """Seconds of the update on a collected meta-batch, and of its curvature product had in other ways; their
     memory, and how far they are from the double-backward product, relative to it."""
-    if not isinstance(experiment.config.meta_learner, MamlTrpoConfig):
-        raise ConfigError(f"meta_learner.name: expected maml_trpo, got {experiment.config.meta_learner_name}")
+    if experiment.config.meta_learner_name != "maml":
+        raise ConfigError(f"meta_learner.name: expected maml, got {experiment.config.meta_learner_name}")
     theta, batch = meta_batch(experiment)
     whole = partial(seconds, partial(experiment.learner.update, LearnerState(theta), batch))
     turns = tqdm(range(repeats + 1), desc="learner.update", leave=False)

@@ -26,7 +26,7 @@ def main() -> int:
     if arguments.help or arguments.config is None:
         parser.print_help()
         print("\nEvery key of the config can be overridden:\n")
-        config_parser("maml_trpo").print_help()
+        config_parser("maml").print_help()
         if not arguments.help:
             print("\nerror: expected --config FILE, e.g. configs/quickstart.yaml", file=sys.stderr)
         return 0 if arguments.help else 2

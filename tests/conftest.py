@@ -19,7 +19,7 @@ SMALL = {
     "environment": {"id": "metarl/PointNavigation-v0", "horizon": 8, "options": {"preset": "maml"}},
     "policy": {"hidden_sizes": [8, 8]},
     "sampling": {"tasks": 3, "episodes": 4},
-    "meta_learner": {"name": "maml_trpo", "inner_step_size": 0.1},
+    "meta_learner": {"name": "maml", "inner_step_size": 0.1},
     "training": {
         "iterations": 4,
         "table_every": 1,

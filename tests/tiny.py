@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
-from metarl.meta_learners.maml_trpo import MamlTrpoConfig
+from metarl.meta_learners.gradient_learner import GradientConfig
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollout import Batch, MetaBatch, select_task
 
@@ -30,9 +30,9 @@ def tiny_parameters(policy: GaussianMLP, seed: int = 0) -> Parameters:
     }
 
 
-def tiny_config(step_sizes: list[float], objective: Objective, **settings: Any) -> MamlTrpoConfig:
+def tiny_config(step_sizes: list[float], objective: Objective, **settings: Any) -> GradientConfig:
     """K inner steps, the later ones of one size."""
-    return MamlTrpoConfig(
+    return GradientConfig(
         inner_step_size=step_sizes[0],
         later_step_scale=step_sizes[-1] / step_sizes[0],
         inner_steps=len(step_sizes),
@@ -65,6 +65,7 @@ def tiny_batch(policy: GaussianMLP, per_task: list[Parameters], generator: torch
         valid,
         DiagonalGaussian(mean, log_std),
         log_density(mean, log_std, actions),
+        torch.randn(shape[:2], generator=generator, dtype=torch.float64),
     )
 
 

@@ -29,3 +29,12 @@ def repeat(parameters: Mapping[str, Tensor], tasks: int) -> Parameters:
 def select(parameters: Mapping[str, Tensor], task: int) -> Parameters:
     """One task's parameters: [task, ...] -> [...]."""
     return {name: value[task] for name, value in parameters.items()}
+
+
+def first_not_finite(parameters: Mapping[str, Tensor]) -> tuple[str, int] | None:
+    """The first name and task with a number that is not finite, of parameters [task, ...]; None if none."""
+    for name, values in parameters.items():
+        finite = torch.isfinite(values.reshape(len(values), -1)).all(1)
+        if not finite.all():
+            return name, int((~finite).nonzero()[0])
+    return None

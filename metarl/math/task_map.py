@@ -36,9 +36,11 @@ class TaskMap:
         object.__setattr__(self, "_pool", pool)
 
     @classmethod
-    def for_device(cls, device: torch.device, threads: int = 0) -> TaskMap:
-        """Few tasks at once on a CPU; on a GPU all of them in one."""
-        return cls(threads=threads) if device.type == "cpu" else cls(chunk_size=None, threads=1)
+    def for_device(cls, device: torch.device, threads: int = 0, chunk_size: int = 0) -> TaskMap:
+        """Few tasks at once on a CPU; on a GPU all of them in one; or as many as `chunk_size` says."""
+        if device.type == "cpu":
+            return cls(chunk_size or 4, threads)
+        return cls(chunk_size or None, threads=1)
 
     def __call__(
         self, function: Callable[..., Any], *arguments: Any, shared: Sequence[Any] = (), tasks: int

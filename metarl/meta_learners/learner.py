@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from metarl.math.parameters import Parameters
+from metarl.policies.gaussian_mlp import Policy
 from metarl.rollout import Batch, MetaBatch
 
 
@@ -35,8 +36,10 @@ class Update(NamedTuple):
 class MetaLearner(Protocol):
     """Learners see batches, never environments."""
 
+    policy: Policy
+    """What acts with the learner's parameters."""
     inner_steps: int
-    """Inner steps in training, each on fresh episodes."""
+    """Inner steps between the rollouts of an iteration, each on fresh episodes."""
 
     def initial_state(self, generator: torch.Generator) -> LearnerState: ...
 

@@ -6,8 +6,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from metarl.math.task_map import TaskMap
+from metarl.meta_learners.anil import anil
+from metarl.meta_learners.cavia import CaviaConfig, cavia
+from metarl.meta_learners.e_maml import EMamlConfig, e_maml
+from metarl.meta_learners.gradient_learner import GradientConfig
+from metarl.meta_learners.imaml import ImamlConfig, imaml
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.maml_trpo import MamlTrpo, MamlTrpoConfig
+from metarl.meta_learners.maml import maml
+from metarl.meta_learners.maml_pp import MamlPlusPlus, MamlPpConfig
+from metarl.meta_learners.meta_sgd import meta_sgd
+from metarl.meta_learners.promp import PrompConfig, promp
+from metarl.meta_learners.reptile import Reptile, ReptileConfig
 from metarl.policies.gaussian_mlp import Policy
 
 
@@ -19,5 +28,13 @@ class Registered(NamedTuple):
 
 
 META_LEARNERS: dict[str, Registered] = {
-    "maml_trpo": Registered(MamlTrpoConfig, MamlTrpo),
+    "maml": Registered(GradientConfig, maml),
+    "anil": Registered(GradientConfig, anil),
+    "e_maml": Registered(EMamlConfig, e_maml),
+    "promp": Registered(PrompConfig, promp),
+    "meta_sgd": Registered(GradientConfig, meta_sgd),
+    "maml_pp": Registered(MamlPpConfig, MamlPlusPlus),
+    "reptile": Registered(ReptileConfig, Reptile),
+    "imaml": Registered(ImamlConfig, imaml),
+    "cavia": Registered(CaviaConfig, cavia),
 }

@@ -16,6 +16,12 @@ from metarl.math.parameters import Parameters
 class Policy(Protocol):
     """A stochastic policy: its parameters are created here and passed in everywhere."""
 
+    @property
+    def observation_size(self) -> int: ...
+
+    @property
+    def action_size(self) -> int: ...
+
     def initial_parameters(self, generator: torch.Generator) -> Parameters: ...
 
     def __call__(self, parameters: Parameters, observations: Tensor) -> DiagonalGaussian:

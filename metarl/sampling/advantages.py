@@ -60,6 +60,7 @@ def compute_advantages(rollout: Rollout, config: AdvantageConfig) -> tuple[Batch
         valid=valid,
         behaviour=rollout.behaviour,
         behaviour_log_prob=rollout.behaviour_log_prob,
+        returns=rollout.returns,
     )
     return batch, _explained_variance(returns, values, valid)
 

@@ -42,6 +42,8 @@ class TrainingConfig:
         evaluation_tasks, evaluation_episodes, evaluation_steps: its tasks, the episodes a task and
             step, and inner steps.
         device: "auto" takes a GPU when there is one.
+        tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
+            a few on a CPU and all on a GPU. Results do not depend on it but for rounding.
         threads: that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
     """
 
@@ -53,6 +55,7 @@ class TrainingConfig:
     evaluation_episodes: PositiveInt = 20
     evaluation_steps: PositiveInt = 3
     device: str = "auto"
+    tasks_at_once: NonNegativeInt = 0
     threads: NonNegativeInt = 0
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metarl.errors import NonFiniteError
 from metarl.math.gaussian import entropy, kl_divergence
-from metarl.math.parameters import Parameters, repeat
+from metarl.math.parameters import Parameters, first_not_finite, repeat
 from metarl.math.returns import masked_mean
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import MetaLearner
@@ -44,10 +44,8 @@ def adapt_tasks(
 
     with torch.no_grad():
         adapted: Parameters = task_map(adapt_task, parameters, batch, tasks=len(batch.valid))
-    for name, values in adapted.items():
-        finite = torch.isfinite(values.flatten(1)).all(1)
-        if not finite.all():
-            raise NonFiniteError(f"adapted parameters {name}", int((~finite).nonzero()[0]))
+    if fault := first_not_finite(adapted):
+        raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1])
     return adapted
 
 

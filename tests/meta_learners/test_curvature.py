@@ -1,10 +1,10 @@
 import pytest
 import torch
+from metarl.meta_learners.maml_trpo import MamlTrpo
 
 from metarl.math.parameters import flatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.curvature import generic_curvature_product
-from metarl.meta_learners.maml_trpo import MamlTrpo
 from metarl.meta_learners.mlp_curvature import InnerRule, hessian_product, mlp_curvature_product
 from metarl.objectives import inner_loss
 from metarl.rollout import select_task

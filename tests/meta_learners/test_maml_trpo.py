@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from metarl.meta_learners.maml_trpo import MamlTrpo, MamlTrpoConfig
 
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import flatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.maml_trpo import MamlTrpo, MamlTrpoConfig
 from metarl.meta_learners.trust_region import TrustRegionConfig
 from tests.tiny import TASKS, reference_outer, tiny_config, tiny_meta_batch, tiny_parameters, tiny_policy
 

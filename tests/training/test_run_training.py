@@ -86,9 +86,9 @@ def test_a_killed_run_resumes_to_the_same_bits_and_rows(
 
 def test_an_interrupt_leaves_a_resumable_run(train_small, tmp_path, monkeypatch):
     """Also where checkpoints are seldom: every finished iteration is kept."""
-    from metarl.meta_learners.maml_trpo import MamlTrpo
+    from metarl.meta_learners.gradient_learner import GradientLearner
 
-    original, calls = MamlTrpo.update, []
+    original, calls = GradientLearner.update, []
 
     def interrupted(self, state, batch):
         calls.append(1)
@@ -96,7 +96,7 @@ def test_an_interrupt_leaves_a_resumable_run(train_small, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return original(self, state, batch)
 
-    monkeypatch.setattr(MamlTrpo, "update", interrupted)
+    monkeypatch.setattr(GradientLearner, "update", interrupted)
     folder = ("--run_dir", str(tmp_path / "run"), "--training.checkpoint_every", "10")
     with pytest.raises(KeyboardInterrupt):
         train_small(*folder)

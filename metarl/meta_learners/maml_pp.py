@@ -1,0 +1,150 @@
+"""MAML++ (Antoniou et al. 2019), for policies: what its section 4 changes in MAML.
+
+- a step size for every layer and inner step, learned;
+- a loss after every inner step, weighted, the weights annealed to the last step alone;
+- first-order updates first, second-order later;
+- Adam with a cosine schedule and a bound on the gradient.
+
+The policy after inner step k is judged on the episodes it collected, which are the support of step
+k + 1, so the multi-step loss costs no episodes. Its batch statistics per step have no place in a policy
+without normalisation layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt
+from torch import Tensor
+
+from metarl.adaptation import inner_step
+from metarl.errors import ConfigError
+from metarl.math.parameters import Parameters
+from metarl.math.task_map import TaskMap
+from metarl.meta_learners.clipped import ClippedConfig, clipped_step
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.learner import LearnerState, Update
+from metarl.meta_learners.meta_gradient import Path, meta_gradient
+from metarl.objectives import clipped_surrogate, inner_loss
+from metarl.policies.gaussian_mlp import Policy
+from metarl.rollout import Batch, MetaBatch
+
+UPDATES = "updates"
+_LEAST_SHARE = 0.03
+
+
+@dataclass(frozen=True)
+class MamlPpConfig(GradientConfig):
+    """MAML++.
+
+    Args:
+        multi_step_updates: updates over which the loss moves to the last inner step; 0 for it alone.
+        first_order_updates: updates at the start that treat inner gradients as constants.
+        schedule_updates: updates of the cosine schedule; 0 for a constant learning rate.
+        final_learning_rate: at the schedule's end.
+    """
+
+    outer: Literal["trpo", "ppo"] = "ppo"
+    clipped: ClippedConfig = field(default_factory=lambda: ClippedConfig(max_gradient_norm=10.0))
+    multi_step_updates: NonNegativeInt = 50
+    first_order_updates: NonNegativeInt = 20
+    schedule_updates: NonNegativeInt = 0
+    final_learning_rate: NonNegativeFloat = 1e-5
+
+
+class MamlPlusPlus:
+    """The meta-learner (`MetaLearner`).
+
+    Raises:
+        ConfigError: another outer step than Adam's.
+    """
+
+    def __init__(self, policy: Policy, config: MamlPpConfig, task_map: TaskMap) -> None:
+        if config.outer != "ppo":
+            raise ConfigError(f"meta_learner.outer: expected ppo, maml_pp's only one, got {config.outer}")
+        self.policy = policy
+        self.inner_steps = int(config.inner_steps)
+        self._config = config
+        self._map = task_map
+        self._loss = inner_loss(policy, config.inner_objective)
+        self._objective = clipped_surrogate(policy, float(config.clipped.clip))
+        self._learner = GradientLearner(policy, config, task_map, self._step, extra=self._step_sizes)
+
+    def initial_state(self, generator: torch.Generator) -> LearnerState:
+        return self._learner.initial_state(generator)
+
+    def inner_step(self, parameters: Parameters, batch: Batch, step: int) -> Parameters:
+        return self._learner.inner_step(parameters, batch, step)
+
+    def update(self, state: LearnerState, batch: MetaBatch) -> Update:
+        config = self._config
+        updates = int(state.optimiser[UPDATES]) if state.optimiser else 0
+        weights = multi_step_weights(self.inner_steps, updates, int(config.multi_step_updates))
+        first_order = updates < int(config.first_order_updates)
+
+        def step(parameters: Parameters, data: Batch, k: int) -> Parameters:
+            return self._step(parameters, data, k, first_order or config.is_first_order(k))
+
+        def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
+            collected = [*support[1:], query]
+            gains = [self._objective(path[k + 1], data) for k, data in enumerate(collected)]
+            return (torch.stack(gains) * gains[0].new_tensor(weights)).sum()
+
+        moments = {name: value for name, value in state.optimiser.items() if name != UPDATES}
+        result = clipped_step(
+            state.parameters,
+            moments,
+            lambda theta: meta_gradient(step, gain, theta, batch, self._map, recompute=config.recompute),
+            config.clipped,
+            learning_rate=self._learning_rate(updates),
+        )
+        after = self._learner.evaluate(result.parameters, batch)
+        metrics = {
+            **result.metrics,
+            "surrogate_after": after.surrogate,
+            "kl": after.kl,
+            "final_step_weight": weights[-1],
+            "second_order": float(not first_order),
+        }
+        optimiser = {**result.optimiser, UPDATES: torch.tensor(float(updates + 1))}
+        return Update(LearnerState(result.parameters, optimiser), metrics)
+
+    def _step(self, parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
+        last = min(k, self.inner_steps - 1)
+        own = [name for name in parameters if not name.startswith("step_size.")]
+        sizes = {name: parameters[f"step_size.{last}.{layer(name)}"] for name in own}
+        return inner_step(self._loss, parameters, batch, sizes, names=own, first_order=first_order)
+
+    def _step_sizes(self, parameters: Parameters) -> Parameters:
+        layers = dict.fromkeys(layer(name) for name in parameters)
+        like = next(iter(parameters.values()))
+        return {
+            f"step_size.{k}.{name}": like.new_tensor(self._config.step_size(k))
+            for k in range(self.inner_steps)
+            for name in layers
+        }
+
+    def _learning_rate(self, updates: int) -> float:
+        start, end = float(self._config.clipped.learning_rate), float(self._config.final_learning_rate)
+        length = int(self._config.schedule_updates)
+        if not length:
+            return start
+        return end + (start - end) * (1 + math.cos(math.pi * min(updates / length, 1.0))) / 2
+
+
+def layer(name: str) -> str:
+    """The layer of a parameter: "hidden.0.weight" -> "hidden.0"."""
+    return name.rsplit(".", 1)[0]
+
+
+def multi_step_weights(steps: int, updates: int, annealed_over: int) -> list[float]:
+    """The loss weight of every inner step: equal at first, then moving to the last (section 4)."""
+    if steps == 1 or not annealed_over:
+        return [0.0] * (steps - 1) + [1.0]
+    progress = min(updates / annealed_over, 1.0)
+    earlier = max((1 - progress) / steps, _LEAST_SHARE / steps)
+    return [earlier] * (steps - 1) + [1.0 - (steps - 1) * earlier]

@@ -1,0 +1,104 @@
+"""The gradient of an outer gain through K inner steps, and what it costs in memory.
+
+An inner step maps a parameter dict to a parameter dict; learned step sizes and contexts are entries of
+it like the policy's own. The path theta^0, ..., theta^K is what a gain may look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.errors import NonFiniteError
+from metarl.math.parameters import Parameters, first_not_finite
+from metarl.math.task_map import TaskMap
+from metarl.rollout import Batch, MetaBatch
+
+InnerStep = Callable[[Parameters, Batch, int], Parameters]
+"""(one task's parameters, its batch, the step's number from 0) -> its parameters after the step."""
+Path = Sequence[Parameters]
+Gain = Callable[[Path, Sequence[Batch], Batch], Tensor]
+"""(theta^0 ... theta^K, support batches, query batch) of one task -> scalar to be maximised."""
+
+
+class MetaGradient(NamedTuple):
+    """Ascent gradient of the tasks' mean gain, that gain, and diagnostics."""
+
+    gradient: Parameters
+    gain: float
+    metrics: Mapping[str, float] = {}
+
+
+def inner_path(step: InnerStep, parameters: Parameters, support: Sequence[Batch]) -> list[Parameters]:
+    """theta^0, ..., theta^K: each inner step on its own support batch."""
+    path = [parameters]
+    for k, batch in enumerate(support):
+        path.append(step(path[-1], batch, k))
+    return path
+
+
+def meta_gradient(
+    step: InnerStep,
+    gain: Gain,
+    parameters: Parameters,
+    batch: MetaBatch,
+    task_map: TaskMap,
+    *,
+    recompute: bool = False,
+) -> MetaGradient:
+    """Gradient of the tasks' mean gain in the meta-parameters.
+
+    Args:
+        recompute: keep one inner step's graph at a time instead of all K: memory that does not grow
+            with K, for one more forward pass a step. The gradient is the same.
+
+    Raises:
+        NonFiniteError: a task's gradient is not finite.
+    """
+    task_gradient = _recomputed(step, gain) if recompute else _plain(step, gain)
+    gradients, gains = task_map(
+        task_gradient, batch.support, batch.query, shared=(parameters,), tasks=batch.tasks
+    )
+    return mean_gradient(gradients, gains)
+
+
+def mean_gradient(gradients: Parameters, gains: Tensor, metrics: Mapping[str, float] = {}) -> MetaGradient:
+    """The mean over tasks of gradients [task, ...] and gains [task].
+
+    Raises:
+        NonFiniteError: a task's gradient is not finite.
+    """
+    if fault := first_not_finite(gradients):
+        raise NonFiniteError(f"a meta-gradient of {fault[0]}", fault[1])
+    mean = {name: values.mean(0) for name, values in gradients.items()}
+    return MetaGradient(mean, gains.mean().item(), metrics)
+
+
+TaskGradient = Callable[[Parameters, Sequence[Batch], Batch], tuple[Parameters, Tensor]]
+
+
+def _plain(step: InnerStep, gain: Gain) -> TaskGradient:
+    def of_meta_parameters(theta: Parameters, support: Sequence[Batch], query: Batch) -> Tensor:
+        return gain(inner_path(step, theta, support), support, query)
+
+    gradient: TaskGradient = torch.func.grad_and_value(of_meta_parameters)
+    return gradient
+
+
+def _recomputed(step: InnerStep, gain: Gain) -> TaskGradient:
+    """Backward through the steps one by one: g_k = (d step_k / d theta^k)' g_{k+1} + d gain / d theta^k."""
+
+    def gradient(theta: Parameters, support: Sequence[Batch], query: Batch) -> tuple[Parameters, Tensor]:
+        path = inner_path(step, theta, support)
+        direct, value = torch.func.grad_and_value(gain)(path, support, query)
+        total: Parameters = direct[-1]
+        for k in reversed(range(len(support))):
+            found: Any = torch.func.vjp(lambda at, k=k: step(at, support[k], k), path[k])
+            through = found[1](total)[0]
+            total = {name: through[name] + direct[k][name] for name in theta}
+        return total, value
+
+    return gradient

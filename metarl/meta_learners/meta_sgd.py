@@ -1,0 +1,39 @@
+"""Meta-SGD (Li et al. 2017): the step size of every parameter is learned with it.
+
+theta'_i = theta - alpha o grad L(theta; support_i)   (eq. 3), alpha of theta's shape
+"""
+
+from __future__ import annotations
+
+import torch
+
+from metarl.adaptation import inner_step
+from metarl.math.parameters import Parameters
+from metarl.math.task_map import TaskMap
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.objectives import inner_loss
+from metarl.policies.gaussian_mlp import Policy
+from metarl.rollout import Batch
+
+PREFIX = "step_size."
+
+
+def meta_sgd(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:
+    """The meta-learner; all step sizes start at `inner_step_size`."""
+    loss = inner_loss(policy, config.inner_objective)
+
+    def step(parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
+        scale = config.step_size(k) / config.step_size(0)
+        sizes = {name: scale * parameters[PREFIX + name] for name in own(parameters)}
+        return inner_step(loss, parameters, batch, sizes, names=sizes, first_order=first_order)
+
+    def extra(parameters: Parameters) -> Parameters:
+        start = config.step_size(0)
+        return {PREFIX + name: torch.full_like(value, start) for name, value in parameters.items()}
+
+    return GradientLearner(policy, config, task_map, step, extra=extra)
+
+
+def own(parameters: Parameters) -> list[str]:
+    """The names that are not step sizes."""
+    return [name for name in parameters if not name.startswith(PREFIX)]
