@@ -1,5 +1,5 @@
-"""Times a config's sampling, update or whole iteration, or the sampling of every family at its size:
-python scripts/benchmark.py sampler|families|update|iteration --config X.yaml [--section.key value ...]."""
+"""Times a config's sampling, update or whole iteration, all families' sampling, or long inner loops:
+python scripts/benchmark.py sampler|families|update|memory|iteration --config X.yaml [--key value ...]."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from bare_mujoco import bare_references
 from benchmark_measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
+from benchmark_memory import memory
 from benchmark_references import envpool_references, vector_references
 from benchmark_update import update
 from jsonargparse.typing import PositiveInt
@@ -124,7 +125,7 @@ def main() -> int:
     return 0
 
 
-VERBS = {"sampler": sampler, "families": families, "update": update, "iteration": iteration}
+VERBS = {"sampler": sampler, "families": families, "update": update, "memory": memory, "iteration": iteration}
 
 if __name__ == "__main__":
     sys.exit(main())

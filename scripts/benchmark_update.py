@@ -66,7 +66,7 @@ def product(kind: str, experiment: Experiment, theta: Parameters, batch: MetaBat
         return parameters
 
     if kind == GENERIC:
-        return generic_curvature_product(policy, adapt_task, theta, batch, task_map.chunk_size)
+        return generic_curvature_product(policy, adapt_task, theta, *batch, task_map.chunk_size)
     leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
 
     def gradient(value: torch.Tensor, create_graph: bool) -> torch.Tensor:

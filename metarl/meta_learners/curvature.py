@@ -16,23 +16,29 @@ from torch import Tensor
 from metarl.math.gaussian import DiagonalGaussian, fisher_product
 from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.rollout import Batch
 
-AdaptTask = Callable[[Parameters, tuple[Batch, ...]], Parameters]
-"""(meta-parameters, one task's support batches) -> adapted parameters."""
+AdaptTask = Callable[[Parameters, Any], Parameters]
+"""(meta-parameters, one task's support) -> adapted parameters."""
 CurvatureProduct = Callable[[Tensor], Tensor]
 
 
 def generic_curvature_product(
-    policy: Policy, adapt_task: AdaptTask, parameters: Parameters, batch: MetaBatch, chunk_size: int | None
+    policy: Policy,
+    adapt_task: AdaptTask,
+    parameters: Parameters,
+    support: Any,
+    query: Batch,
+    chunk_size: int | None,
 ) -> CurvatureProduct:
     """v [D] -> mean_i J_i' F_i J_i v [D], by torch.func, for any policy and any inner rule.
 
     Args:
+        support: what `adapt_task` adapts to, its tensors [task, ...].
         chunk_size: tasks mapped over at once; None for all.
     """
 
-    def task_product(vector: Tensor, support: tuple[Batch, ...], query: Batch) -> Tensor:
+    def task_product(vector: Tensor, support: Any, query: Batch) -> Tensor:
         tangent = unflatten(vector, parameters)
         adapted, adapted_tangent = _jvp(lambda theta: adapt_task(theta, support), parameters, tangent)
 
@@ -48,7 +54,7 @@ def generic_curvature_product(
         return flatten(adapt_pullback(cotangent)[0])
 
     mapped = torch.vmap(task_product, in_dims=(None, 0, 0), chunk_size=chunk_size)
-    return lambda vector: mapped(vector, batch.support, batch.query).mean(0)
+    return lambda vector: mapped(vector, support, query).mean(0)
 
 
 def _jvp(function: Callable[[Parameters], Any], at: Parameters, tangent: Parameters) -> tuple[Any, Any]:

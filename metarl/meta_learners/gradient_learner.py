@@ -192,4 +192,5 @@ class GradientLearner:
         return Evaluation(gains.mean().item(), divergences.mean().item())
 
     def _generic_curvature(self, parameters: Parameters, batch: MetaBatch) -> CurvatureProduct:
-        return generic_curvature_product(self.policy, self.adapt, parameters, batch, self._map.chunk_size)
+        chunk_size = self._map.chunk_size
+        return generic_curvature_product(self.policy, self.adapt, parameters, *batch, chunk_size)

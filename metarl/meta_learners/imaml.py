@@ -12,6 +12,7 @@ same theta; the gradient is that of the last.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from metarl.adaptation import inner_step
 from metarl.math.implicit import implicit_gradient, proximal_loss
-from metarl.math.parameters import Parameters, flatten
+from metarl.math.parameters import Parameters, flatten, select
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
@@ -64,19 +65,23 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
             moving = inner_step(problem, moving, batch, config.step_size(k), first_order=True)
         return {**moving, **{CENTRE + name: value for name, value in centre.items()}}
 
+    def solve(theta: Parameters, support: Sequence[Batch]) -> Parameters:
+        return own(inner_path(lambda at, data, k: step(at, data, k, True), theta, support)[-1])
+
+    def solutions(theta: Parameters, batch: MetaBatch) -> Parameters:
+        with torch.no_grad():
+            found: Parameters = task_map(solve, batch.support, shared=(theta,), tasks=batch.tasks)
+        return found
+
     def gradient(theta: Parameters, batch: MetaBatch, gain: Gain) -> MetaGradient:
+        solved = solutions(theta, batch)
+        problem = proximal_loss(loss, theta, strength)
+
         def of_task(task: int) -> tuple[Parameters, Tensor, dict[str, float]]:
+            solution, query = select(solved, task), select_task(batch.query, task)
             support = [select_task(data, task) for data in batch.support]
-            query = select_task(batch.query, task)
-            with torch.no_grad():
-                path = inner_path(lambda p, data, k: step(p, data, k, True), theta, support)
-            solution = own(path[-1])
-
-            def outer_gain(phi: Parameters) -> Tensor:
-                return gain([*path[:-1], phi], support, query)
-
-            outer, value = torch.func.grad_and_value(outer_gain)(solution)
-            solved = implicit_gradient(
+            outer, value = torch.func.grad_and_value(lambda phi: gain([phi], support, query))(solution)
+            through = implicit_gradient(
                 loss,
                 solution,
                 support[-1],
@@ -85,10 +90,9 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
                 int(config.solution_cg_iterations),
                 float(config.solution_cg_tolerance),
             )
-            problem = proximal_loss(loss, theta, strength)
             unsolved = _relative_residual(problem, solution, theta, support[-1])
-            residuals = {"solution_cg_residual": solved.residual, "inner_residual": unsolved}
-            return solved.gradient, value, residuals
+            residuals = {"solution_cg_residual": through.residual, "inner_residual": unsolved}
+            return through.gradient, value, residuals
 
         results = task_map.run([partial(of_task, task) for task in range(batch.tasks)])
         gradients = {name: torch.stack([found[name] for found, _, _ in results]) for name in theta}
@@ -96,11 +100,12 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
         return mean_gradient(gradients, torch.stack([value for _, value, _ in results]), worst)
 
     def curvature(theta: Parameters, batch: MetaBatch) -> CurvatureProduct:
-        def adapt(at: Parameters, support: tuple[Batch, ...]) -> Parameters:
-            adapted = inner_path(lambda p, data, k: step(p, data, k, True), at, support)[-1]
-            return {name: value + (adapted[name] - value).detach() for name, value in at.items()}
+        moves = {name: value - theta[name] for name, value in solutions(theta, batch).items()}
 
-        return generic_curvature_product(policy, adapt, theta, batch, task_map.chunk_size)
+        def moved(at: Parameters, move: Parameters) -> Parameters:
+            return {name: value + move[name] for name, value in at.items()}
+
+        return generic_curvature_product(policy, moved, theta, moves, batch.query, task_map.chunk_size)
 
     return GradientLearner(policy, config, task_map, step, gradient=gradient, curvature=curvature)
 
