@@ -9,7 +9,10 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
+from metarl.math.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GradientConfig
+from metarl.meta_learners.learner import Update
+from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollout import Batch, MetaBatch, select_task
 
@@ -143,3 +146,40 @@ def reference_outer(
         now = torch.distributions.Normal(mean, log_std.exp())
         divergences.append(torch.distributions.kl_divergence(behaviour, now).sum(-1)[query.valid].mean())
     return torch.stack(gains).mean(), torch.stack(divergences).mean()
+
+
+def tiny_learner(
+    name: str, inner_steps: int = 1, *, task_map: TaskMap | None = None, **settings: Any
+) -> tuple[Any, Any]:
+    """A registered learner on the tiny policy, and its config; the later inner steps are of half the size."""
+    registered = META_LEARNERS[name]
+    shared = {"inner_step_size": 0.3, "later_step_scale": 0.5, "inner_steps": inner_steps}
+    config = registered.config(**{**shared, **settings})
+    return registered.build(tiny_policy(), config, task_map or TaskMap(2, 2)), config
+
+
+def tiny_state(learner: Any, seed: int = 0) -> Parameters:
+    """The learner's initial parameters in float64, away from where they start (step sizes by a factor)."""
+    generator = torch.Generator().manual_seed(seed)
+    moved = {}
+    for name, value in learner.initial_state(generator).parameters.items():
+        noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        sizes = name.startswith("step_size.")
+        moved[name] = value.double() * (0.3 * noise).exp() if sizes else value.double() + 0.2 * noise
+    return moved
+
+
+def sampled_meta_batch(learner: Any, theta: Parameters, seed: int = 0) -> MetaBatch:
+    """Every batch sampled by the policies that the learner's own inner steps made."""
+    generator = torch.Generator().manual_seed(seed)
+    current, batches = [theta] * TASKS, []
+    for k in range(learner.inner_steps):
+        batches.append(tiny_batch(learner.policy, current, generator))
+        current = [learner.inner_step(p, select_task(batches[-1], i), k) for i, p in enumerate(current)]
+        current = [{name: value.detach() for name, value in p.items()} for p in current]
+    return MetaBatch(tuple(batches), tiny_batch(learner.policy, current, generator))
+
+
+def adam_gradient(update: Update, like: Parameters) -> Parameters:
+    """The ascent gradient of an update's only Adam step: the first moment is a tenth of the descent one."""
+    return {name: -10 * update.state.optimiser[f"exp_avg.{name}"] for name in like}

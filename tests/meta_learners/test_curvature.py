@@ -1,10 +1,10 @@
 import pytest
 import torch
-from metarl.meta_learners.maml_trpo import MamlTrpo
 
 from metarl.math.parameters import flatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.curvature import generic_curvature_product
+from metarl.meta_learners.maml import maml
 from metarl.meta_learners.mlp_curvature import InnerRule, hessian_product, mlp_curvature_product
 from metarl.objectives import inner_loss
 from metarl.rollout import select_task
@@ -27,8 +27,8 @@ def products(activation, objective, sizes, *, first_order=False, log_std=None):
         theta["log_std"] = torch.tensor(log_std, dtype=torch.float64)
     batch = tiny_meta_batch(policy, theta, objective, sizes)
     config = tiny_config(sizes, objective, first_order=first_order)
-    learner = MamlTrpo(policy, config, MAP)
-    generic = generic_curvature_product(policy, learner._adapt, theta, batch, chunk_size=2)
+    learner = maml(policy, config, MAP)
+    generic = generic_curvature_product(policy, learner.adapt, theta, *batch, chunk_size=2)
     rule = InnerRule(objective, inner_loss(policy, objective), sizes, first_order)
     return policy, theta, batch, generic, mlp_curvature_product(policy, rule, theta, batch, MAP)
 

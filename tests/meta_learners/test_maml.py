@@ -2,29 +2,45 @@ from dataclasses import replace
 
 import pytest
 import torch
-from metarl.meta_learners.maml_trpo import MamlTrpo, MamlTrpoConfig
 
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import flatten
 from metarl.math.task_map import TaskMap
+from metarl.meta_learners.gradient_learner import GradientConfig
 from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.maml import maml
 from metarl.meta_learners.trust_region import TrustRegionConfig
-from tests.tiny import TASKS, reference_outer, tiny_config, tiny_meta_batch, tiny_parameters, tiny_policy
+from metarl.objectives import surrogate
+from tests.tiny import (
+    TASKS,
+    reference_inner_loss,
+    reference_outer,
+    tiny_config,
+    tiny_meta_batch,
+    tiny_parameters,
+    tiny_policy,
+)
 
 
-def setup(sizes, objective="vpg", chunk_size=2, **settings):
+def setup(sizes, objective="vpg", **settings):
     policy = tiny_policy()
     theta = tiny_parameters(policy)
     batch = tiny_meta_batch(policy, theta, objective, sizes)
     config = tiny_config(sizes, objective, **settings)
-    return policy, theta, batch, MamlTrpo(policy, config, TaskMap(chunk_size, 2))
+    return policy, theta, batch, maml(policy, config, TaskMap(2, 2))
+
+
+def gain_and_gradient(learner, theta, batch):
+    """What the trust region climbs, and its gradient [D]."""
+    found = learner._gradient(theta, batch, learner._gain)
+    return found.gain, flatten(found.gradient)
 
 
 @pytest.mark.parametrize("sizes", [[0.4], [0.4, 0.2], [0.4, 0.2, 0.2]])
 @pytest.mark.parametrize("objective", ["vpg", "lvc"])
 def test_meta_gradient_equals_finite_differences_of_the_outer_surrogate(sizes, objective):
     policy, theta, batch, learner = setup(sizes, objective)
-    value, gradient = learner._meta_gradient(theta, batch)
+    value, gradient = gain_and_gradient(learner, theta, batch)
     at, epsilon = flatten(theta), 1e-5
 
     def surrogate(vector):
@@ -41,39 +57,30 @@ def test_first_and_second_order_differ_exactly_by_the_hessian_term():
     """One step: g_second - g_first = mean_i -alpha H_i g_i, with H_i by autograd."""
     _, theta, batch, second = setup([0.4])
     first = setup([0.4], first_order=True)[-1]
-    difference = second._meta_gradient(theta, batch)[1] - first._meta_gradient(theta, batch)[1]
+    difference = gain_and_gradient(second, theta, batch)[1] - gain_and_gradient(first, theta, batch)[1]
     terms = []
     for task in range(TASKS):
         support, query = (
             torch.utils._pytree.tree_map(lambda x, i=task: x[i], data)
             for data in (batch.support[0], batch.query)
         )
-        adapted = second._adapt(theta, (support,))
-        outer = flatten(torch.func.grad(second._surrogate)(adapted, query))
+        adapted = second.adapt(theta, (support,))
+        outer = flatten(torch.func.grad(surrogate(second.policy))(adapted, query))
 
         def inner(vector, support=support):
             parts = torch.split(vector, [v.numel() for v in theta.values()])
             shaped = {n: p.view_as(v) for (n, v), p in zip(theta.items(), parts, strict=True)}
-            return second._loss(shaped, support)
+            return reference_inner_loss(second.policy, "vpg", shaped, support)
 
         terms.append(-0.4 * torch.autograd.functional.hessian(inner, flatten(theta)) @ outer)
     torch.testing.assert_close(difference, torch.stack(terms).mean(0), rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("chunk_size", [1, None])
-def test_mapped_chunked_and_looped_gradients_agree(chunk_size):
-    _, theta, batch, learner = setup([0.4, 0.2], chunk_size=2)
-    other = setup([0.4, 0.2], chunk_size=chunk_size)[-1]
-    torch.testing.assert_close(
-        learner._meta_gradient(theta, batch)[1], other._meta_gradient(theta, batch)[1], rtol=1e-12, atol=1e-14
-    )
 
 
 @pytest.mark.parametrize("sizes", [[0.4], [0.4, 0.2, 0.2]])
 def test_ratio_is_one_and_kl_zero_at_the_current_parameters(sizes):
     """The replayed adaptation is the sampled one: J is the mean advantage, and nothing has moved."""
     _, theta, batch, learner = setup(sizes)
-    evaluation = learner._evaluate(theta, batch)
+    evaluation = learner.evaluate(theta, batch)
     query = batch.query
     means = [query.advantages[i][query.valid[i]].mean() for i in range(TASKS)]
     assert evaluation.surrogate == pytest.approx(torch.stack(means).mean().item(), abs=1e-12)
@@ -83,7 +90,7 @@ def test_ratio_is_one_and_kl_zero_at_the_current_parameters(sizes):
 def test_an_accepted_step_improves_within_the_bound():
     _, theta, batch, learner = setup([0.1])
     updated = learner.update(LearnerState(theta), batch)
-    after = learner._evaluate(updated.state.parameters, batch)
+    after = learner.evaluate(updated.state.parameters, batch)
     assert updated.rejection is None
     assert updated.metrics["surrogate_after"] > updated.metrics["surrogate_before"]
     assert updated.metrics["surrogate_after"] == pytest.approx(after.surrogate)
@@ -136,5 +143,5 @@ def test_a_non_finite_gradient_names_its_task():
 
 
 def test_later_steps_are_scaled():
-    config = replace(MamlTrpoConfig(), inner_step_size=0.5, later_step_scale=0.5, inner_steps=3)
+    config = replace(GradientConfig(), inner_step_size=0.5, later_step_scale=0.5, inner_steps=3)
     assert config.step_sizes == [0.5, 0.25, 0.25]

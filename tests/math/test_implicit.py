@@ -1,0 +1,79 @@
+"""On quadratics: solution, Jacobian and residual in closed form."""
+
+import pytest
+import torch
+
+from metarl.adaptation import inner_step
+from metarl.math.implicit import implicit_gradient, proximal_loss
+from metarl.math.parameters import flatten
+
+
+def quadratic(parameters, data):
+    """0.5 x'Ax - b'x of the parameters joined."""
+    matrix, offset = data
+    x = flatten(parameters)
+    return 0.5 * x @ matrix @ x - offset @ x
+
+
+def problem(size=6):
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(size, size, generator=generator, dtype=torch.float64)
+    vectors = torch.randn(3, size, generator=generator, dtype=torch.float64)
+    return (root @ root.T, vectors[0]), shaped(vectors[1]), shaped(vectors[2])
+
+
+def shaped(vector):
+    return {"w": vector[:4].view(2, 2), "b": vector[4:]}
+
+
+@pytest.mark.parametrize("regularisation", [0.5, 2.0])
+def test_gradient_is_the_closed_form(regularisation):
+    """(I + A / lambda)^-1 g, wherever the solution is."""
+    (matrix, offset), solution, outer = problem()
+    found = implicit_gradient(
+        quadratic, solution, (matrix, offset), outer, regularisation, iterations=30, tolerance=1e-24
+    )
+    system = torch.eye(6, dtype=torch.float64) + matrix / regularisation
+    torch.testing.assert_close(flatten(found.gradient), torch.linalg.solve(system, flatten(outer)))
+    assert list(found.gradient) == list(solution)
+    assert found.residual < 1e-8
+
+
+def test_few_iterations_report_the_residual_they_leave():
+    (matrix, offset), solution, outer = problem()
+    found = implicit_gradient(quadratic, solution, (matrix, offset), outer, 0.5, iterations=2, tolerance=0.0)
+    system = torch.eye(6, dtype=torch.float64) + matrix / 0.5
+    left = (flatten(outer) - system @ flatten(found.gradient)).norm() / flatten(outer).norm()
+    assert found.residual == pytest.approx(left.item(), rel=1e-9)
+    assert found.residual > 1e-3
+
+
+def test_names_may_come_in_another_order():
+    (matrix, offset), solution, outer = problem()
+    one, other = (
+        implicit_gradient(quadratic, solution, (matrix, offset), given, 2.0, 30, 1e-24).gradient
+        for given in (outer, {"b": outer["b"], "w": outer["w"]})
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_gradient_is_that_of_the_problems_minimum_in_its_centre():
+    """argmin 0.5 x'Ax - b'x + lambda/2 |x - c|^2 = (A + lambda I)^-1 (b + lambda c)."""
+    (matrix, offset), centre, outer = problem()
+    regularisation = 2.0
+    system = matrix + regularisation * torch.eye(6, dtype=torch.float64)
+
+    def minimum(vector):
+        return torch.linalg.solve(system, offset + regularisation * vector)
+
+    solution = shaped(minimum(flatten(centre)))
+    loss = proximal_loss(quadratic, centre, regularisation)
+    slope = torch.func.grad(loss)(solution, (matrix, offset))
+    torch.testing.assert_close(flatten(slope), torch.zeros(6, dtype=torch.float64), rtol=0, atol=1e-12)
+    stepped = centre
+    for _ in range(2000):
+        stepped = inner_step(loss, stepped, (matrix, offset), 0.05, first_order=True)
+    torch.testing.assert_close(flatten(stepped), flatten(solution))
+    expected = torch.func.jacrev(minimum)(flatten(centre)).T @ flatten(outer)
+    found = implicit_gradient(quadratic, solution, (matrix, offset), outer, regularisation, 30, 1e-24)
+    torch.testing.assert_close(flatten(found.gradient), expected)

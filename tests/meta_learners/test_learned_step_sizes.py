@@ -1,0 +1,92 @@
+"""Meta-SGD's and MAML++'s step sizes: parameters like any other."""
+
+import pytest
+import torch
+
+from metarl.meta_learners.clipped import ClippedConfig
+from metarl.meta_learners.learner import LearnerState
+from metarl.rollout import select_task
+from tests.references import STEP_SIZE, outer_gain
+from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+
+PLAIN = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
+SINGLE_LOSS = {"multi_step_updates": 0, "first_order_updates": 0}
+
+
+def setup(name, steps, **settings):
+    own = SINGLE_LOSS if name == "maml_pp" else {}
+    learner, config = tiny_learner(name, steps, **{**PLAIN, **own, **settings})
+    theta = tiny_state(learner)
+    return learner, config, theta, sampled_meta_batch(learner, theta)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("meta_sgd", 1), ("meta_sgd", 2), ("maml_pp", 1), ("maml_pp", 3)]
+)
+def test_their_gradient_equals_finite_differences(name, steps):
+    learner, config, theta, batch = setup(name, steps)
+    gradient = adam_gradient(learner.update(LearnerState(theta), batch), theta)
+    learned = [n for n in theta if n.startswith(STEP_SIZE)]
+    weights, epsilon = [0.0] * (steps - 1) + [1.0], 1e-5
+    steep = 0
+    for n in learned:
+        for i in range(min(theta[n].numel(), 4)):
+            values = []
+            for sign in (1, -1):
+                moved = {other: value.clone() for other, value in theta.items()}
+                moved[n].view(-1)[i] += sign * epsilon
+                values.append(outer_gain(name, moved, batch, config, weights=weights).item())
+            slope = (values[0] - values[1]) / (2 * epsilon)
+            assert gradient[n].view(-1)[i].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
+            steep += abs(slope) > 1e-4
+    assert steep > len(learned) / 2
+
+
+def test_meta_sgd_has_one_for_every_parameter():
+    learner, _ = tiny_learner("meta_sgd", 2)
+    state = learner.initial_state(torch.Generator().manual_seed(0)).parameters
+    own = [n for n in state if not n.startswith(STEP_SIZE)]
+    assert list(state) == own + [STEP_SIZE + n for n in own]
+    for n in own:
+        assert torch.equal(state[STEP_SIZE + n], torch.full_like(state[n], 0.3))
+
+
+def test_maml_pp_has_one_for_every_layer_and_inner_step():
+    learner, _ = tiny_learner("maml_pp", 3)
+    state = learner.initial_state(torch.Generator().manual_seed(0)).parameters
+    layers = ["hidden.0", "hidden.1", "mean", "log_std"]
+    for k, size in enumerate([0.3, 0.15, 0.15]):
+        for layer in layers:
+            assert state[f"{STEP_SIZE}{k}.{layer}"].item() == pytest.approx(size)
+    assert sum(n.startswith(STEP_SIZE) for n in state) == 12
+
+
+@pytest.mark.parametrize("name", ["meta_sgd", "maml_pp"])
+def test_adaptation_uses_them_and_leaves_them(name):
+    learner, _, theta, batch = setup(name, 2)
+    support = select_task(batch.support[0], 0)
+    for k in (0, 1):
+        adapted = learner.inner_step(theta, support, k)
+        for n, value in theta.items():
+            assert torch.equal(adapted[n], value) == n.startswith(STEP_SIZE)
+        zero = {n: torch.zeros_like(v) if n.startswith(STEP_SIZE) else v for n, v in theta.items()}
+        still = learner.inner_step(zero, support, k)
+        assert all(torch.equal(still[n], value) for n, value in zero.items())
+
+
+def test_steps_beyond_those_trained_take_the_last_sizes():
+    learner, _, theta, batch = setup("maml_pp", 2)
+    support = select_task(batch.support[0], 0)
+    last, first = learner.inner_step(theta, support, 1), learner.inner_step(theta, support, 0)
+    for beyond in (2, 7):
+        assert all(
+            torch.equal(value, last[n]) for n, value in learner.inner_step(theta, support, beyond).items()
+        )
+    assert not torch.equal(first["mean.weight"], last["mean.weight"])
+
+
+def test_a_trust_region_moves_them_too():
+    learner, _, theta, batch = setup("meta_sgd", 1, outer="trpo")
+    after = learner.update(LearnerState(theta), batch).state.parameters
+    for n in theta:
+        assert not torch.equal(after[n], theta[n])

@@ -1,0 +1,129 @@
+"""MAML++'s schedules, and what they do to the update."""
+
+import math
+
+import pytest
+import torch
+
+from metarl.meta_learners.clipped import ClippedConfig
+from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.maml_pp import UPDATES, multi_step_weights
+from metarl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from tests.references import outer_gain
+from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+
+CLIPPED = ClippedConfig(epochs=1, learning_rate=1e-2)
+
+
+def setup(steps=3, clipped=CLIPPED, **settings):
+    learner, config = tiny_learner("maml_pp", steps, clipped=clipped, **settings)
+    theta = tiny_state(learner)
+    return learner, config, theta, sampled_meta_batch(learner, theta)
+
+
+def at_update(theta, number):
+    """The state after so many updates, its moments forgotten."""
+    return LearnerState(theta, {UPDATES: torch.tensor(float(number))})
+
+
+def expected(theta, batch, config, weights, *, first_order):
+    leaves = {n: value.clone().requires_grad_() for n, value in theta.items()}
+    value = outer_gain(
+        "maml_pp", leaves, batch, config, clip=0.3, weights=weights, constant=lambda k: first_order
+    )
+    found = torch.autograd.grad(value, list(leaves.values()))
+    return value.item(), dict(zip(theta, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("updates", "weights"),
+    [
+        (0, [1 / 4, 1 / 4, 1 / 4, 1 / 4]),
+        (5, [1 / 8, 1 / 8, 1 / 8, 5 / 8]),
+        (9, [0.025, 0.025, 0.025, 0.925]),
+        (10, [0.0075, 0.0075, 0.0075, 0.9775]),
+        (99, [0.0075, 0.0075, 0.0075, 0.9775]),
+    ],
+)
+def test_weights_move_from_all_steps_to_the_last(updates, weights):
+    """The earlier ones keep 0.03 between them and the last, as in the authors' code."""
+    assert multi_step_weights(4, updates, 10) == pytest.approx(weights)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+@pytest.mark.parametrize("updates", range(0, 25, 3))
+def test_weights_sum_to_one(steps, updates):
+    weights = multi_step_weights(steps, updates, 20)
+    assert len(weights) == steps
+    assert sum(weights) == pytest.approx(1.0)
+    assert weights[-1] == pytest.approx(max(weights))
+
+
+def test_without_annealing_the_last_step_alone_counts():
+    assert multi_step_weights(3, 0, 0) == [0, 0, 1]
+    assert multi_step_weights(1, 0, 10) == [1]
+
+
+@pytest.mark.parametrize(("updates", "weights"), [(0, [1 / 3] * 3), (5, [1 / 6, 1 / 6, 2 / 3])])
+def test_every_inner_step_is_judged_by_its_weight(updates, weights):
+    learner, config, theta, batch = setup(multi_step_updates=10, first_order_updates=0)
+    update = learner.update(at_update(theta, updates), batch)
+    value, gradient = expected(theta, batch, config, weights, first_order=False)
+    assert update.metrics["surrogate_before"] == pytest.approx(value, rel=1e-9)
+    assert update.metrics["final_step_weight"] == pytest.approx(weights[-1])
+    for n, found in adam_gradient(update, theta).items():
+        torch.testing.assert_close(found, gradient[n], rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_second_order_begins_at_its_update(number):
+    learner, config, theta, batch = setup(multi_step_updates=0, first_order_updates=2)
+    update = learner.update(at_update(theta, number), batch)
+    gradients = [expected(theta, batch, config, [0, 0, 1], first_order=first)[1] for first in (True, False)]
+    for n, found in adam_gradient(update, theta).items():
+        torch.testing.assert_close(found, gradients[number >= 2][n], rtol=1e-8, atol=1e-11)
+    assert update.metrics["second_order"] == (number >= 2)
+    assert not torch.allclose(gradients[0]["mean.weight"], gradients[1]["mean.weight"], rtol=1e-2)
+
+
+def test_the_counter_counts_and_survives_a_checkpoint(tmp_path):
+    learner, _, theta, batch = setup(multi_step_updates=4, first_order_updates=2, schedule_updates=4)
+    state, metrics = LearnerState(theta), []
+    for _ in range(4):
+        update = learner.update(state, batch)
+        save_checkpoint(tmp_path, Checkpoint(update.state, 0, 0))
+        again = learner.update(state, batch).state
+        state = load_checkpoint(tmp_path).state
+        assert all(torch.equal(again.optimiser[n], value) for n, value in state.optimiser.items())
+        metrics.append(update.metrics)
+    assert state.optimiser[UPDATES] == 4
+    assert [m["second_order"] for m in metrics] == [0, 0, 1, 1]
+    shares = [m["final_step_weight"] for m in metrics]
+    assert shares == pytest.approx([1 / 3, 1 / 2, 2 / 3, 5 / 6])
+
+
+@pytest.mark.parametrize(
+    ("updates", "rate"),
+    [(0, 1.0), (1, (1 + math.sqrt(0.5)) / 2), (2, 0.5), (3, (1 - math.sqrt(0.5)) / 2), (4, 0.0), (9, 0.0)],
+)
+def test_the_learning_rate_falls_along_a_cosine(updates, rate):
+    learner, _, theta, batch = setup(schedule_updates=4, final_learning_rate=2e-3)
+    update = learner.update(at_update(theta, updates), batch)
+    expected_rate = 2e-3 + (1e-2 - 2e-3) * rate
+    assert update.metrics["learning_rate"] == pytest.approx(expected_rate)
+    step = (update.state.parameters["mean.bias"] - theta["mean.bias"]).abs()
+    torch.testing.assert_close(step, torch.full_like(step, expected_rate), rtol=1e-3, atol=0)
+
+
+def test_without_a_schedule_the_learning_rate_stays():
+    learner, _, theta, batch = setup()
+    assert learner.update(at_update(theta, 500), batch).metrics["learning_rate"] == 1e-2
+
+
+def test_long_gradients_are_cut():
+    short = ClippedConfig(epochs=1, max_gradient_norm=1e-3)
+    learner, _, theta, batch = setup(clipped=short)
+    update = learner.update(LearnerState(theta), batch)
+    found = torch.cat([value.flatten() for value in adam_gradient(update, theta).values()])
+    assert found.norm().item() == pytest.approx(1e-3)
+    assert update.metrics["meta_gradient_norm"] > 1e-2
