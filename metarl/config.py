@@ -197,6 +197,8 @@ def _explain(message: str, known: set[str], values: dict[str, Any], words: list[
         elif plain := re.match(r"Expected an? (.+?)\. Got value:", detail):
             expected = re.sub(r"typing\.Literal|<class '(\w+)'>", r"\1", plain[1])
             expected = f"one of {expected}" if expected[0] == "[" else f"a value of type {expected}"
+        elif optional := re.match(r"Does not validate against any of the Union.*Not of type (\w+):", detail):
+            expected = f"{EXPECTATIONS.get(optional[1], optional[1])} or null"
         else:
             return f"{key}: {detail}"
         return f"{key}: expected {expected}, got {_found(key, values, words)!r}"

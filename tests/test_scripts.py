@@ -74,6 +74,16 @@ def test_evaluate_writes_table_summary_and_picture(run_dir):
             "sampling.x: expected one of",
         ),
         ("train", ["--config", "configs/quickstart.yaml", "--training.device", "cuda:9"], "training.device"),
+        (
+            "train",
+            ["--config", "configs/quickstart.yaml", "--meta_learner.inner_steps", "0"],
+            "meta_learner.inner_steps: expected an integer > 0, got '0'",
+        ),
+        (
+            "train",
+            ["--config", "configs/point_navigation/promp.yaml", "--meta_learner.outer", "trpo"],
+            "meta_learner.outer: expected ppo, promp's only one, got trpo",
+        ),
         ("adapt", ["nowhere", "--task", "{}"], "expected a run folder"),
         ("adapt", ["RUN", "--task", '{"goal": [9, 9]}'], "expected a value in"),
         ("adapt", ["RUN", "--task", '{"gaol": [0, 0]}'], "expected a task with keys ['goal']"),

@@ -1,0 +1,113 @@
+"""Settings no learner can work with: one clear error each, and what was learned is kept."""
+
+import pytest
+import torch
+
+import metarl
+from metarl.build import build_experiment
+from metarl.errors import ConfigError, TrainingError
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+
+NAMES = sorted(META_LEARNERS)
+LEARNED_SIZES = ["maml_pp", "meta_sgd"]
+
+
+def huge(name):
+    """A step size whose second step overflows; a context of 1e38 only saturates the hidden units."""
+    return ("--meta_learner.inner_step_size", "1e39" if name == "cavia" else "1e38")
+
+
+def refused(small_config, *overrides):
+    """The error's only line, from reading or building."""
+    with pytest.raises(ConfigError) as raised:
+        build_experiment(small_config(*overrides))
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_inner_step(small_config, name):
+    message = refused(small_config, "--meta_learner.name", name, "--meta_learner.inner_steps", "0")
+    assert message.endswith("meta_learner.inner_steps: expected an integer > 0, got '0'")
+
+
+@pytest.mark.parametrize("key", ["sampling.tasks", "sampling.episodes"])
+def test_no_tasks_or_episodes(small_config, key):
+    assert refused(small_config, f"--{key}=0").endswith(f"{key}: expected an integer > 0, got '0'")
+
+
+@pytest.mark.parametrize(
+    ("name", "outer", "message"),
+    [
+        ("promp", "trpo", "meta_learner.outer: expected ppo, promp's only one, got trpo"),
+        ("maml_pp", "trpo", "meta_learner.outer: expected ppo, maml_pp's only one, got trpo"),
+        ("reptile", "trpo", "meta_learner.outer: expected one of ['sgd', 'adam'], got 'trpo'"),
+        ("maml", "adam", "meta_learner.outer: expected one of ['trpo', 'ppo'], got 'adam'"),
+    ],
+)
+def test_an_outer_step_that_an_algorithm_cannot_use(small_config, name, outer, message):
+    assert message in refused(small_config, "--meta_learner.name", name, "--meta_learner.outer", outer)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "expected"),
+    [
+        ("maml", "clipped.clip", "1.5", "a number in (0, 1)"),
+        ("maml", "clipped.epochs", "0", "an integer > 0"),
+        ("maml", "differentiated_steps", "-1", "an integer >= 0"),
+        ("e_maml", "credit_weight", "-1", "a number >= 0"),
+        ("promp", "kl_penalty", "-1", "a number >= 0"),
+        ("imaml", "regularisation", "0", "a number > 0"),
+        ("imaml", "solver_steps", "0", "an integer > 0"),
+        ("cavia", "context_size", "0", "an integer > 0"),
+        ("reptile", "outer_step_size", "0", "a number > 0"),
+        ("maml_pp", "schedule_updates", "-1", "an integer >= 0"),
+    ],
+)
+def test_settings_out_of_range_name_their_key(small_config, name, key, value, expected):
+    message = refused(small_config, "--meta_learner.name", name, f"--meta_learner.{key}={value}")
+    assert f"meta_learner.{key}: expected {expected}" in message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
+    key = "context_size" if name != "cavia" else "solver_steps"
+    message = refused(small_config, "--meta_learner.name", name, f"--meta_learner.{key}", "3")
+    assert f"meta_learner.{key}: expected one of the keys" in message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_inner_step_that_overflows_is_named(train_small, name):
+    message = r"PointNavigation.*task.*goal.*iteration 0: expected finite numbers.*smaller inner step size"
+    with pytest.raises(TrainingError, match=message):
+        train_small("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *huge(name))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LEARNED_SIZES])
+def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
+    """Two iterations with a step size that works, then one that does not."""
+    run = ("--meta_learner.name", name, "--meta_learner.inner_steps", "2")
+    train_small(*run, "--training.iterations", "2", "--meta_learner.inner_step_size", "0.125")
+    folder = tmp_path / "run"
+    before = (folder / CHECKPOINT).read_bytes()
+    config = (folder / "config.yaml").read_text()
+    assert config.count("inner_step_size: 0.125") == 1
+    key, value = huge(name)
+    edited = config.replace("inner_step_size: 0.125", f"inner_step_size: {float(value):.1e}")
+    (folder / "config.yaml").write_text(edited)
+    with pytest.raises(TrainingError, match="iteration 2: expected finite"):
+        train_small(*run, key, value, resume=True)
+    assert (folder / CHECKPOINT).read_bytes() == before
+    assert load_checkpoint(folder).iteration == 2
+    assert all(torch.isfinite(value).all() for value in metarl.load(folder).parameters.values())
+
+
+@pytest.mark.parametrize("name", LEARNED_SIZES)
+def test_step_sizes_learned_too_large_keep_the_last_good_checkpoint(train_small, tmp_path, name):
+    wild = ("--meta_learner.outer", "ppo", "--meta_learner.clipped.learning_rate", "1e25")
+    with pytest.raises(TrainingError, match="expected finite numbers"):
+        train_small("--meta_learner.name", name, *wild, "--meta_learner.clipped.epochs", "1")
+    kept = load_checkpoint(tmp_path / "run")
+    assert all(torch.isfinite(value).all() for value in kept.state.parameters.values())
+    assert kept.iteration >= 1

@@ -1,0 +1,91 @@
+"""The trust region of every algorithm that offers one."""
+
+import pytest
+import torch
+
+from metarl.math.parameters import flatten, unflatten
+from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.registry import META_LEARNERS
+from tests.references import kl, mean_kl, outer_gain
+from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
+
+SOLVABLE = {"regularisation": 25.0, "inner_step_size": 0.04, "later_step_scale": 1.0}
+EXACT = ["maml", "anil", "e_maml", "meta_sgd", "cavia"]
+
+
+def setup(name, steps, **settings):
+    learner, config = tiny_learner(name, steps, **settings)
+    theta = tiny_state(learner)
+    return learner, config, theta, sampled_meta_batch(learner, theta)
+
+
+def directions(theta, n=3):
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(n, len(flatten(theta)), generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("objective", ["vpg", "lvc"])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("name", EXACT)
+def test_curvature_is_the_hessian_of_the_mean_kl(name, steps, objective):
+    learner, config, theta, batch = setup(name, steps, inner_objective=objective)
+    at = flatten(theta).requires_grad_()
+    divergence = mean_kl(name, unflatten(at, theta), batch, config)
+    (slope,) = torch.autograd.grad(divergence, at, create_graph=True)
+    assert divergence.item() == pytest.approx(0, abs=1e-12)
+    products = (learner._cpu_curvature(theta, batch), learner._curvature(theta, batch))
+    for vector in directions(theta):
+        (expected,) = torch.autograd.grad(slope, at, vector, retain_graph=True)
+        for product in products:
+            torch.testing.assert_close(product(vector), expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["maml", "imaml"])
+def test_constant_inner_gradients_leave_the_fisher_matrix_of_the_adapted_policies(name):
+    """For first-order MAML and, as it says, for iMAML."""
+    own = {"first_order": True} if name == "maml" else SOLVABLE
+    learner, _, theta, batch = setup(name, 2, **own)
+    product = learner._cpu_curvature(theta, batch)
+    adapted = []
+    for i in range(batch.tasks):
+        current = theta
+        for k, data in enumerate(batch.support):
+            support = torch.utils._pytree.tree_map(lambda part, i=i: part[i], data)
+            current = learner.inner_step(current, support, k)
+        adapted.append({n: current[n].detach() for n in theta})
+    for vector in directions(theta):
+        expected = []
+        for i, phi in enumerate(adapted):
+            query = torch.utils._pytree.tree_map(lambda part, i=i: part[i], batch.query)
+            expected.append(fisher_vector_product(phi, query, vector))
+        torch.testing.assert_close(product(vector), torch.stack(expected).mean(0), rtol=1e-8, atol=1e-10)
+
+
+def fisher_vector_product(phi, query, vector):
+    """The Hessian of the KL at a policy of its own, by double backward."""
+    at = flatten(phi).requires_grad_()
+    (slope,) = torch.autograd.grad(kl(unflatten(at, phi), query), at, create_graph=True)
+    return torch.autograd.grad(slope, at, vector)[0]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("name", [*EXACT, "imaml"])
+def test_the_step_improves_within_the_bound(name, steps):
+    learner, config, theta, batch = setup(name, steps, **(SOLVABLE if name == "imaml" else {}))
+    update = learner.update(LearnerState(theta), batch)
+    metrics, after = update.metrics, update.state.parameters
+    assert update.rejection is None
+    assert metrics["surrogate_after"] > metrics["surrogate_before"]
+    assert 1e-4 < metrics["kl"] <= 0.01
+    assert list(after) == list(theta)
+    if name == "imaml":
+        return
+    leaves = {n: value.clone().requires_grad_() for n, value in after.items()}
+    assert metrics["kl"] == pytest.approx(mean_kl(name, leaves, batch, config).item(), rel=1e-6)
+    gain = outer_gain(name, leaves, batch, config).item()
+    assert metrics["surrogate_after"] == pytest.approx(gain, rel=1e-8)
+
+
+def test_these_are_all_that_offer_one():
+    offering = {n for n, r in META_LEARNERS.items() if getattr(r.config(), "outer", None) in ("trpo", "ppo")}
+    assert offering - {"promp", "maml_pp"} == {*EXACT, "imaml"}

@@ -1,0 +1,96 @@
+"""Whatever trained a run, its folder is used in the same way."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import metarl
+from metarl.build import make_env
+from metarl.config import load_run_config
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.rollout import select_task
+from metarl.sampling.advantages import compute_advantages
+from metarl.sampling.episodes import collect_episodes
+from metarl.training.checkpoint import load_checkpoint
+
+TASK = {"goal": [0.2, -0.1]}
+ONLY_CONTEXT, ONLY_HEAD = ["context"], ["mean.weight", "mean.bias"]
+
+every_learner = pytest.mark.parametrize("name", sorted(META_LEARNERS))
+
+
+def of(name, *overrides):
+    return ("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *overrides)
+
+
+def same(one, other):
+    assert list(one) == list(other)
+    return all(torch.equal(value, other[n]) for n, value in one.items())
+
+
+@every_learner
+@pytest.mark.filterwarnings("ignore:.*not wrapped with a ``Monitor``:UserWarning")
+def test_a_run_loads_adapts_acts_and_saves(train_small, tmp_path, name):
+    final = train_small(*of(name), "--training.iterations", "2")
+    folder = tmp_path / "run"
+    env = make_env(load_run_config(folder))
+    meta_policy = metarl.load(folder)
+    assert same(meta_policy.parameters, final.state.parameters)
+    adapted = meta_policy.adapt(env, TASK, episodes=5, steps=2, seed=1)
+    moved = [n for n, v in adapted.parameters.items() if not torch.equal(v, final.state.parameters[n])]
+    learned = [n for n in final.state.parameters if not n.startswith("step_size.")]
+    assert moved == {"cavia": ONLY_CONTEXT, "anil": ONLY_HEAD}.get(name, learned)
+    adapted.save(tmp_path / "adapted")
+    loaded = metarl.load(tmp_path / "adapted")
+    assert same(loaded.parameters, adapted.parameters)
+    mean, deviation = evaluate_policy(loaded, env, n_eval_episodes=3)
+    assert np.isfinite([mean, deviation]).all()
+    action, _ = loaded.predict(np.zeros(2), deterministic=True)
+    expected, _ = loaded.experiment.policy(adapted.parameters, torch.zeros(2))
+    np.testing.assert_allclose(action, expected.clamp(-1, 1), rtol=1e-6)
+
+
+@every_learner
+def test_adaptation_is_the_learners_own_inner_step_on_fresh_episodes(train_small, tmp_path, name):
+    train_small(*of(name), "--training.iterations", "1")
+    meta_policy = metarl.load(tmp_path / "run")
+    experiment, env = meta_policy.experiment, gymnasium.make("metarl/PointNavigation-v0", max_episode_steps=8)
+    adapted = meta_policy.adapt(env, TASK, episodes=5, steps=3, seed=4)
+    current, returns = meta_policy.parameters, []
+    for step in range(3):
+        rollout = collect_episodes(
+            env, experiment.policy, current, task=TASK, episodes=5, horizon=8, seed=(4, step)
+        )
+        returns.append(rollout.returns.mean().item())
+        batch, _ = compute_advantages(rollout, experiment.config.sampling.advantages)
+        current = experiment.learner.inner_step(current, select_task(batch, 0), step)
+    assert adapted.returns == pytest.approx(returns, rel=1e-5)
+    for n, value in adapted.parameters.items():
+        torch.testing.assert_close(value, current[n], rtol=1e-4, atol=1e-6)
+
+
+@every_learner
+def test_a_resumed_run_is_the_uninterrupted_run(train_small, tmp_path, name):
+    """Moments and counters of the outer optimiser among what a checkpoint holds."""
+    outer = ("--meta_learner.outer", "adam" if name == "reptile" else "ppo")
+    folders = [("--run_dir", str(tmp_path / folder)) for folder in ("whole", "halves")]
+    train_small(*of(name), *outer, *folders[0], "--training.iterations", "4")
+    train_small(*of(name), *outer, *folders[1], "--training.iterations", "2")
+    train_small(*of(name), *outer, *folders[1], "--training.iterations", "4", resume=True)
+    whole, halves = (load_checkpoint(tmp_path / folder) for folder in ("whole", "halves"))
+    assert whole.state.optimiser
+    assert same(whole.state.parameters, halves.state.parameters)
+    assert same(dict(sorted(whole.state.optimiser.items())), dict(sorted(halves.state.optimiser.items())))
+    assert whole.environment_steps == halves.environment_steps
+
+
+@every_learner
+def test_an_inner_step_is_a_rollout_of_its_own(train_small, name):
+    """And so are the adapted policies' episodes; Reptile's feed its last step."""
+    rollouts = 3 if name == "reptile" else 4
+    cheetah = ("--environment.id", "metarl/HalfCheetahDir-v0", "--environment.options", "{}")
+    steps = ("--meta_learner.inner_steps", "3", "--training.iterations", "1")
+    final = train_small("--meta_learner.name", name, *steps, *cheetah)
+    assert final.environment_steps == rollouts * 3 * 4 * 8
