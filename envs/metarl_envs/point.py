@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import mujoco
 import numpy as np
@@ -117,8 +116,12 @@ def _point(task_space: TaskSpace, reward_terms: RewardTerms, action_scale: float
         reward_terms=reward_terms,
         terminated=never_terminated,
         action_scale=action_scale,
-        scene=Scene(partial(mujoco.MjModel.from_xml_string, _SCENE), _FROM_ABOVE, frames_per_second=10),
+        scene=Scene(_drawn_model, _FROM_ABOVE, frames_per_second=10),
     )
+
+
+def _drawn_model() -> mujoco.MjModel:
+    return mujoco.MjModel.from_xml_string(_SCENE)
 
 
 def _distance(state: State, goal: Array) -> Array:

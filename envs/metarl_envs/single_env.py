@@ -35,7 +35,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     ) -> None:
         if "autoreset_mode" in options:
             raise ValueError("expected no autoreset_mode: a single environment is reset by its user")
-        frames = None if render_mode == "human" else render_mode
+        frames = render_mode if render_mode == "rgb_array" else None
         options |= {"render_mode": frames, "width": width, "height": height}
         self._batch = VectorTaskEnv(1, num_threads=1, family=family, **options)
         self._frame_size = (width, height)
@@ -54,7 +54,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         return list(unstack_tasks(self.task_space.sample(n, self.np_random)))
 
     def set_task(self, task: Mapping[str, Any]) -> None:
-        """Sets the task; the reward changes with the next step.
+        """Sets the task: a reward changes with the next step, a body's physics with the next reset.
 
         Raises:
             ValueError: a task outside the task space.
@@ -89,7 +89,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             float(reward[0]),
             bool(terminated[0]),
             bool(truncated[0]),
-            {**single, "task": self.get_task()},
+            {**single, "task": next(unstack_tasks(info["task"]))},
         )
 
     def render(self) -> Frame | None:

@@ -28,7 +28,7 @@ from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 
 _ASSET = "walker2d.xml"
-_TIMESTEP = 0.002
+_FRAME_SKIP, _DT = 8, 0.016
 _CONTROL_COST = 1e-3
 _HEIGHTS = (0.8, 2.0)
 _MAX_ANGLE = 1.0
@@ -46,7 +46,7 @@ def walker_2d_dir(preset: str | None = None, *, action_scale: float = 1.0) -> Fa
     """
     choose_preset("Walker2DDir", {"promp": None}, preset, default=None)
     task_space = TaskSpace({"direction": Choice((-1.0, 1.0), default=1.0)})
-    return _walker(task_space, in_direction, healthy=1.0, frame_skip=8, action_scale=action_scale)
+    return _walker(task_space, in_direction, healthy=1.0, action_scale=action_scale)
 
 
 def walker_2d_vel(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
@@ -60,7 +60,7 @@ def walker_2d_vel(preset: str | None = None, *, action_scale: float = 1.0) -> Fa
     """
     choose_preset("Walker2DVel", {"promp": None}, preset, default=None)
     task_space = TaskSpace({"velocity": Uniform(0.0, 10.0, default=5.0)})
-    return _walker(task_space, at_velocity, healthy=15.0, frame_skip=8, action_scale=action_scale)
+    return _walker(task_space, at_velocity, healthy=15.0, action_scale=action_scale)
 
 
 def walker_2d_rand_params(
@@ -69,17 +69,15 @@ def walker_2d_rand_params(
     """Walk forward with a body of unknown physics (Rakelly et al. 2019).
 
     Task: multipliers of the body's physics; see `random_physics`. Reward: v (`reward_forward`) + 1
-    (`reward_healthy`) - 1e-3 |control|^2 (`reward_control`), a step of 0.02 s (the original's 5 physics
-    steps of 0.004 s). Presets: "pearl".
+    (`reward_healthy`) - 1e-3 |control|^2 (`reward_control`), a step of 0.016 s (the original's 4 physics
+    steps of 0.004 s: its base.py ignores the 5 it is given). Presets: "pearl".
 
     Raises:
         ValueError: an unknown preset, or a log_scale_limit that is not positive.
     """
     choose_preset("Walker2DRandParams", {"pearl": None}, preset, default=None)
     physics = random_physics(_ASSET, log_scale_limit)
-    return _walker(
-        physics.task_space, forward, healthy=1.0, frame_skip=10, action_scale=action_scale, physics=physics
-    )
+    return _walker(physics.task_space, forward, healthy=1.0, action_scale=action_scale, physics=physics)
 
 
 def _walker(
@@ -87,19 +85,18 @@ def _walker(
     progress: Progress,
     *,
     healthy: float,
-    frame_skip: int,
     action_scale: float,
     physics: RandomPhysics | None = None,
 ) -> Family:
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-        speed = velocity(before.qpos, after.qpos, frame_skip * _TIMESTEP)
+        speed = velocity(before.qpos, after.qpos, _DT)
         alive = {"reward_healthy": np.full(len(control), healthy)}
         return {**progress(speed, tasks), **alive, **control_cost(_CONTROL_COST, control)}
 
     return mujoco_family(
         _ASSET,
         task_space=task_space,
-        frame_skip=frame_skip,
+        frame_skip=_FRAME_SKIP,
         position_noise=0.005,
         velocity_noise=0.005,
         normal_velocities=False,
