@@ -41,7 +41,7 @@ def runaway_family(action_scale=1.0):
         dt=0.02,
         simulation=lambda num_envs, num_threads: MujocoSimulation(load_runaway, 2, num_envs, num_threads),
         initial_state=lambda rng: State(rng.uniform(-1, 1, 1), rng.uniform(0.05, 0.1, 1)),
-        observation=lambda state: np.concatenate(state, axis=-1),
+        observation=lambda state: np.concatenate((state.qpos, state.qvel), axis=-1),
         reward_terms=reward_terms,
         terminated=never_terminated,
         action_scale=action_scale,
