@@ -68,8 +68,9 @@ def tint_by_mass(rgba: Array, bodies: Array, task: Mapping[str, Any]) -> Array:
 
 
 def _draw_goal(scene: mujoco.MjvScene, goal: Array, size: float) -> None:
-    radius = 0.024 * size
-    _add(scene, mujoco.mjtGeom.mjGEOM_SPHERE, (*goal, radius), (radius, 0.0, 0.0), _COMMANDED)
+    """A disc on the ground, which hides no body that stands on it."""
+    size_of_disc = (0.035 * size, 0.002 * size, 0.0)
+    _add(scene, mujoco.mjtGeom.mjGEOM_CYLINDER, (*goal, 0.0), size_of_disc, _COMMANDED)
 
 
 def _draw_circle(scene: mujoco.MjvScene, size: float) -> None:

@@ -19,6 +19,7 @@ from metarl_envs.tasks import Task
 Frame = NDArray[np.uint8]
 """[height, width, 3]."""
 _FLOOR = np.array([62, 72, 88], np.uint8)
+_SHADOW_MAP = 2048  # half of MuJoCo's, which takes most of the time without a GPU
 
 
 def frames_per_second(family: Family) -> int:
@@ -49,6 +50,7 @@ class PosedModel:
     def __init__(self, scene: Scene) -> None:
         self.camera = scene.camera
         self.model = scene.load_model()
+        self.model.vis.quality.shadowsize = _SHADOW_MAP
         _soften_floors(self.model)
         self.data = mujoco.MjData(self.model)
         self._rgba = _colours(self.model)
