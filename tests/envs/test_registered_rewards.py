@@ -1,5 +1,7 @@
 """The better behaviour pays more, in every family and preset: the commanded movement, made by hand."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from metarl_envs import State
@@ -51,7 +53,7 @@ def moving(family, x, y=0.0):
 
 def assert_falls(*ladder):
     """Each reward is clearly above the next, for every task."""
-    for better, worse in zip(ladder, ladder[1:], strict=False):
+    for better, worse in pairwise(ladder):
         assert (better - worse > 1e-3).all()
 
 
