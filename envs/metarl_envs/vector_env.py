@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,8 +18,15 @@ from metarl_envs.registration import build_family
 from metarl_envs.rendering import Frame, FrameRenderer, checked_render_mode, frames_per_second
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
-
-Bools = NDArray[np.bool_]
+from metarl_envs.vector_arguments import (
+    Bools,
+    checked_actions,
+    checked_autoreset_mode,
+    checked_reset_mask,
+    final_info,
+    masked,
+    one_seed_each,
+)
 
 
 class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
@@ -28,14 +34,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
 
     A finished environment is held, not stepped, until it is reset: its observation and flags stay,
     its reward is 0. That is `AutoresetMode.DISABLED`, with Gymnasium's `options["reset_mask"]`;
-    "SameStep" resets it at once and gives the last observation as `info["final_obs"]`.
+    "SameStep" resets it at once and gives the last observation as `info["final_obs"]`; "NextStep" resets
+    it in place of its next step, whose action is not used and whose reward is 0.
 
     Args:
         num_envs: number of environments.
         family: the family's registered name.
         max_episode_steps: steps after which an episode is truncated; None for never.
         num_threads: simulation threads, 0 for one a CPU; results do not depend on it.
-        autoreset_mode: "Disabled" or "SameStep".
+        autoreset_mode: "Disabled", "SameStep" or "NextStep".
         render_mode: "rgb_array" for pictures from `render`, or None.
         width, height: of a picture, pixels.
         options: the family's own, e.g. `preset` and `action_scale`.
@@ -68,9 +75,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         ):
             if value is not None and value < least:
                 raise ValueError(f"expected {name} >= {least}, got {value}")
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            raise ValueError('expected autoreset_mode to be "Disabled" or "SameStep", got "NextStep"')
+        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.family = build_family(family, options)
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
@@ -150,12 +155,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             ValueError: a seed, mask or task of the wrong shape or range.
         """
         options = options or {}
-        mask = self._reset_mask(options)
-        seeds = self._seeds(seed)
+        mask = checked_reset_mask(options, self.num_envs)
+        seeds = one_seed_each(seed, self.num_envs)
         if "task" in options:
             self.set_tasks([options["task"]] * self.num_envs)
         if "tasks" in options:
             self.set_tasks(options["tasks"])
+        if isinstance(seed, (int, np.integer)):  # also seeds the sampling of tasks, in a stream of its own
+            tasks_seed = np.random.SeedSequence(int(seed)).spawn(1)[0]
+            self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), int(seed)
         self._seed(seeds, mask)
         state = self._start_episodes(mask)
         return self.family.observation(state), self._task_info(mask)
@@ -171,8 +179,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             ValueError: actions of another shape, or not finite.
         """
         before, tasks = self._started(), self._tasks_in_force
-        active = ~(self._terminated | self._truncated)
-        control = self.family.control(self._checked(actions))
+        over = self._terminated | self._truncated
+        active = ~over
+        control = self.family.control(checked_actions(actions, (self.num_envs, len(self.family.control_low))))
         diverged = self._simulation.step(control, active)
         after = self._simulation.state()
         if diverged.any():
@@ -188,12 +197,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self._terminated |= active & (self.family.terminated(after, tasks) | diverged)
         if self.max_episode_steps is not None:
             self._truncated |= active & (self._elapsed_steps >= self.max_episode_steps)
+        restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP and over.any()
+        if restarts:
+            observation = self.family.observation(self._start_episodes(over))
         terminated, truncated = self._terminated.copy(), self._truncated.copy()
         told = {**terms, **self.family.info(after, tasks), "diverged": diverged}
-        info = {**self._task_info(active), **self._masked(told, active)}
+        info = {**self._task_info(active | over if restarts else active), **masked(told, active)}
         finished = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and finished.any():
-            info.update(self._final_info(observation, info, finished))
+            info.update(final_info(observation, info, finished))
             observation = self.family.observation(self._start_episodes(finished))
         return observation, reward, terminated, truncated, info
 
@@ -252,37 +264,6 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             raise RuntimeError("expected reset() before the first step() or render()")
         return self._state
 
-    def _checked(self, actions: NDArray[np.floating[Any]]) -> Array:
-        checked = np.asarray(actions, dtype=np.float64)
-        if checked.shape != self.action_space.shape:
-            raise ValueError(f"expected actions of shape {self.action_space.shape}, got {checked.shape}")
-        if not np.isfinite(checked).all():
-            env = int(np.flatnonzero(~np.isfinite(checked).all(-1))[0])
-            raise ValueError(f"expected finite actions, got {checked[env].tolist()} for environment {env}")
-        return checked
-
-    def _reset_mask(self, options: dict[str, Any]) -> Bools:
-        mask = options.get("reset_mask", np.ones(self.num_envs, dtype=np.bool_))
-        is_mask = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (self.num_envs,)
-        if not is_mask or not mask.any():
-            raise ValueError(
-                f"expected options['reset_mask'] to be a bool array of shape ({self.num_envs},) with at "
-                f"least one True, got {mask!r}"
-            )
-        return np.asarray(mask, dtype=np.bool_)
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        """One seed an environment; an integer also seeds the sampling of tasks, in a stream of its own."""
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
-            tasks_seed = np.random.SeedSequence(int(seed)).spawn(1)[0]
-            self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), int(seed)
-            return [int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} seeds, one an environment, got {len(seed)}")
-        return list(seed)
-
     def _seed(self, seeds: list[int | None], mask: Bools) -> None:
         for i in np.flatnonzero(mask):
             if seeds[i] is not None:
@@ -291,19 +272,6 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     def _task_info(self, mask: Bools) -> dict[str, Any]:
         tasks = {name: values.copy() for name, values in self._tasks_in_force.items()}
         return {"task": tasks, "_task": mask.copy()}
-
-    @staticmethod
-    def _masked(values: Mapping[str, NDArray[Any]], mask: Bools) -> dict[str, Any]:
-        """Gymnasium's vector info: each `key` beside `_key`, the environments it is meant for."""
-        return {**values, **{f"_{name}": mask.copy() for name in values}}
-
-    @staticmethod
-    def _final_info(observation: Array, info: dict[str, Any], finished: Bools) -> dict[str, Any]:
-        final_obs = np.full(len(finished), None, dtype=object)
-        for i in np.flatnonzero(finished):
-            final_obs[i] = observation[i].copy()
-        final = {"final_obs": final_obs, "final_info": copy.deepcopy(info)}
-        return {**final, "_final_obs": finished.copy(), "_final_info": finished.copy()}
 
 
 def _chosen(mask: Bools, new: Array, old: Array) -> Array:
