@@ -59,8 +59,9 @@ class Experiment:
         )
 
     def held_out_tasks(self, n: int, seed: int) -> Tasks:
-        """Fresh tasks from a stream that training does not read."""
-        return self.task_source.sample(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
+        """Fresh tasks from a stream that training does not read; a benchmark's own test tasks."""
+        rng, source = np.random.default_rng([seed, 0, HELD_OUT_TASKS]), self.task_source
+        return source.sample_held_out(n, rng) if isinstance(source, SampledTasks) else source.sample(n, rng)
 
     def evaluate(
         self,
@@ -158,11 +159,18 @@ def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | Foreig
         ConfigError: no such environment, or options it does not take.
     """
     environment = config.environment
+    foreign = (
+        f"environment.vectorization: {environment.id} is not one of metarl's environments; "
+        'expected "sync" or "async", got "native"'
+    )
     try:
         if environment.vectorization != "native":
             return ForeignVectorEnv(
                 lambda: make_env(config), num_envs, environment.vectorization, config.sampling.num_threads
             )
+        spec = gymnasium.registry.get(environment.id)
+        if spec is not None and spec.vector_entry_point is None:
+            raise ConfigError(foreign)
         envs = gymnasium.make_vec(
             environment.id,
             num_envs=num_envs,
@@ -175,10 +183,7 @@ def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | Foreig
         raise ConfigError(f"environment: {error}") from error
     native = envs.unwrapped
     if not isinstance(native, VectorTaskEnv):
-        raise ConfigError(
-            f"environment.vectorization: {environment.id} is not one of metarl's environments; "
-            'expected "sync" or "async", got "native"'
-        )
+        raise ConfigError(foreign)
     return native
 
 

@@ -39,9 +39,17 @@ class SampledTasks:
 
     def sample(self, n: int, rng: np.random.Generator) -> Tasks:
         """Draws n tasks; the same generator state gives the same tasks."""
-        self._env.reset(seed=int(rng.integers(2**31)))
-        return stack_tasks(self._env.unwrapped.sample_tasks(n))  # type: ignore[attr-defined]
+        return self._drawn("sample_tasks", n, rng)
+
+    def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks:
+        """Draws n test tasks of an environment with `sample_held_out_tasks(n)`; of another, as `sample`."""
+        held_out = hasattr(self._env.unwrapped, "sample_held_out_tasks")
+        return self._drawn("sample_held_out_tasks" if held_out else "sample_tasks", n, rng)
 
     def validate(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """The environment judges its tasks itself."""
         return dict(task)
+
+    def _drawn(self, method: str, n: int, rng: np.random.Generator) -> Tasks:
+        self._env.reset(seed=int(rng.integers(2**31)))
+        return stack_tasks(getattr(self._env.unwrapped, method)(n))

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium
 
+from metarl_envs import meta_world
 from metarl_envs.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
 from metarl_envs.family import Family
 from metarl_envs.half_cheetah import half_cheetah_dir, half_cheetah_vel
@@ -75,3 +76,10 @@ def register_all() -> None:
     register_family("Walker2DVel", walker_2d_vel, horizon=200)
     register_family("HopperRandParams", hopper_rand_params, horizon=200)
     register_family("Walker2DRandParams", walker_2d_rand_params, horizon=200)
+    for benchmark in meta_world.BENCHMARKS:
+        gymnasium.register(
+            id=f"metarl/MetaWorld{benchmark}-v0",
+            entry_point="metarl_envs.meta_world:MetaWorldEnv",
+            max_episode_steps=meta_world.HORIZON,
+            kwargs={"benchmark": benchmark},
+        )
