@@ -1,4 +1,4 @@
-"""Meta-World behind metarl's ids: with a stand-in for its package, and the real one where it is installed."""
+"""Meta-World behind metarl's ids, with a stand-in for its package."""
 
 import sys
 from collections import Counter, namedtuple
@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
-from metarl_envs.meta_world import balanced, load_benchmark
+from metarl_envs.foreign.meta_world import balanced, load_benchmark
 
 from metarl.build import build_experiment
 from metarl.errors import ConfigError
@@ -166,42 +165,3 @@ def test_without_meta_world_one_line_says_what_to_install(monkeypatch, small_con
     settings = ("--environment.id", "metarl/MetaWorldML10-v0", "--environment.options", "{}")
     with pytest.raises(ConfigError, match=r'expected Meta-World, .* pip install "\.\[metaworld\]"'):
         build_experiment(small_config(*settings, "--environment.vectorization", "async"))
-
-
-@pytest.mark.filterwarnings("ignore")  # Meta-World's own
-@pytest.mark.parametrize("benchmark", ["ML1", "ML10"])
-def test_the_real_one_hides_its_goal_and_starts_afresh(benchmark):
-    pytest.importorskip("metaworld")
-    env = make(benchmark, **({"env_name": "push-v3"} if benchmark == "ML1" else {}))
-    check_env(env.unwrapped, skip_render_check=True)
-    first, *others = env.unwrapped.sample_tasks(12)
-    actions = np.random.default_rng(0).uniform(-1, 1, (520, 4)).astype(np.float32)
-
-    def episode(task):
-        env.unwrapped.set_task(task)
-        observations, rewards, truncated = [env.reset()[0]], [], False
-        while not truncated:
-            observation, reward, _, truncated, info = env.step(actions[len(rewards)])
-            observations.append(observation)
-            rewards.append(reward)
-            assert info["success"] in (0, 1)
-        return np.array(observations), np.array(rewards)
-
-    played = episode(first)
-    assert played[0].shape == (501, 39)
-    assert (played[0][:, -3:] == 0).all()
-    other = episode(others[0])
-    assert (other[1] != played[1]).any()
-    for array, again in zip(played, episode(first), strict=True):
-        np.testing.assert_array_equal(array, again)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("benchmark", ["ML1", "ML10"])
-def test_the_real_one_trains_in_processes(train_small, benchmark):
-    pytest.importorskip("metaworld")
-    options = '{"env_name": "reach-v3"}' if benchmark == "ML1" else "{}"
-    settings = ("--environment.id", f"metarl/MetaWorld{benchmark}-v0", "--environment.options", options)
-    two = ("--environment.vectorization", "async", "--training.iterations", "2")
-    assert train_small(*settings, *two).iteration == 2
