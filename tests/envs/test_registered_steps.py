@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from metarl_envs.family import never_terminated
 
-from tests.envs.trajectories import CASES, fill, numbers, play, random_actions, reward_terms
+from tests.envs.trajectories import CASES, IDS, fill, numbers, play, random_actions, reward_terms
 
 pytestmark = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -27,9 +27,9 @@ def test_reward_is_the_sum_of_its_named_terms(case):
         active = ~(terminated | truncated)
 
 
-def extreme_actions(envs):
+def extreme_actions(envs, steps):
     """By environment: alternating full control, all forward, all backward, far outside, random."""
-    space, steps = envs.action_space, envs.spec.max_episode_steps
+    space = envs.action_space
     actions = random_actions(envs, steps).astype(np.float64)
     actions[:, 0] = space.high[0] * (-1.0) ** np.arange(steps)[:, None]
     actions[:, 1], actions[:, 2] = space.high[1], space.low[2]
@@ -38,14 +38,17 @@ def extreme_actions(envs):
 
 
 def test_everything_stays_finite_and_inside_the_observation_space(case):
-    """To the horizon, also for bodies that lie on the ground."""
+    """Also for bodies that lie on the ground; to the registered horizon, and shorter for the same body."""
     envs = case.make_vec(5, action_scale=10.0)
     envs.unwrapped.family = replace(envs.unwrapped.family, terminated=never_terminated)
-    results = play(envs, extreme_actions(envs), seed=1, options={"tasks": case.tasks(5)})
+    horizon = 20 if case.env_id == "metarl/SparsePoint-v0" else 100 if "Point" in case.env_id else 200
+    actions = extreme_actions(envs, horizon if case in IDS else 20)
+    results = play(envs, actions, seed=1, options={"tasks": case.tasks(5)})
     assert all(np.isfinite(values).all() for values in results.values())
     assert not results["diverged"].any()
     assert all(observation in envs.observation_space for observation in results["observation"])
     assert results["observation"].dtype == np.float64
+    assert (results["truncated"] == (np.arange(len(actions)) == horizon - 1)[:, None]).all()
 
 
 def test_info_has_the_same_fields_at_every_step(case):
