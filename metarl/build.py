@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import gymnasium
 import numpy as np
 import torch
-from metarl_envs.adapters import SampledTasks
-from metarl_envs.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
+from metarl_envs.foreign.adapters import SampledTasks
+from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
 from metarl_envs.tasks import Task, Tasks, number_of_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 

@@ -19,7 +19,7 @@ from adapt import read_task
 from gymnasium.error import Error as GymnasiumError
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs import TaskEnv
-from metarl_envs.adapters import SampledTasks, apply_task
+from metarl_envs.foreign.adapters import SampledTasks, apply_task
 from metarl_envs.tasks import stack_tasks
 from numpy.typing import NDArray
 from tqdm import tqdm

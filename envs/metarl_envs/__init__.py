@@ -1,6 +1,8 @@
 """Task-parametrised continuous-control environments for Gymnasium, vectorised natively."""
 
-from metarl_envs import opengl  # noqa: F401  (the first to import mujoco: it explains why that can fail)
+from metarl_envs.rendering import opengl  # noqa: F401  (imports mujoco first: it explains why that can fail)
+
+# isort: split
 from metarl_envs.family import Family, Simulation, State
 from metarl_envs.registration import FAMILIES, register_all, register_family
 from metarl_envs.single_env import TaskEnv

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.scene import Scene
+from metarl_envs.rendering.scene import Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import gymnasium
 
-from metarl_envs import meta_world
-from metarl_envs.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
+from metarl_envs.families.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
+from metarl_envs.families.half_cheetah import half_cheetah_dir, half_cheetah_vel
+from metarl_envs.families.hopper import hopper_rand_params
+from metarl_envs.families.humanoid import humanoid_dir_2d
+from metarl_envs.families.point import point_navigation, sparse_point
+from metarl_envs.families.swimmer import swimmer_vel
+from metarl_envs.families.walker_2d import walker_2d_dir, walker_2d_rand_params, walker_2d_vel
 from metarl_envs.family import Family
-from metarl_envs.half_cheetah import half_cheetah_dir, half_cheetah_vel
-from metarl_envs.hopper import hopper_rand_params
-from metarl_envs.humanoid import humanoid_dir_2d
-from metarl_envs.point import point_navigation, sparse_point
-from metarl_envs.swimmer import swimmer_vel
-from metarl_envs.walker_2d import walker_2d_dir, walker_2d_rand_params, walker_2d_vel
+from metarl_envs.foreign import meta_world
 
 FamilyBuilder = Callable[..., Family]
 FAMILIES: dict[str, FamilyBuilder] = {}
@@ -79,7 +79,7 @@ def register_all() -> None:
     for benchmark in meta_world.BENCHMARKS:
         gymnasium.register(
             id=f"metarl/MetaWorld{benchmark}-v0",
-            entry_point="metarl_envs.meta_world:MetaWorldEnv",
+            entry_point="metarl_envs.foreign.meta_world:MetaWorldEnv",
             max_episode_steps=meta_world.HORIZON,
             kwargs={"benchmark": benchmark},
         )

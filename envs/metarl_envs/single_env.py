@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.rendering import Frame, checked_render_mode
+from metarl_envs.rendering.frames import Frame, checked_render_mode
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, TaskSpace, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
@@ -111,7 +111,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._batch.close()
 
     def _show(self) -> None:
-        from metarl_envs.window import Window  # needs OpenGL, as nothing else here does
+        from metarl_envs.rendering.window import Window  # needs OpenGL, as nothing else here does
 
         scene = self._batch.family.scene
         if self._window is None and scene is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from metarl_envs.family import State
 from metarl_envs.registration import build_family
-from metarl_envs.rendering import Frame, FrameRenderer, checked_render_mode, frames_per_second
+from metarl_envs.rendering.frames import Frame, FrameRenderer, checked_render_mode, frames_per_second
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
 from metarl_envs.vector_arguments import (

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from metarl_envs.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
+from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
 
 from tests.tiny_envs import Drift
 

@@ -3,7 +3,7 @@ import mujoco
 import numpy as np
 import pytest
 from metarl_envs import FAMILIES, State
-from metarl_envs.mujoco_models import load_gymnasium_model
+from metarl_envs.physics.mujoco_models import load_gymnasium_model
 
 from tests.envs.trajectories import existing_presets
 

@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 import pytest
-from metarl_envs.markers import draw_task, tint_by_mass
+from metarl_envs.rendering.markers import draw_task, tint_by_mass
 
 ABOVE = np.array([2.0, -1.0, 1.5])
 SIZE = 4.0

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from metarl_envs import FAMILIES, Family, State, TaskSpace, Uniform, register_family
 from metarl_envs.family import never_terminated
-from metarl_envs.mujoco_batch import MujocoSimulation
-from metarl_envs.mujoco_models import load_gymnasium_model
+from metarl_envs.physics.mujoco_batch import MujocoSimulation
+from metarl_envs.physics.mujoco_models import load_gymnasium_model
 
 from tests.envs.trajectories import assert_same, of_envs, play
 

@@ -75,7 +75,7 @@ def test_a_library_that_mujoco_gl_names_and_that_is_missing(tmp_path):
 
 def test_steps_load_no_opengl():
     code = MAKE.format("rgb_array") + "env.reset()\nenv.step(env.action_space.sample())\nimport sys\n"
-    done = python(code + "print('OpenGL' in sys.modules or 'metarl_envs.window' in sys.modules)")
+    done = python(code + "print('OpenGL' in sys.modules or 'metarl_envs.rendering.window' in sys.modules)")
     assert done.stdout.strip() == "False", done.stderr
 
 

@@ -1,7 +1,7 @@
 import gymnasium
 import numpy as np
 import pytest
-from metarl_envs.point import PointSimulation
+from metarl_envs.families.point import PointSimulation
 
 from tests.envs.trajectories import existing_presets
 

@@ -6,8 +6,8 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
+from metarl_envs.families.random_physics import random_physics
 from metarl_envs.family import never_terminated
-from metarl_envs.random_physics import random_physics
 
 from tests.envs.reference import gymnasium_asset
 from tests.envs.trajectories import random_actions

@@ -8,7 +8,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.utils.passive_env_checker import env_render_passive_checker
 from metarl_envs import State, TaskEnv
 from metarl_envs.registration import build_family
-from metarl_envs.rendering import PosedModel
+from metarl_envs.rendering.frames import PosedModel
 
 from tests.envs.opengl import needs_opengl
 from tests.envs.trajectories import CASES, random_actions

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from metarl_envs.foreign_vector_env import ForeignVectorEnv
+from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 
 from metarl.build import build_experiment, make_envs
 from metarl.errors import TrainingError

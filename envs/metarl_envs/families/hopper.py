@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.families.locomotion import control_cost, forward, mujoco_family, velocity
+from metarl_envs.families.random_physics import random_physics
 from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.locomotion import control_cost, forward, mujoco_family, velocity
-from metarl_envs.random_physics import random_physics
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 

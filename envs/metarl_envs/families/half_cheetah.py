@@ -12,8 +12,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from metarl_envs.families.locomotion import (
+    Progress,
+    at_velocity,
+    control_cost,
+    in_direction,
+    mujoco_family,
+    velocity,
+)
 from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.locomotion import Progress, at_velocity, control_cost, in_direction, mujoco_family, velocity
 from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 

@@ -17,7 +17,7 @@ from metarl_envs.family import (
     choose_preset,
     never_terminated,
 )
-from metarl_envs.scene import Camera, Scene
+from metarl_envs.rendering.scene import Camera, Scene
 from metarl_envs.task_parameters import Array, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from metarl_envs.families.locomotion import at_velocity, control_cost, mujoco_family, velocity
 from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.locomotion import at_velocity, control_cost, mujoco_family, velocity
 from metarl_envs.task_parameters import Array, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl_envs.family import Family, Fields, RewardTerms, State, never_terminated
-from metarl_envs.mujoco_batch import MujocoSimulation
-from metarl_envs.mujoco_models import load_gymnasium_model
-from metarl_envs.scene import Camera, Scene
+from metarl_envs.physics.mujoco_batch import MujocoSimulation
+from metarl_envs.physics.mujoco_models import load_gymnasium_model
+from metarl_envs.rendering.scene import Camera, Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
 

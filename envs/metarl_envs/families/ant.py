@@ -22,8 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.locomotion import (
+from metarl_envs.families.locomotion import (
     Progress,
     along_heading,
     at_velocity,
@@ -33,6 +32,7 @@ from metarl_envs.locomotion import (
     outside,
     velocity,
 )
+from metarl_envs.family import Family, State, choose_preset
 from metarl_envs.task_parameters import Array, Choice, Disc, Heading, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 

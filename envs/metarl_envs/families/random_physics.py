@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarl_envs.family import Fields
-from metarl_envs.mujoco_models import load_gymnasium_model
+from metarl_envs.physics.mujoco_models import load_gymnasium_model
 from metarl_envs.task_parameters import Array, LogUniform
 from metarl_envs.tasks import Tasks, TaskSpace
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.locomotion import (
+from metarl_envs.families.locomotion import (
     Progress,
     at_velocity,
     control_cost,
@@ -23,7 +22,8 @@ from metarl_envs.locomotion import (
     mujoco_family,
     velocity,
 )
-from metarl_envs.random_physics import RandomPhysics, random_physics
+from metarl_envs.families.random_physics import RandomPhysics, random_physics
+from metarl_envs.family import Family, State, choose_preset
 from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 

@@ -11,8 +11,8 @@ import mujoco
 from gymnasium.error import DependencyNotInstalled
 
 from metarl_envs.family import State
-from metarl_envs.rendering import PosedModel
-from metarl_envs.scene import Scene
+from metarl_envs.rendering.frames import PosedModel
+from metarl_envs.rendering.scene import Scene
 from metarl_envs.tasks import Task
 
 _MAX_GEOMS = 10_000

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.families.locomotion import along_heading, control_cost, mujoco_family, outside, velocity
 from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.locomotion import along_heading, control_cost, mujoco_family, outside, velocity
 from metarl_envs.task_parameters import Array, Heading
 from metarl_envs.tasks import Tasks, TaskSpace
 

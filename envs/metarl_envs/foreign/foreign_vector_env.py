@@ -15,8 +15,8 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from metarl_envs.adapters import AnyEnv
-from metarl_envs.env_block import EnvBlock
+from metarl_envs.foreign.adapters import AnyEnv
+from metarl_envs.foreign.env_block import EnvBlock
 from metarl_envs.tasks import unstack_tasks
 
 _SECONDS_TO_END = 5.0

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl_envs.family import Family, State
-from metarl_envs.markers import draw_task, tint_by_mass
-from metarl_envs.opengl import open_renderer
-from metarl_envs.scene import Scene
+from metarl_envs.rendering.markers import draw_task, tint_by_mass
+from metarl_envs.rendering.opengl import open_renderer
+from metarl_envs.rendering.scene import Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task
 

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
-from metarl_envs.adapters import AnyEnv, apply_task
+from metarl_envs.foreign.adapters import AnyEnv, apply_task
 from metarl_envs.tasks import Task
 
 
