@@ -51,11 +51,13 @@ class Uniform:
     Args:
         low, high: bounds, scalars or vectors of one shape, in the parameter's units.
         default: the value an environment has before any task is set.
+        widest: the most that `widened` makes of high - low, e.g. a whole circle.
     """
 
     low: Bound
     high: Bound
     default: Bound
+    widest: float = np.inf
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,10 +76,12 @@ class Uniform:
     def unpack(self, packed: Array) -> Array:
         return packed.reshape(-1, *self.shape).copy()
 
-    def widened(self, scale: float) -> Uniform:
+    def widened(self, scale: float) -> Uniform | None:
         """Wider about its centre; a range of positive numbers grows upward only."""
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
-        extra = (scale - 1) * (high - low)
+        extra = np.minimum(scale * (high - low), self.widest) - (high - low)
+        if not (extra > 0).all():
+            return None
         positive = low >= 0
         wide_low = np.where(positive, low, low - extra / 2)
         wide_high = np.where(positive, high + extra, high + extra / 2)

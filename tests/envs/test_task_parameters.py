@@ -123,6 +123,14 @@ def test_twice_as_wide(parameter, wide):
         assert widened == wide
 
 
+def test_a_range_grows_to_the_widest_and_a_single_value_not_at_all():
+    angle = Uniform(0.0, np.pi, default=1.0, widest=2 * np.pi)
+    assert angle.widened(1.5).high == pytest.approx(1.5 * np.pi)
+    assert angle.widened(9.0).high == pytest.approx(2 * np.pi)
+    assert angle.widened(9.0).widened(2.0) is None
+    assert Uniform(1.0, 1.0, default=1.0).widened(2.0) is None
+
+
 def test_beyond_is_drawn_uniformly_from_what_the_inner_range_leaves():
     values = drawn(PARAMETERS[6])
     np.testing.assert_allclose([values.min(), values.max(), values.mean()], [3, 6, 4.5], atol=0.03)

@@ -98,7 +98,7 @@ def sparse_point(
             return {"reward_distance": -away}
         return {"reward_goal": np.where(away <= _REWARD_RADIUS, 1.0 - away, 0.0)}
 
-    task_space = TaskSpace({"angle": Uniform(0.0, np.pi, default=np.pi / 2)})
+    task_space = TaskSpace({"angle": Uniform(0.0, np.pi, default=np.pi / 2, widest=2 * np.pi)})
     family = _point(task_space, reward_terms, action_scale)
     return replace(family, info=lambda state, tasks: {"dense_reward": -distance(state, tasks)})
 
