@@ -103,7 +103,13 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
         ConfigError: the environment or the device cannot be had.
     """
     device = resolve_device(config.training.device)
-    one = make_envs(config, 1)
+    with closing(make_envs(config, 1)) as one:
+        return _experiment(config, device, one)
+
+
+def _experiment(
+    config: ExperimentConfig, device: torch.device, one: VectorTaskEnv | ForeignVectorEnv
+) -> Experiment:
     observations, actions = one.single_observation_space, one.single_action_space
     if not (isinstance(observations, gymnasium.spaces.Box) and isinstance(actions, gymnasium.spaces.Box)):
         raise ConfigError(
@@ -128,7 +134,6 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     task_map = TaskMap.for_device(device, config.training.threads)
     learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
     tasks = _task_distribution(config, one)
-    one.close()
     return Experiment(config, policy, learner, task_map, tasks, actions, device)
 
 
@@ -177,6 +182,7 @@ def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | Foreig
             vectorization_mode="vector_entry_point",
             max_episode_steps=environment.horizon,
             num_threads=config.sampling.num_threads,
+            autoreset_mode="Disabled",
             **environment.options,
         )
     except (gymnasium.error.Error, ValueError, TypeError, ModuleNotFoundError) as error:

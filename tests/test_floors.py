@@ -20,7 +20,12 @@ FLOORS = [
     ("metarl.run_training", "metarl.meta_policy"),
 ]
 ENVIRONMENT_FLOORS = [
-    ("metarl_envs.task_parameters", "metarl_envs.rendering.scene", "metarl_envs.rendering.opengl"),
+    (
+        "metarl_envs.task_parameters",
+        "metarl_envs.plane_parameters",
+        "metarl_envs.rendering.scene",
+        "metarl_envs.rendering.opengl",
+    ),
     ("metarl_envs.tasks", "metarl_envs.task_files"),
     ("metarl_envs.family",),
     ("metarl_envs.physics", "metarl_envs.rendering", "metarl_envs.foreign"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import gymnasium
@@ -52,13 +53,16 @@ def build_family(name: str, options: dict[str, Any]) -> Family:
     """
     if name not in FAMILIES:
         raise ValueError(f"expected a family among {sorted(FAMILIES)}, got {name!r}")
-    own = dict(options)
-    scale = own.pop("out_of_distribution", None)
+    known = [*signature(FAMILIES[name]).parameters, "out_of_distribution"]
+    if unknown := [option for option in options if option not in known]:
+        raise ValueError(f"{name}: expected options among {known}, got {unknown[0]!r}")
+    scale = options.get("out_of_distribution")
+    own = {option: value for option, value in options.items() if option != "out_of_distribution"}
     try:
         family = FAMILIES[name](**own)
-        return family if scale is None else replace(family, task_space=family.task_space.beyond(scale))
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from error
+    return family if scale is None else replace(family, task_space=family.task_space.beyond(scale))
 
 
 def register_all() -> None:

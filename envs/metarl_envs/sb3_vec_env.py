@@ -47,6 +47,8 @@ def make_sb3_vec_env(
     """
     if task is not None and tasks is not None:
         raise ValueError("expected task, the same for all environments, or tasks, one each; got both")
+    if "autoreset_mode" in options:
+        raise ValueError("expected no autoreset_mode: stable-baselines3 wants SameStep")
     made: Any = gymnasium.make_vec(
         env_id, num_envs, vectorization_mode="vector_entry_point", autoreset_mode="SameStep", **options
     )
@@ -128,8 +130,9 @@ class TaskVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         observation, reward, terminated, truncated, info = self.envs.step(self._actions)
         dones = terminated | truncated
-        columns = {name: values for name, values in info.items() if _is_of_step(name)}
-        columns |= {"task": _rows(info["task"]), "TimeLimit.truncated": truncated & ~terminated}
+        step_info = info.get("final_info", info)  # of the steps taken, before any new start
+        columns = {name: values for name, values in step_info.items() if _is_of_step(name)}
+        columns |= {"task": _rows(step_info["task"]), "TimeLimit.truncated": truncated & ~terminated}
         infos = _rows(columns)
         if dones.any():
             tasks = _rows(self.envs.get_tasks())

@@ -36,7 +36,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         if "autoreset_mode" in options:
             raise ValueError("expected no autoreset_mode: a single environment is reset by its user")
         frames = render_mode if render_mode == "rgb_array" else None
-        options |= {"render_mode": frames, "width": width, "height": height}
+        options |= {"render_mode": frames, "width": width, "height": height, "autoreset_mode": "Disabled"}
         self._batch = VectorTaskEnv(1, num_threads=1, family=family, **options)
         self._frame_size = (width, height)
         modes = ["human", "rgb_array"] if self._batch.family.scene else []
@@ -51,7 +51,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
 
     def sample_tasks(self, n: int) -> list[Task]:
         """Draws n tasks from the task space with this environment's generator."""
-        return list(unstack_tasks(self.task_space.sample(n, self.np_random)))
+        return self._batch.sample_tasks(n)
 
     def set_task(self, task: Mapping[str, Any]) -> None:
         """Sets the task: a reward changes with the next step, a body's physics with the next reset.
@@ -70,6 +70,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     ) -> tuple[Array, dict[str, Any]]:
         """Starts an episode; `options["task"]` sets the task first."""
         super().reset(seed=seed)
+        self._batch.seed_task_sampling(seed)
         self._batch.generators[0] = self.np_random
         observation, _ = self._batch.reset(options=options)
         if self.render_mode == "human":

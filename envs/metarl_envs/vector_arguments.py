@@ -11,8 +11,54 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Tasks, TaskSpace, stack_tasks
 
 Bools = NDArray[np.bool_]
+
+
+RESET_OPTIONS = ("reset_mask", "task", "tasks")
+
+
+def check_at_least(least: int, **values: int | None) -> None:
+    """Checks numbers by name; None passes.
+
+    Raises:
+        ValueError: one is smaller.
+    """
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise ValueError(f"expected {name} >= {least}, got {value}")
+
+
+def one_task_each(
+    space: TaskSpace, tasks: Sequence[Mapping[str, Any]] | Mapping[str, Any], num_envs: int
+) -> Tasks:
+    """The tasks of all environments, validated: one dict each, or a dict of arrays [env, ...].
+
+    Raises:
+        ValueError: another number of tasks than environments, or a task outside the task space.
+    """
+    given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
+    try:
+        count = len(given)
+    except TypeError:  # one number, not one an environment
+        count = 1
+    if count != num_envs:
+        raise ValueError(f"expected {num_envs} tasks, one an environment, got {count}")
+    if isinstance(tasks, Mapping):
+        return space.validate_batch(tasks, num_envs)
+    return stack_tasks([space.validate(task) for task in tasks])
+
+
+def checked_reset_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of a reset.
+
+    Raises:
+        ValueError: one that does not exist.
+    """
+    if unknown := set(options or {}) - set(RESET_OPTIONS):
+        raise ValueError(f"expected reset options among {list(RESET_OPTIONS)}, got {sorted(unknown)}")
+    return dict(options or {})
 
 
 def checked_actions(actions: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> Array:

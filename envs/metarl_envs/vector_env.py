@@ -13,36 +13,39 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from metarl_envs.family import State
+from metarl_envs.family import State, chosen
 from metarl_envs.registration import build_family
 from metarl_envs.rendering.frames import Frame, FrameRenderer, checked_render_mode, frames_per_second
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
 from metarl_envs.vector_arguments import (
     Bools,
+    check_at_least,
     checked_actions,
     checked_autoreset_mode,
     checked_reset_mask,
+    checked_reset_options,
     final_info,
     masked,
     one_seed_each,
+    one_task_each,
 )
 
 
 class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     """N environments of one task family, simulated together; what `gymnasium.make_vec` returns.
 
-    A finished environment is held, not stepped, until it is reset: its observation and flags stay,
-    its reward is 0. That is `AutoresetMode.DISABLED`, with Gymnasium's `options["reset_mask"]`;
-    "SameStep" resets it at once and gives the last observation as `info["final_obs"]`; "NextStep" resets
-    it in place of its next step, whose action is not used and whose reward is 0.
+    A finished environment is reset in place of its next step, whose action is not used and whose reward
+    is 0: Gymnasium's usual "NextStep". "SameStep" resets it at once and gives the last observation as
+    `info["final_obs"]`. With "Disabled" it is held, not stepped, until it is reset with Gymnasium's
+    `options["reset_mask"]`: its observation and flags stay, its reward is 0.
 
     Args:
         num_envs: number of environments.
         family: the family's registered name.
         max_episode_steps: steps after which an episode is truncated; None for never.
         num_threads: simulation threads, 0 for one a CPU; results do not depend on it.
-        autoreset_mode: "Disabled", "SameStep" or "NextStep".
+        autoreset_mode: "NextStep", "SameStep" or "Disabled".
         render_mode: "rgb_array" for pictures from `render`, or None.
         width, height: of a picture, pixels.
         options: the family's own, e.g. `preset` and `action_scale`.
@@ -59,22 +62,14 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         family: str,
         max_episode_steps: int | None = None,
         num_threads: int = 0,
-        autoreset_mode: str | AutoresetMode = AutoresetMode.DISABLED,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
         **options: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"expected num_envs >= 1, got {num_envs}")
-        for name, value, least in (
-            ("num_threads", num_threads, 0),
-            ("max_episode_steps", max_episode_steps, 1),
-            ("width", width, 1),
-            ("height", height, 1),
-        ):
-            if value is not None and value < least:
-                raise ValueError(f"expected {name} >= {least}, got {value}")
+        check_at_least(1, num_envs=num_envs, max_episode_steps=max_episode_steps, width=width, height=height)
+        check_at_least(0, num_threads=num_threads)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.family = build_family(family, options)
         self.num_envs = num_envs
@@ -122,20 +117,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         Raises:
             ValueError: another number of tasks than environments, or a task outside the task space.
         """
-        space = self.family.task_space
-        given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
-        try:
-            count = len(given)
-        except TypeError:  # one number, not one an environment
-            count = 1
-        if count != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} tasks, one an environment, got {count}")
-        if isinstance(tasks, Mapping):
-            self._tasks = space.validate_batch(tasks, self.num_envs)
-        else:
-            self._tasks = stack_tasks([space.validate(task) for task in tasks])
+        self._tasks = one_task_each(self.family.task_space, tasks, self.num_envs)
         if self.family.physics is None:
             self._tasks_in_force = self._tasks
+
+    def seed_task_sampling(self, seed: int | None) -> None:
+        """Seeds `sample_tasks`, in a stream of its own; None leaves it as it is."""
+        if seed is not None:
+            tasks_seed = np.random.SeedSequence(seed).spawn(1)[0]
+            self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), seed
 
     def get_tasks(self) -> Tasks:
         """A copy of the tasks, [env, ...] each."""
@@ -152,18 +142,19 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
                 `task`, the same one for all. Tasks are set everywhere, whatever the mask.
 
         Raises:
-            ValueError: a seed, mask or task of the wrong shape or range.
+            ValueError: a seed, mask or task of the wrong shape or range, an unknown option, or a first
+                reset that leaves an environment out.
         """
-        options = options or {}
+        options = checked_reset_options(options)
         mask = checked_reset_mask(options, self.num_envs)
+        if self._state is None and not mask.all():
+            raise ValueError(f"expected the first reset to be of all environments, got reset_mask {mask}")
         seeds = one_seed_each(seed, self.num_envs)
         if "task" in options:
             self.set_tasks([options["task"]] * self.num_envs)
         if "tasks" in options:
             self.set_tasks(options["tasks"])
-        if isinstance(seed, (int, np.integer)):  # also seeds the sampling of tasks, in a stream of its own
-            tasks_seed = np.random.SeedSequence(int(seed)).spawn(1)[0]
-            self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), int(seed)
+        self.seed_task_sampling(seeds[0])
         self._seed(seeds, mask)
         state = self._start_episodes(mask)
         return self.family.observation(state), self._task_info(mask)
@@ -184,10 +175,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         control = self.family.control(checked_actions(actions, (self.num_envs, len(self.family.control_low))))
         diverged = self._simulation.step(control, active)
         after = self._simulation.state()
-        if diverged.any():
-            self._simulation.write(diverged, State(before.qpos[diverged], before.qvel[diverged]))
         everywhere = active.all() and not diverged.any()
-        after = self._state = after if everywhere else _where(active & ~diverged, after, before)
+        after = self._state = after if everywhere else after.where(active & ~diverged, before)
         terms = self.family.reward_terms(before, after, control, tasks)
         if not active.all():
             terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
@@ -205,8 +194,12 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         info = {**self._task_info(active | over if restarts else active), **masked(told, active)}
         finished = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and finished.any():
-            info.update(final_info(observation, info, finished))
+            ending = final_info(observation, info, finished)
             observation = self.family.observation(self._start_episodes(finished))
+            started = {
+                name: np.where(finished, np.zeros_like(values), values) for name, values in told.items()
+            }
+            info = {**self._task_info(active), **masked(started, active & ~finished), **ending}
         return observation, reward, terminated, truncated, info
 
     def current(self, env: int) -> tuple[State, Task]:
@@ -250,13 +243,13 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             self._simulation.write(mask, start, physics)
             in_force = self._tasks_in_force
             self._tasks_in_force = {
-                name: _chosen(mask, new, in_force[name]) for name, new in self._tasks.items()
+                name: chosen(mask, new, in_force[name]) for name, new in self._tasks.items()
             }
         self._elapsed_steps[mask] = 0
         self._terminated[mask] = False
         self._truncated[mask] = False
         state = self._simulation.state()
-        self._state = state if self._state is None else _where(mask, state, self._state)
+        self._state = state if self._state is None else state.where(mask, self._state)
         return self._state
 
     def _started(self) -> State:
@@ -272,13 +265,3 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     def _task_info(self, mask: Bools) -> dict[str, Any]:
         tasks = {name: values.copy() for name, values in self._tasks_in_force.items()}
         return {"task": tasks, "_task": mask.copy()}
-
-
-def _chosen(mask: Bools, new: Array, old: Array) -> Array:
-    return np.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-
-def _where(mask: Bools, new: State, old: State) -> State:
-    """The new state of the masked environments, the old one of the others."""
-    fields = {name: _chosen(mask, values, old.fields[name]) for name, values in new.fields.items()}
-    return State(_chosen(mask, new.qpos, old.qpos), _chosen(mask, new.qvel, old.qvel), fields)

@@ -43,6 +43,33 @@ def test_equals_gymnasiums_vector_environment(env_id, mode):
     assert ends > ENVS
 
 
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_the_task_in_force_is_told_as_gymnasium_tells_it(mode):
+    """A physics task comes into force with the new episode, which SameStep tells beside the old one's end."""
+    env_id = IDS[1]
+    envs, copies = native(env_id, mode), [lambda: gymnasium.make(env_id, max_episode_steps=3)] * ENVS
+    reference = SyncVectorEnv(copies, autoreset_mode=mode)
+    envs.unwrapped.max_episode_steps = 3
+    for each in (envs, reference):
+        each.reset(seed=0)
+    tasks = envs.unwrapped.sample_tasks(ENVS)
+    envs.unwrapped.set_tasks(tasks)
+    for env, task in zip(reference.envs, tasks, strict=True):
+        env.unwrapped.set_task(task)
+    for action in random_actions(envs, 8):
+        info, expected = envs.step(action)[-1], reference.step(action)[-1]
+        np.testing.assert_array_equal(info["task"]["body_mass"], expected["task"]["body_mass"])
+        if "final_info" in info:
+            ended = info["_final_info"]
+            told, right = (each["final_info"]["task"]["body_mass"] for each in (info, expected))
+            np.testing.assert_array_equal(told[ended], right[ended])
+        forward = expected.get("_reward_forward", np.zeros(ENVS, bool))
+        np.testing.assert_array_equal(info["_reward_forward"], forward)
+        if forward.any():
+            np.testing.assert_array_equal(info["reward_forward"], expected["reward_forward"])
+    np.testing.assert_array_equal(info["task"]["body_mass"], [task["body_mass"] for task in tasks])
+
+
 def test_next_step_ignores_the_action_that_restarts():
     envs, other = (native(IDS[2], "NextStep") for _ in range(2))
     actions = random_actions(envs, HORIZON + 1)
@@ -65,3 +92,23 @@ def test_gymnasiums_vector_wrappers_that_want_next_step():
     envs.reset(seed=0)
     infos = [envs.step(action)[-1] for action in random_actions(envs, HORIZON)]
     assert infos[-1]["episode"]["l"].tolist() == [HORIZON] * ENVS
+
+
+def test_the_first_reset_is_of_all_environments():
+    envs = native(IDS[2], "Disabled")
+    with pytest.raises(ValueError, match="expected the first reset to be of all environments"):
+        envs.reset(seed=0, options={"reset_mask": np.array([True, False, False])})
+
+
+def test_misspelt_reset_options():
+    with pytest.raises(ValueError, match=r"expected reset options among \['reset_mask'.*got \['taks'\]"):
+        native(IDS[2], "Disabled").reset(options={"taks": []})
+
+
+@pytest.mark.parametrize("seed", [5, [5, 6, 7]])
+def test_sampled_tasks_follow_from_the_seed_and_leave_the_starts_alone(seed):
+    envs, env = native(IDS[2], "Disabled"), gymnasium.make(IDS[2])
+    start, _ = envs.reset(seed=seed)
+    assert env.reset(seed=5)[0].tolist() == start[0].tolist()
+    assert env.unwrapped.sample_tasks(4) == envs.unwrapped.sample_tasks(4)
+    np.testing.assert_array_equal(env.reset()[0], envs.reset()[0][0])

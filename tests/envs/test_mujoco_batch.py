@@ -74,8 +74,23 @@ def actions(runaway_env=None):
     return harmless
 
 
+def held_batch(env_id, **options):
+    return gymnasium.make_vec(env_id, num_envs=3, autoreset_mode="Disabled", **options)
+
+
+def test_no_state_beyond_mujocos_bound_is_told(runaway):
+    """What goes bad in a step's last substep is not in MuJoCo's counters yet."""
+    simulation = MujocoSimulation(load_runaway, frame_skip=1, num_envs=1)
+    everywhere, gentle = np.array([True]), np.full((1, 1), 0.005)  # one hundredth faster every step
+    simulation.write(everywhere, State(np.zeros((1, 1)), np.full((1, 1), 0.995 * mujoco.mjMAXVAL)))
+    assert simulation.step(gentle, everywhere).tolist() == [True]
+    assert simulation.state().qvel[0, 0] > mujoco.mjMAXVAL
+    simulation.write(everywhere, State(np.zeros((1, 1)), np.full((1, 1), 0.9 * mujoco.mjMAXVAL)))
+    assert simulation.step(gentle, everywhere).tolist() == [False]
+
+
 def test_a_diverging_environment_ends_as_terminated(runaway):
-    envs = gymnasium.make_vec(runaway, num_envs=3)
+    envs = held_batch(runaway)
     envs.reset(seed=0)
     history = [envs.step(action) for action in actions(runaway_env=1)]
     for t, (observation, reward, terminated, truncated, info) in enumerate(history):
@@ -90,7 +105,7 @@ def test_a_diverging_environment_ends_as_terminated(runaway):
 @with_and_without_fields
 def test_a_diverged_environment_keeps_its_last_good_observation(runaway, options):
     """Its state and all that was derived from it, also while the others go on."""
-    envs, shorter = (gymnasium.make_vec(runaway, num_envs=3, **options) for _ in range(2))
+    envs, shorter = (held_batch(runaway, **options) for _ in range(2))
     observation = play(envs, actions(runaway_env=1), seed=0)["observation"]
     last_good = play(shorter, actions(runaway_env=1)[:DIVERGED_AT], seed=0)["observation"][-1, 1]
     assert (observation[DIVERGED_AT:, 1] == last_good).all()
@@ -100,7 +115,7 @@ def test_a_diverged_environment_keeps_its_last_good_observation(runaway, options
 
 def test_derived_fields_belong_to_the_state_they_are_told_with(runaway):
     """The centre of mass is the body's place: after a step, after a divergence and after a reset."""
-    envs = gymnasium.make_vec(runaway, num_envs=3, fields=FIELDS)
+    envs = held_batch(runaway, fields=FIELDS)
     everything = play(envs, actions(runaway_env=1), seed=0)["observation"]
     again = envs.reset(seed=5, options={"reset_mask": np.array([False, True, False])})[0]
     for observation in [*everything, again]:
@@ -110,14 +125,14 @@ def test_derived_fields_belong_to_the_state_they_are_told_with(runaway):
 
 @pytest.mark.parametrize("num_threads", [1, 2, 3])
 def test_the_others_do_not_notice(runaway, num_threads):
-    alone, beside = (gymnasium.make_vec(runaway, num_envs=3, num_threads=num_threads) for _ in range(2))
+    alone, beside = (held_batch(runaway, num_threads=num_threads) for _ in range(2))
     expected = play(alone, actions(), seed=0)
     result = play(beside, actions(runaway_env=1), seed=0)
     assert_same(of_envs(result, [0, 2]), of_envs(expected, [0, 2]))
 
 
 def test_the_others_do_not_notice_the_reset_either(runaway):
-    alone, beside, fresh = (gymnasium.make_vec(runaway, num_envs=3, max_episode_steps=99) for _ in range(3))
+    alone, beside, fresh = (held_batch(runaway, max_episode_steps=99) for _ in range(3))
     play(beside, actions(runaway_env=1), seed=0)
     beside.reset(seed=[7, 8, 9], options={"reset_mask": np.array([False, True, False])})
     result = play(beside, actions())

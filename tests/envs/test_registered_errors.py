@@ -136,7 +136,7 @@ def test_unknown_presets_with_a_list_of_those_that_exist(case):
         ({"action_scale": 0}, "expected a finite action_scale > 0, got 0"),
         ({"action_scale": -1.0}, "expected a finite action_scale > 0"),
         ({"action_scale": np.nan}, "expected a finite action_scale > 0"),
-        ({"speed": 1}, "unexpected keyword argument 'speed'"),
+        ({"speed": 1}, r"expected options among \[.*'preset', .*\], got 'speed'"),
         ({"autoreset_mode": "Never"}, "expected autoreset_mode to be one of .*, got 'Never'"),
         ({"num_envs": 0}, "expected num_envs >= 1, got 0"),
     ],

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from metarl_envs.task_parameters import Beyond, Choice, Disc, Heading, LogUniform, Uniform
+from metarl_envs.plane_parameters import Disc, Heading
+from metarl_envs.task_parameters import Beyond, Choice, LogUniform, Uniform
 
 N = 20_000
 PARAMETERS = [

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from metarl_envs import TaskSpace, Uniform
-from metarl_envs.task_parameters import Choice, Heading, LogUniform
+from metarl_envs.plane_parameters import Heading
+from metarl_envs.task_parameters import Choice, LogUniform
 
 SPACE = TaskSpace(
     {
@@ -130,11 +131,11 @@ def test_directions_and_headings_have_nothing_beyond(env_id):
         gymnasium.make_vec(f"metarl/{env_id}-v0", 2, out_of_distribution=2.0)
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.5, -2.0, np.nan, np.inf])
+@pytest.mark.parametrize("scale", [1.0, 1.0001, 0.5, -2.0, np.nan, np.inf, "2"])
 def test_scales_that_are_not_wider(scale):
-    with pytest.raises(ValueError, match=r"expected a finite scale > 1 for out-of-distribution tasks, got"):
+    with pytest.raises(ValueError, match=r"expected a scale of at least 1\.01 for tasks beyond, got"):
         gymnasium.make("metarl/AntVel-v0", out_of_distribution=scale)
-    with pytest.raises(ValueError, match="expected a finite scale > 1"):
+    with pytest.raises(ValueError, match=r"expected a scale of at least 1\.01"):
         SPACE.beyond(scale)
 
 

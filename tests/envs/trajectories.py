@@ -25,6 +25,7 @@ class Case(NamedTuple):
         return gymnasium.make(self.env_id, **self.options, **options)
 
     def make_vec(self, num_envs=3, **options):
+        options = {"autoreset_mode": "Disabled", **options}
         return gymnasium.make_vec(
             self.env_id, num_envs, vectorization_mode="vector_entry_point", **self.options, **options
         )

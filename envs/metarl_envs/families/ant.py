@@ -33,7 +33,8 @@ from metarl_envs.families.locomotion import (
     velocity,
 )
 from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.task_parameters import Array, Choice, Disc, Heading, Uniform
+from metarl_envs.plane_parameters import Disc, Heading
+from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 
 _DT = 0.05

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from metarl_envs.families.locomotion import along_heading, control_cost, mujoco_family, outside, velocity
 from metarl_envs.family import Family, State, choose_preset
-from metarl_envs.task_parameters import Array, Heading
+from metarl_envs.plane_parameters import Heading
+from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
 
 _DT = 0.015

@@ -21,7 +21,11 @@ def _no_opengl(error: BaseException) -> str:
 
 try:
     import mujoco
-except (AttributeError, OSError) as error:  # PyOpenGL's, for want of the library that MUJOCO_GL names
+except (
+    AttributeError,
+    OSError,
+    RuntimeError,
+) as error:  # PyOpenGL's, for want of the library that MUJOCO_GL names
     if not os.environ.get("MUJOCO_GL"):
         raise
     raise ImportError(_no_opengl(error)) from None
