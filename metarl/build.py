@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import gymnasium
 import numpy as np
 import torch
-from metarl_envs.adapters import SampledTasks
-from metarl_envs.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
+from metarl_envs.foreign.adapters import SampledTasks
+from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
 from metarl_envs.tasks import Task, Tasks, number_of_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
@@ -59,8 +59,9 @@ class Experiment:
         )
 
     def held_out_tasks(self, n: int, seed: int) -> Tasks:
-        """Fresh tasks from a stream that training does not read."""
-        return self.task_source.sample(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
+        """Fresh tasks from a stream that training does not read; a benchmark's own test tasks."""
+        rng, source = np.random.default_rng([seed, 0, HELD_OUT_TASKS]), self.task_source
+        return source.sample_held_out(n, rng) if isinstance(source, SampledTasks) else source.sample(n, rng)
 
     def evaluate(
         self,
@@ -102,7 +103,13 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
         ConfigError: the environment or the device cannot be had.
     """
     device = resolve_device(config.training.device)
-    one = make_envs(config, 1)
+    with closing(make_envs(config, 1)) as one:
+        return _experiment(config, device, one)
+
+
+def _experiment(
+    config: ExperimentConfig, device: torch.device, one: VectorTaskEnv | ForeignVectorEnv
+) -> Experiment:
     observations, actions = one.single_observation_space, one.single_action_space
     if not (isinstance(observations, gymnasium.spaces.Box) and isinstance(actions, gymnasium.spaces.Box)):
         raise ConfigError(
@@ -127,7 +134,6 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
     learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
     tasks = _task_distribution(config, one)
-    one.close()
     return Experiment(config, learner.policy, learner, task_map, tasks, actions, device)
 
 
@@ -158,27 +164,32 @@ def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | Foreig
         ConfigError: no such environment, or options it does not take.
     """
     environment = config.environment
+    foreign = (
+        f"environment.vectorization: {environment.id} is not one of metarl's environments; "
+        'expected "sync" or "async", got "native"'
+    )
     try:
         if environment.vectorization != "native":
             return ForeignVectorEnv(
                 lambda: make_env(config), num_envs, environment.vectorization, config.sampling.num_threads
             )
+        spec = gymnasium.registry.get(environment.id)
+        if spec is not None and spec.vector_entry_point is None:
+            raise ConfigError(foreign)
         envs = gymnasium.make_vec(
             environment.id,
             num_envs=num_envs,
             vectorization_mode="vector_entry_point",
             max_episode_steps=environment.horizon,
             num_threads=config.sampling.num_threads,
+            autoreset_mode="Disabled",
             **environment.options,
         )
     except (gymnasium.error.Error, ValueError, TypeError, ModuleNotFoundError) as error:
         raise ConfigError(f"environment: {error}") from error
     native = envs.unwrapped
     if not isinstance(native, VectorTaskEnv):
-        raise ConfigError(
-            f"environment.vectorization: {environment.id} is not one of metarl's environments; "
-            'expected "sync" or "async", got "native"'
-        )
+        raise ConfigError(foreign)
     return native
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-from metarl_envs.mujoco_batch import MujocoSimulation
+from metarl_envs.physics.mujoco_batch import MujocoSimulation
 from metarl_envs.vector_env import VectorTaskEnv
 
 from metarl.build import make_envs

@@ -19,7 +19,7 @@ import torch
 from bare_mujoco import bare_references
 from benchmark_measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
 from benchmark_memory import memory
-from benchmark_references import envpool_references, vector_references
+from benchmark_references import envpool_references, sb3_references, vector_references
 from benchmark_update import update
 from jsonargparse.typing import PositiveInt
 from metarl_envs import FAMILIES
@@ -37,6 +37,7 @@ def sampler(experiment: Experiment, repeats: int) -> list[Row]:
     config = experiment.config
     with ExitStack() as stack:
         others = vector_references(config, stack)  # forks, so before anything that starts threads
+        others |= sb3_references(config, stack)
         others |= envpool_references(config)
         measures = {
             "rollout, policy included": rollout_rate(experiment),

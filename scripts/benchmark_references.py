@@ -12,11 +12,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 from bare_mujoco import CORES, rate_of
+from metarl_envs.sb3_vec_env import make_sb3_vec_env
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from metarl.build import make_env
 from metarl.config import ExperimentConfig
 
-GYMNASIUM_ENVS, ENVPOOL_ENVS = 16, 64
+GYMNASIUM_ENVS, ENVPOOL_ENVS, NATIVE_ENVS = 16, 64, 64
 BODIES = {body.lower(): body for body in ("HalfCheetah", "Ant", "Humanoid", "Walker2d", "Hopper", "Swimmer")}
 OTHER_FRAME_SKIP = ("Walker2d", "Hopper")  # than Gymnasium's, in the papers' families
 
@@ -32,6 +34,25 @@ def vector_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, C
             envs: Any = getattr(gymnasium.vector, vector)([make] * GYMNASIUM_ENVS)
             stack.callback(envs.close)
             rates[f"{vector}, {GYMNASIUM_ENVS} x {name}"] = random_rate(envs, GYMNASIUM_ENVS)
+    return rates
+
+
+def sb3_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, Callable[[], float]]:
+    """Stable-baselines3's vector environments: of copies, and of a native batch, with the bare batch."""
+    env_id, rates = config.environment.id, {}
+    if config.environment.vectorization != "native":
+        return {}
+    for vector in (SubprocVecEnv, DummyVecEnv):
+        copies = vector([partial(make_env, config)] * GYMNASIUM_ENVS)
+        stack.callback(copies.close)
+        rates[f"{vector.__name__}, {GYMNASIUM_ENVS} x {env_id}"] = random_rate(copies, GYMNASIUM_ENVS)
+    options = {**config.environment.options, "max_episode_steps": config.environment.horizon}
+    native = {
+        "make_sb3_vec_env": make_sb3_vec_env(env_id, NATIVE_ENVS, **options),
+        "make_vec": gymnasium.make_vec(env_id, NATIVE_ENVS, autoreset_mode="SameStep", **options),
+    }
+    for name, envs in native.items():
+        rates[f"{name}, {NATIVE_ENVS} x {env_id}"] = random_rate(envs, NATIVE_ENVS)
     return rates
 
 

@@ -12,7 +12,10 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_config_of_the_repository_builds(path):
-    build_experiment(read_config(path))
+    config = read_config(path)
+    if path.parent.name == "meta_world":
+        pytest.importorskip("metaworld")
+    build_experiment(config)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,10 @@ def test_a_folder_without_a_config_is_no_run(tmp_path):
         (["--environment.id", "metarl/Nothing-v0"], "environment"),
         (["--environment.options", '{"presett": "maml"}'], "presett"),
         (["--environment.options", '{"preset": "rl2"}'], r"\['maml'\], got 'rl2'"),
-        (["--environment.id", "Pendulum-v1", "--environment.options", "{}"], "environment"),
+        (
+            ["--environment.id", "Pendulum-v1", "--environment.options", "{}"],
+            'environment.vectorization: Pendulum-v1 is not .* expected "sync" or "async", got "native"',
+        ),
         (
             [
                 "--environment.id",

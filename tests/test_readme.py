@@ -5,7 +5,9 @@ from pathlib import Path
 
 import gymnasium
 import metarl_envs
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from metarl.meta_learners.registry import META_LEARNERS
@@ -19,7 +21,7 @@ def blocks(containing):
 
 
 def test_every_block_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 4
+    assert len(BLOCKS) == TEXT.count("```python") == 6
 
 
 def test_a_run_adapts_in_python(train_small, tmp_path):
@@ -35,6 +37,25 @@ def test_environments_stand_alone():
     names: dict[str, object] = {}
     exec(blocks("make_vec"), names)
     assert names["observations"].shape == (800, 17)
+
+
+def test_tasks_are_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(blocks("space.split"), names)
+    assert names["vectors"].shape == (100, 2)
+    read = metarl_envs.read_tasks(tmp_path / "held_out.yaml", names["space"])
+    np.testing.assert_array_equal(read["goal"], names["held_out"]["goal"])
+    assert 3 < np.hypot(*names["far"].unwrapped.get_task()["goal"]) <= 4.5
+
+
+def test_stable_baselines3_learns():
+    threads, names = torch.get_num_threads(), {}
+    try:
+        exec(blocks("PPO"), names)
+    finally:
+        torch.set_num_threads(threads)
+    assert names["mean_return"] > -20  # about -50 untrained
 
 
 def test_adding_an_environment():

@@ -102,7 +102,7 @@ def test_bad_input_is_one_line_and_exit_code_2(run_dir, name, arguments, message
     assert message in errors[0]
 
 
-@pytest.mark.parametrize("name", ["train", "adapt", "evaluate", "benchmark"])
+@pytest.mark.parametrize("name", ["train", "adapt", "evaluate", "benchmark", "render"])
 def test_help(name):
     done = script(name, "--help")
     assert done.returncode == 0

@@ -1,11 +1,14 @@
 """Task-parametrised continuous-control environments for Gymnasium, vectorised natively."""
 
-from metarl_envs import opengl  # noqa: F401  (the first to import mujoco: it explains why that can fail)
+from metarl_envs.rendering import opengl  # noqa: F401  (imports mujoco first: it explains why that can fail)
+
+# isort: split
 from metarl_envs.family import Family, Simulation, State
+from metarl_envs.plane_parameters import Disc, Heading
 from metarl_envs.registration import FAMILIES, register_all, register_family
 from metarl_envs.single_env import TaskEnv
 from metarl_envs.task_files import read_tasks, tasks_from_data, tasks_to_data, write_tasks
-from metarl_envs.task_parameters import Choice, Disc, Heading, LogUniform, Uniform
+from metarl_envs.task_parameters import Choice, LogUniform, Uniform
 from metarl_envs.tasks import Task, Tasks, TaskSpace, stack_tasks, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 

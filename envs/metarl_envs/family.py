@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.scene import Scene
+from metarl_envs.rendering.scene import Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
 
@@ -27,6 +27,16 @@ class State(NamedTuple):
     qpos: Array
     qvel: Array
     fields: Fields = NO_FIELDS
+
+    def where(self, mask: NDArray[np.bool_], other: State) -> State:
+        """This state of the masked environments, the other of the rest; of batches."""
+        fields = {name: chosen(mask, values, other.fields[name]) for name, values in self.fields.items()}
+        return State(chosen(mask, self.qpos, other.qpos), chosen(mask, self.qvel, other.qvel), fields)
+
+
+def chosen(mask: NDArray[np.bool_], new: Array, old: Array) -> Array:
+    """The new rows of the masked environments, the old ones of the rest; [env, ...]."""
+    return np.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
 
 RewardTerms: TypeAlias = Callable[[State, State, Array, Tasks], dict[str, Array]]
@@ -125,6 +135,6 @@ def choose_preset(
     """
     if preset is None:
         return default
-    if preset not in presets:
+    if not isinstance(preset, str) or preset not in presets:
         raise ValueError(f"{family}: expected preset to be one of {sorted(presets)}, got {preset!r}")
     return presets[preset]

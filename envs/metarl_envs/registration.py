@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import gymnasium
 
-from metarl_envs.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
+from metarl_envs.families.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
+from metarl_envs.families.half_cheetah import half_cheetah_dir, half_cheetah_vel
+from metarl_envs.families.hopper import hopper_rand_params
+from metarl_envs.families.humanoid import humanoid_dir_2d
+from metarl_envs.families.point import point_navigation, sparse_point
+from metarl_envs.families.swimmer import swimmer_vel
+from metarl_envs.families.walker_2d import walker_2d_dir, walker_2d_rand_params, walker_2d_vel
 from metarl_envs.family import Family
-from metarl_envs.half_cheetah import half_cheetah_dir, half_cheetah_vel
-from metarl_envs.hopper import hopper_rand_params
-from metarl_envs.humanoid import humanoid_dir_2d
-from metarl_envs.point import point_navigation, sparse_point
-from metarl_envs.swimmer import swimmer_vel
-from metarl_envs.walker_2d import walker_2d_dir, walker_2d_rand_params, walker_2d_vel
+from metarl_envs.foreign import meta_world
 
 FamilyBuilder = Callable[..., Family]
 FAMILIES: dict[str, FamilyBuilder] = {}
@@ -51,13 +53,16 @@ def build_family(name: str, options: dict[str, Any]) -> Family:
     """
     if name not in FAMILIES:
         raise ValueError(f"expected a family among {sorted(FAMILIES)}, got {name!r}")
-    own = dict(options)
-    scale = own.pop("out_of_distribution", None)
+    known = [*signature(FAMILIES[name]).parameters, "out_of_distribution"]
+    if unknown := [option for option in options if option not in known]:
+        raise ValueError(f"{name}: expected options among {known}, got {unknown[0]!r}")
+    scale = options.get("out_of_distribution")
+    own = {option: value for option, value in options.items() if option != "out_of_distribution"}
     try:
         family = FAMILIES[name](**own)
-        return family if scale is None else replace(family, task_space=family.task_space.beyond(scale))
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from error
+    return family if scale is None else replace(family, task_space=family.task_space.beyond(scale))
 
 
 def register_all() -> None:
@@ -75,3 +80,10 @@ def register_all() -> None:
     register_family("Walker2DVel", walker_2d_vel, horizon=200)
     register_family("HopperRandParams", hopper_rand_params, horizon=200)
     register_family("Walker2DRandParams", walker_2d_rand_params, horizon=200)
+    for benchmark in meta_world.BENCHMARKS:
+        gymnasium.register(
+            id=f"metarl/MetaWorld{benchmark}-v0",
+            entry_point="metarl_envs.foreign.meta_world:MetaWorldEnv",
+            max_episode_steps=meta_world.HORIZON,
+            kwargs={"benchmark": benchmark},
+        )

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.rendering import Frame, checked_render_mode
+from metarl_envs.rendering.frames import Frame, checked_render_mode
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, TaskSpace, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
@@ -35,8 +35,8 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     ) -> None:
         if "autoreset_mode" in options:
             raise ValueError("expected no autoreset_mode: a single environment is reset by its user")
-        frames = None if render_mode == "human" else render_mode
-        options |= {"render_mode": frames, "width": width, "height": height}
+        frames = render_mode if render_mode == "rgb_array" else None
+        options |= {"render_mode": frames, "width": width, "height": height, "autoreset_mode": "Disabled"}
         self._batch = VectorTaskEnv(1, num_threads=1, family=family, **options)
         self._frame_size = (width, height)
         modes = ["human", "rgb_array"] if self._batch.family.scene else []
@@ -51,10 +51,10 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
 
     def sample_tasks(self, n: int) -> list[Task]:
         """Draws n tasks from the task space with this environment's generator."""
-        return list(unstack_tasks(self.task_space.sample(n, self.np_random)))
+        return self._batch.sample_tasks(n)
 
     def set_task(self, task: Mapping[str, Any]) -> None:
-        """Sets the task; the reward changes with the next step.
+        """Sets the task: a reward changes with the next step, a body's physics with the next reset.
 
         Raises:
             ValueError: a task outside the task space.
@@ -70,6 +70,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     ) -> tuple[Array, dict[str, Any]]:
         """Starts an episode; `options["task"]` sets the task first."""
         super().reset(seed=seed)
+        self._batch.seed_task_sampling(seed)
         self._batch.generators[0] = self.np_random
         observation, _ = self._batch.reset(options=options)
         if self.render_mode == "human":
@@ -89,7 +90,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             float(reward[0]),
             bool(terminated[0]),
             bool(truncated[0]),
-            {**single, "task": self.get_task()},
+            {**single, "task": next(unstack_tasks(info["task"]))},
         )
 
     def render(self) -> Frame | None:
@@ -111,7 +112,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._batch.close()
 
     def _show(self) -> None:
-        from metarl_envs.window import Window  # needs OpenGL, as nothing else here does
+        from metarl_envs.rendering.window import Window  # needs OpenGL, as nothing else here does
 
         scene = self._batch.family.scene
         if self._window is None and scene is not None:

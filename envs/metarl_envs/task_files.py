@@ -37,24 +37,25 @@ def tasks_from_data(space: TaskSpace, data: Any) -> Tasks:
     return stack_tasks(valid)
 
 
-def write_tasks(path: Path, tasks: Tasks) -> None:
+def write_tasks(path: str | Path, tasks: Tasks) -> None:
     """Writes a list of tasks, exactly; JSON or YAML by the file's suffix.
 
     Raises:
         ValueError: another suffix.
     """
-    data = tasks_to_data(tasks)
+    path, data = Path(path), tasks_to_data(tasks)
     text = json.dumps(data, indent=1) + "\n" if _is_json(path) else yaml.safe_dump(data, sort_keys=False)
     path.write_text(text)
 
 
-def read_tasks(path: Path, space: TaskSpace) -> Tasks:
+def read_tasks(path: str | Path, space: TaskSpace) -> Tasks:
     """Reads and validates a list of tasks.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: another suffix, or not a list of tasks of this space.
     """
+    path = Path(path)
     text = path.read_text()
     try:
         data = json.loads(text) if _is_json(path) else yaml.safe_load(text)

@@ -1,4 +1,4 @@
-"""What a task parameter can be: a range, a ratio, a few values, an angle, a place in a disc."""
+"""What a task parameter can be: a range, multipliers, a few values."""
 
 from __future__ import annotations
 
@@ -51,11 +51,13 @@ class Uniform:
     Args:
         low, high: bounds, scalars or vectors of one shape, in the parameter's units.
         default: the value an environment has before any task is set.
+        widest: the most that `widened` makes of high - low, e.g. a whole circle.
     """
 
     low: Bound
     high: Bound
     default: Bound
+    widest: float = np.inf
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,10 +76,12 @@ class Uniform:
     def unpack(self, packed: Array) -> Array:
         return packed.reshape(-1, *self.shape).copy()
 
-    def widened(self, scale: float) -> Uniform:
+    def widened(self, scale: float) -> Uniform | None:
         """Wider about its centre; a range of positive numbers grows upward only."""
         low, high = np.asarray(self.low, float), np.asarray(self.high, float)
-        extra = (scale - 1) * (high - low)
+        extra = np.minimum(scale * (high - low), self.widest) - (high - low)
+        if not (extra > 0).all():
+            return None
         positive = low >= 0
         wide_low = np.where(positive, low, low - extra / 2)
         wide_high = np.where(positive, high + extra, high + extra / 2)
@@ -155,68 +159,6 @@ class Choice:
 
     def __str__(self) -> str:
         return f"one of {self.values}"
-
-
-@dataclass(frozen=True)
-class Heading:
-    """An angle drawn uniformly from the whole circle [0, 2 pi), in rad."""
-
-    default: float = 0.0
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        return rng.uniform(0.0, 2 * np.pi, size=n)
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        return np.asarray(np.abs(values) <= 2 * np.pi)
-
-    def pack(self, values: Array) -> Array:
-        """Cosine and sine."""
-        return np.stack((np.cos(values), np.sin(values)), axis=-1)
-
-    def unpack(self, packed: Array) -> Array:
-        return np.asarray(np.arctan2(packed[:, 1], packed[:, 0]) % (2 * np.pi))
-
-    def widened(self, scale: float) -> None:
-        return None
-
-    def __str__(self) -> str:
-        return "in [-2 pi, 2 pi]"
-
-
-@dataclass(frozen=True)
-class Disc:
-    """A place [x, y] drawn uniformly from a disc around the origin."""
-
-    radius: float
-    default: tuple[float, float]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (2,)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        angle = rng.uniform(0.0, 2 * np.pi, size=n)
-        distance = self.radius * np.sqrt(rng.uniform(size=n))
-        return np.stack((distance * np.cos(angle), distance * np.sin(angle)), axis=-1)
-
-    def contains(self, values: Array) -> NDArray[np.bool_]:
-        return np.asarray(np.hypot(values[..., 0], values[..., 1]) <= self.radius * (1 + 1e-12))
-
-    def pack(self, values: Array) -> Array:
-        return values.copy()
-
-    def unpack(self, packed: Array) -> Array:
-        return packed.copy()
-
-    def widened(self, scale: float) -> Disc:
-        return replace(self, radius=self.radius * scale)
-
-    def __str__(self) -> str:
-        return f"at most {self.radius} from the origin"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ Task: TypeAlias = dict[str, Any]
 """One task: name -> float or array."""
 Tasks: TypeAlias = dict[str, Array]
 """A batch of tasks: name -> array with a leading task axis."""
+_MOST_REPEATS = 1000
+_LEAST_SCALE = 1.01  # below it, drawing what lies beyond takes too many draws
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,16 @@ class TaskSpace:
             raise ValueError(f"expected at least one task in each list, got {n}")
         rng = np.random.default_rng(seed)
         found: list[Tasks] = []
+        repeated = 0
         while len(found) < n:
             task = self.sample(1, rng)
             content = b"".join(value.tobytes() for value in task.values())
-            if content not in taken:
+            repeated = repeated + 1 if content in taken else 0
+            if repeated > _MOST_REPEATS:
+                raise ValueError(
+                    f"expected {n} different tasks, found {len(found)} and then none that is new"
+                )
+            if not repeated:
                 taken.add(content)
                 found.append(task)
         return {name: np.concatenate([task[name] for task in found]) for name in self.parameters}
@@ -67,10 +75,10 @@ class TaskSpace:
         Tasks of this space stay valid. Parameters without a beyond (choices, headings) stay as they are.
 
         Raises:
-            ValueError: a scale that is not above 1, or no parameter has a beyond.
+            ValueError: a scale below 1.01, or no parameter has a beyond.
         """
-        if not 1 < scale < np.inf:
-            raise ValueError(f"expected a finite scale > 1 for out-of-distribution tasks, got {scale}")
+        if not isinstance(scale, (int, float)) or not _LEAST_SCALE <= scale < np.inf:
+            raise ValueError(f"expected a scale of at least {_LEAST_SCALE} for tasks beyond, got {scale!r}")
         wide = {name: p.widened(scale) for name, p in self.parameters.items()}
         if all(outer is None for outer in wide.values()):
             kinds = ", ".join(f"{name} {p}" for name, p in self.parameters.items())
@@ -82,7 +90,12 @@ class TaskSpace:
         """Tasks as vectors, for policies that are told the task; [n, packed].
 
         Headings become cosine and sine, multipliers their logarithm; the order is that of `parameters`.
+
+        Raises:
+            ValueError: other keys than this space's.
         """
+        if set(tasks) != set(self.parameters):
+            raise ValueError(f"expected tasks with keys {sorted(self.parameters)}, got {sorted(tasks)}")
         return np.concatenate([p.pack(tasks[name]) for name, p in self.parameters.items()], axis=1)
 
     def unpack(self, packed: Array) -> Tasks:
@@ -91,6 +104,7 @@ class TaskSpace:
         Raises:
             ValueError: vectors of another length.
         """
+        packed = np.asarray(packed, dtype=np.float64)
         default = stack_tasks([self.default])
         sizes = [p.pack(default[name]).shape[1] for name, p in self.parameters.items()]
         if packed.ndim != 2 or packed.shape[1] != sum(sizes):
@@ -122,6 +136,8 @@ class TaskSpace:
         return self._validate(tasks, (n,))
 
     def _validate(self, values: Mapping[str, Any], leading: tuple[int, ...]) -> Tasks:
+        if not isinstance(values, Mapping):
+            raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {values!r}")
         if set(values) != set(self.parameters):
             raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {sorted(values)}")
         valid: Tasks = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,28 +13,39 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from metarl_envs.family import State
+from metarl_envs.family import State, chosen
 from metarl_envs.registration import build_family
-from metarl_envs.rendering import Frame, FrameRenderer, checked_render_mode, frames_per_second
+from metarl_envs.rendering.frames import Frame, FrameRenderer, checked_render_mode, frames_per_second
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
-
-Bools = NDArray[np.bool_]
+from metarl_envs.vector_arguments import (
+    Bools,
+    check_at_least,
+    checked_actions,
+    checked_autoreset_mode,
+    checked_reset_mask,
+    checked_reset_options,
+    final_info,
+    masked,
+    one_seed_each,
+    one_task_each,
+)
 
 
 class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     """N environments of one task family, simulated together; what `gymnasium.make_vec` returns.
 
-    A finished environment is held, not stepped, until it is reset: its observation and flags stay,
-    its reward is 0. That is `AutoresetMode.DISABLED`, with Gymnasium's `options["reset_mask"]`;
-    "SameStep" resets it at once and gives the last observation as `info["final_obs"]`.
+    A finished environment is reset in place of its next step, whose action is not used and whose reward
+    is 0: Gymnasium's usual "NextStep". "SameStep" resets it at once and gives the last observation as
+    `info["final_obs"]`. With "Disabled" it is held, not stepped, until it is reset with Gymnasium's
+    `options["reset_mask"]`: its observation and flags stay, its reward is 0.
 
     Args:
         num_envs: number of environments.
         family: the family's registered name.
         max_episode_steps: steps after which an episode is truncated; None for never.
         num_threads: simulation threads, 0 for one a CPU; results do not depend on it.
-        autoreset_mode: "Disabled" or "SameStep".
+        autoreset_mode: "NextStep", "SameStep" or "Disabled".
         render_mode: "rgb_array" for pictures from `render`, or None.
         width, height: of a picture, pixels.
         options: the family's own, e.g. `preset` and `action_scale`.
@@ -52,25 +62,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         family: str,
         max_episode_steps: int | None = None,
         num_threads: int = 0,
-        autoreset_mode: str | AutoresetMode = AutoresetMode.DISABLED,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         width: int = 640,
         height: int = 480,
         **options: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"expected num_envs >= 1, got {num_envs}")
-        for name, value, least in (
-            ("num_threads", num_threads, 0),
-            ("max_episode_steps", max_episode_steps, 1),
-            ("width", width, 1),
-            ("height", height, 1),
-        ):
-            if value is not None and value < least:
-                raise ValueError(f"expected {name} >= {least}, got {value}")
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            raise ValueError('expected autoreset_mode to be "Disabled" or "SameStep", got "NextStep"')
+        check_at_least(1, num_envs=num_envs, max_episode_steps=max_episode_steps, width=width, height=height)
+        check_at_least(0, num_threads=num_threads)
+        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.family = build_family(family, options)
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
@@ -117,20 +117,15 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         Raises:
             ValueError: another number of tasks than environments, or a task outside the task space.
         """
-        space = self.family.task_space
-        given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
-        try:
-            count = len(given)
-        except TypeError:  # one number, not one an environment
-            count = 1
-        if count != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} tasks, one an environment, got {count}")
-        if isinstance(tasks, Mapping):
-            self._tasks = space.validate_batch(tasks, self.num_envs)
-        else:
-            self._tasks = stack_tasks([space.validate(task) for task in tasks])
+        self._tasks = one_task_each(self.family.task_space, tasks, self.num_envs)
         if self.family.physics is None:
             self._tasks_in_force = self._tasks
+
+    def seed_task_sampling(self, seed: int | None) -> None:
+        """Seeds `sample_tasks`, in a stream of its own; None leaves it as it is."""
+        if seed is not None:
+            tasks_seed = np.random.SeedSequence(seed).spawn(1)[0]
+            self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), seed
 
     def get_tasks(self) -> Tasks:
         """A copy of the tasks, [env, ...] each."""
@@ -147,15 +142,19 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
                 `task`, the same one for all. Tasks are set everywhere, whatever the mask.
 
         Raises:
-            ValueError: a seed, mask or task of the wrong shape or range.
+            ValueError: a seed, mask or task of the wrong shape or range, an unknown option, or a first
+                reset that leaves an environment out.
         """
-        options = options or {}
-        mask = self._reset_mask(options)
-        seeds = self._seeds(seed)
+        options = checked_reset_options(options)
+        mask = checked_reset_mask(options, self.num_envs)
+        if self._state is None and not mask.all():
+            raise ValueError(f"expected the first reset to be of all environments, got reset_mask {mask}")
+        seeds = one_seed_each(seed, self.num_envs)
         if "task" in options:
             self.set_tasks([options["task"]] * self.num_envs)
         if "tasks" in options:
             self.set_tasks(options["tasks"])
+        self.seed_task_sampling(seeds[0])
         self._seed(seeds, mask)
         state = self._start_episodes(mask)
         return self.family.observation(state), self._task_info(mask)
@@ -171,14 +170,13 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             ValueError: actions of another shape, or not finite.
         """
         before, tasks = self._started(), self._tasks_in_force
-        active = ~(self._terminated | self._truncated)
-        control = self.family.control(self._checked(actions))
+        over = self._terminated | self._truncated
+        active = ~over
+        control = self.family.control(checked_actions(actions, (self.num_envs, len(self.family.control_low))))
         diverged = self._simulation.step(control, active)
         after = self._simulation.state()
-        if diverged.any():
-            self._simulation.write(diverged, State(before.qpos[diverged], before.qvel[diverged]))
         everywhere = active.all() and not diverged.any()
-        after = self._state = after if everywhere else _where(active & ~diverged, after, before)
+        after = self._state = after if everywhere else after.where(active & ~diverged, before)
         terms = self.family.reward_terms(before, after, control, tasks)
         if not active.all():
             terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
@@ -188,13 +186,20 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self._terminated |= active & (self.family.terminated(after, tasks) | diverged)
         if self.max_episode_steps is not None:
             self._truncated |= active & (self._elapsed_steps >= self.max_episode_steps)
+        restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP and over.any()
+        if restarts:
+            observation = self.family.observation(self._start_episodes(over))
         terminated, truncated = self._terminated.copy(), self._truncated.copy()
         told = {**terms, **self.family.info(after, tasks), "diverged": diverged}
-        info = {**self._task_info(active), **self._masked(told, active)}
+        info = {**self._task_info(active | over if restarts else active), **masked(told, active)}
         finished = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and finished.any():
-            info.update(self._final_info(observation, info, finished))
+            ending = final_info(observation, info, finished)
             observation = self.family.observation(self._start_episodes(finished))
+            started = {
+                name: np.where(finished, np.zeros_like(values), values) for name, values in told.items()
+            }
+            info = {**self._task_info(active), **masked(started, active & ~finished), **ending}
         return observation, reward, terminated, truncated, info
 
     def current(self, env: int) -> tuple[State, Task]:
@@ -238,50 +243,19 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             self._simulation.write(mask, start, physics)
             in_force = self._tasks_in_force
             self._tasks_in_force = {
-                name: _chosen(mask, new, in_force[name]) for name, new in self._tasks.items()
+                name: chosen(mask, new, in_force[name]) for name, new in self._tasks.items()
             }
         self._elapsed_steps[mask] = 0
         self._terminated[mask] = False
         self._truncated[mask] = False
         state = self._simulation.state()
-        self._state = state if self._state is None else _where(mask, state, self._state)
+        self._state = state if self._state is None else state.where(mask, self._state)
         return self._state
 
     def _started(self) -> State:
         if self._state is None:
             raise RuntimeError("expected reset() before the first step() or render()")
         return self._state
-
-    def _checked(self, actions: NDArray[np.floating[Any]]) -> Array:
-        checked = np.asarray(actions, dtype=np.float64)
-        if checked.shape != self.action_space.shape:
-            raise ValueError(f"expected actions of shape {self.action_space.shape}, got {checked.shape}")
-        if not np.isfinite(checked).all():
-            env = int(np.flatnonzero(~np.isfinite(checked).all(-1))[0])
-            raise ValueError(f"expected finite actions, got {checked[env].tolist()} for environment {env}")
-        return checked
-
-    def _reset_mask(self, options: dict[str, Any]) -> Bools:
-        mask = options.get("reset_mask", np.ones(self.num_envs, dtype=np.bool_))
-        is_mask = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (self.num_envs,)
-        if not is_mask or not mask.any():
-            raise ValueError(
-                f"expected options['reset_mask'] to be a bool array of shape ({self.num_envs},) with at "
-                f"least one True, got {mask!r}"
-            )
-        return np.asarray(mask, dtype=np.bool_)
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        """One seed an environment; an integer also seeds the sampling of tasks, in a stream of its own."""
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
-            tasks_seed = np.random.SeedSequence(int(seed)).spawn(1)[0]
-            self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), int(seed)
-            return [int(seed) + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} seeds, one an environment, got {len(seed)}")
-        return list(seed)
 
     def _seed(self, seeds: list[int | None], mask: Bools) -> None:
         for i in np.flatnonzero(mask):
@@ -291,26 +265,3 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     def _task_info(self, mask: Bools) -> dict[str, Any]:
         tasks = {name: values.copy() for name, values in self._tasks_in_force.items()}
         return {"task": tasks, "_task": mask.copy()}
-
-    @staticmethod
-    def _masked(values: Mapping[str, NDArray[Any]], mask: Bools) -> dict[str, Any]:
-        """Gymnasium's vector info: each `key` beside `_key`, the environments it is meant for."""
-        return {**values, **{f"_{name}": mask.copy() for name in values}}
-
-    @staticmethod
-    def _final_info(observation: Array, info: dict[str, Any], finished: Bools) -> dict[str, Any]:
-        final_obs = np.full(len(finished), None, dtype=object)
-        for i in np.flatnonzero(finished):
-            final_obs[i] = observation[i].copy()
-        final = {"final_obs": final_obs, "final_info": copy.deepcopy(info)}
-        return {**final, "_final_obs": finished.copy(), "_final_info": finished.copy()}
-
-
-def _chosen(mask: Bools, new: Array, old: Array) -> Array:
-    return np.where(mask.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-
-def _where(mask: Bools, new: State, old: State) -> State:
-    """The new state of the masked environments, the old one of the others."""
-    fields = {name: _chosen(mask, values, old.fields[name]) for name, values in new.fields.items()}
-    return State(_chosen(mask, new.qpos, old.qpos), _chosen(mask, new.qvel, old.qvel), fields)

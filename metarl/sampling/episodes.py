@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from metarl_envs.adapters import apply_task
+from metarl_envs.foreign.adapters import apply_task
 
 from metarl.errors import NonFiniteError
 from metarl.math.gaussian import DiagonalGaussian, log_prob

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from metarl_envs.foreign_vector_env import ForeignEnvError
+from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
 from metarl_envs.tasks import Tasks
 from stable_baselines3.common.logger import Logger
 

@@ -5,8 +5,8 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
-from metarl_envs.adapters import SampledTasks
-from metarl_envs.foreign_vector_env import ForeignVectorEnv
+from metarl_envs.foreign.adapters import SampledTasks
+from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 from metarl_envs.tasks import stack_tasks
 
 from tests.envs.trajectories import Case, assert_same, random_actions

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from metarl_envs.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
+from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
 
 from tests.tiny_envs import Drift
 
@@ -111,7 +111,7 @@ def test_an_exception_in_a_copy_is_told_with_its_message_place_and_task(mode, st
     with pytest.raises(ForeignEnvError) as raised:
         envs.reset(seed=range(COPIES)) if stage == "reset" else envs.step(actions()[0])
     assert "LookupError: the drawer is empty (test_foreign_processes.py, line" in str(raised.value)
-    assert "task {'velocity': " in str(raised.value)
+    assert f"with task {{'velocity': {['reset', 'step'].index(stage) + 1.0}}}" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert f"in {stage}\n" in str(raised.value.__cause__)
     assert multiprocessing.active_children() == []
@@ -144,6 +144,23 @@ def test_a_process_that_ends_itself_is_told_with_its_exit_code():
     with pytest.raises(ForeignEnvError, match="got number 1 ended with exit code 3"):
         envs.step(actions()[0])
     assert multiprocessing.active_children() == []
+
+
+def test_ctrl_c_is_left_to_the_parent_and_a_termination_is_told():
+    """Also where the parent takes SIGTERM for Ctrl-C, as training does."""
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        envs = ForeignVectorEnv(Drift, COPIES, "async", 2)
+        envs.set_tasks({"velocity": np.zeros(COPIES)})
+        envs.reset(seed=range(COPIES))
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGINT)
+        envs.step(actions()[0])
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGTERM)
+        with pytest.raises(ForeignEnvError, match="killed by SIGTERM"):
+            envs.step(actions()[0])
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def test_an_interrupted_step_leaves_no_process(monkeypatch):

@@ -3,7 +3,7 @@ import mujoco
 import numpy as np
 import pytest
 from metarl_envs import FAMILIES, State
-from metarl_envs.mujoco_models import load_gymnasium_model
+from metarl_envs.physics.mujoco_models import load_gymnasium_model
 
 from tests.envs.trajectories import existing_presets
 
@@ -163,3 +163,20 @@ def test_a_diverging_simulation_is_quiet():
     qvel[1] = 1e9
     simulation.write(np.ones(2, bool), State(np.zeros((2, 9)), qvel))
     assert simulation.step(np.zeros((2, 6)), np.ones(2, bool)).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("env_id", [VEL, DIR])
+def test_the_torsos_position_on_request(env_id):
+    """As MuJoCo has it, after the usual 17 numbers."""
+    env, usual = gymnasium.make(env_id, observe_torso=True), gymnasium.make(env_id)
+    for each in (env, usual):
+        each.reset(seed=3)
+    model = load_gymnasium_model("half_cheetah.xml")
+    data = mujoco.MjData(model)
+    for action in np.random.default_rng(0).uniform(-1, 1, (20, 6)).astype(np.float32):
+        observation, expected = env.step(action)[0], usual.step(action)[0]
+        state, _ = env.unwrapped._batch.current(0)
+        data.qpos[:], data.qvel[:] = state.qpos, state.qvel
+        mujoco.mj_forward(model, data)
+        np.testing.assert_array_equal(observation[:17], expected)
+        np.testing.assert_allclose(observation[17:], data.body("torso").xpos, atol=1e-12)

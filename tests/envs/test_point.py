@@ -1,7 +1,7 @@
 import gymnasium
 import numpy as np
 import pytest
-from metarl_envs.point import PointSimulation
+from metarl_envs.families.point import PointSimulation
 
 from tests.envs.trajectories import existing_presets
 
@@ -10,7 +10,7 @@ POINT = "metarl/PointNavigation-v0"
 
 def started(goals=((0.3, 0.3),), **options):
     """One environment a goal, at the origin."""
-    envs = gymnasium.make_vec(POINT, num_envs=len(goals), **options)
+    envs = gymnasium.make_vec(POINT, num_envs=len(goals), autoreset_mode="Disabled", **options)
     observation, _ = envs.reset(seed=0, options={"tasks": {"goal": np.array(goals)}})
     np.testing.assert_array_equal(observation, np.zeros((len(goals), 2)))
     return envs

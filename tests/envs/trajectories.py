@@ -25,13 +25,17 @@ class Case(NamedTuple):
         return gymnasium.make(self.env_id, **self.options, **options)
 
     def make_vec(self, num_envs=3, **options):
+        options = {"autoreset_mode": "Disabled", **options}
         return gymnasium.make_vec(
             self.env_id, num_envs, vectorization_mode="vector_entry_point", **self.options, **options
         )
 
     def tasks(self, n, seed=0):
-        space = self.make_vec(1).unwrapped.family.task_space
-        return list(unstack_tasks(space.sample(n, np.random.default_rng(seed))))
+        return list(unstack_tasks(self.family.task_space.sample(n, np.random.default_rng(seed))))
+
+    @property
+    def family(self):
+        return self.make_vec(1).unwrapped.family
 
     def __str__(self):
         return f"{self.env_id.removeprefix('metarl/')}[{self.options.get('preset', 'default')}]"
@@ -46,9 +50,12 @@ def existing_presets(env_id: str) -> list[str]:
 
 CASES = [
     Case(env_id, options)
-    for env_id in sorted(name for name in gymnasium.registry if name.startswith("metarl/"))
+    for env_id, spec in sorted(gymnasium.registry.items())
+    if env_id.startswith("metarl/") and spec.vector_entry_point  # those of metarl's own families
     for options in [{}, *({"preset": preset} for preset in existing_presets(env_id))]
 ]
+IDS = [case for case in CASES if not case.options]
+"""For what cannot depend on the preset."""
 
 
 def random_actions(envs, steps: int, seed: int = 0) -> np.ndarray:
@@ -64,18 +71,29 @@ def play(envs, actions, *, seed=None, options=None) -> Trajectory:
     start = [] if seed is None else [envs.reset(seed=seed, options=options)[0]]
     steps = [envs.step(action) for action in actions]
     observations, rewards, terminated, truncated, infos = zip(*steps, strict=True)
-    terms = {name: np.array([info[name] for info in infos]) for name in reward_terms(infos[0])}
+    told = {name: np.array([info[name] for info in infos]) for name in numbers(infos[0])}
     return {
         "observation": np.array([*start, *observations]),
         "reward": np.array(rewards),
         "terminated": np.array(terminated),
         "truncated": np.array(truncated),
-        **terms,
+        **told,
     }
+
+
+def numbers(info) -> dict[str, Any]:
+    """What a step's info tells beside the task: reward terms and diagnostics."""
+    return {name: value for name, value in info.items() if not name.startswith(("_", "task", "final_"))}
 
 
 def reward_terms(info) -> dict[str, Any]:
     return {name: value for name, value in info.items() if name.startswith("reward_")}
+
+
+def first_end(trajectory: Trajectory) -> np.ndarray:
+    """The step at which each environment's episode ended, or the number of steps; [env]."""
+    over = trajectory["terminated"] | trajectory["truncated"]
+    return np.where(over.any(0), over.argmax(0), len(over))
 
 
 def of_envs(trajectory: Trajectory, index) -> Trajectory:

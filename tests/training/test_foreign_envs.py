@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 
-from metarl.build import build_experiment
+from metarl.build import build_experiment, make_envs
 from metarl.errors import TrainingError
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
 
@@ -66,6 +68,26 @@ def test_an_accident_in_the_second_iteration_costs_that_iteration_only(
     (tmp_path / "accident").unlink()
     assert train_small(*foreign(tmp_path), resume=True).iteration == 2
     assert same(parameters(tmp_path / "run"), parameters(tmp_path / "whole"))
+
+
+def test_the_config_says_how_many_processes(small_config, tmp_path):
+    with closing(make_envs(small_config(*foreign(tmp_path, processes=5)), 12)):
+        assert len(multiprocessing.active_children()) == 4
+
+
+@pytest.mark.parametrize("accident", [False, True])
+def test_all_copies_are_closed_at_the_end(train_small, tmp_path, monkeypatch, accident):
+    opened, closed = [], []
+    init, close = ForeignVectorEnv.__init__, ForeignVectorEnv.close
+    monkeypatch.setattr(ForeignVectorEnv, "__init__", lambda *a: (opened.append(a[0]), init(*a))[1])
+    monkeypatch.setattr(ForeignVectorEnv, "close", lambda envs: (closed.append(envs), close(envs))[1])
+    overrides = [*foreign(tmp_path), "--training.evaluate_every", "1"]
+    if accident:
+        (tmp_path / "accident").write_text("raise")
+    with pytest.raises(TrainingError) if accident else nullcontext():
+        train_small(*overrides)
+    assert len(opened) == (3 if accident else 5)
+    assert all(envs in closed for envs in opened)
 
 
 @pytest.mark.timeout(60)

@@ -1,0 +1,100 @@
+"""Half-cheetah families on Gymnasium's HalfCheetah-v5 body.
+
+Observation (17): joint positions without the torso's x, then joint velocities; m, rad, m/s, rad/s. With
+`observe_torso` the torso's position follows (20), as in MAML's and PEARL's code.
+The forward velocity is the torso's displacement over the environment step (0.05 s). Episodes end by
+the time limit only. Starts as Gymnasium's: positions U[-0.1, 0.1], velocities 0.1 N(0, 1).
+
+The control cost 0.05 |control|^2 is rllab's half-cheetah (1e-1 * 0.5), which MAML (cbfinn/maml_rl,
+half_cheetah_env_rand*.py), ProMP (half_cheetah_rand_*.py) and PEARL (oyster, half_cheetah_*.py) kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from metarl_envs.families.locomotion import (
+    Progress,
+    at_velocity,
+    control_cost,
+    in_direction,
+    mujoco_family,
+    velocity,
+)
+from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.task_parameters import Array, Choice, Uniform
+from metarl_envs.tasks import Tasks, TaskSpace
+
+_DT = 0.05
+_CONTROL_COST = 0.05
+_REST_HEIGHT = 0.7  # of the torso, m
+
+
+def half_cheetah_vel(
+    preset: str | None = None,
+    *,
+    max_velocity: float | None = None,
+    observe_torso: bool = False,
+    action_scale: float = 1.0,
+) -> Family:
+    """Run forward at a commanded velocity (Finn et al. 2017, section 5.3).
+
+    Task: `velocity` in m/s, U[0, 3] as in ProMP's and PEARL's code; preset "maml" U[0, 2].
+    Reward: -|v - velocity| (`reward_velocity`) - 0.05 |control|^2 (`reward_control`).
+
+    Raises:
+        ValueError: an unknown preset, or a bound that is not positive.
+    """
+    high = choose_preset("HalfCheetahVel", {"maml": 2.0, "promp": 3.0, "pearl": 3.0}, preset, default=3.0)
+    high = high if max_velocity is None else max_velocity
+    if not 0 < high < np.inf:
+        raise ValueError(f"HalfCheetahVel: expected a finite max_velocity > 0, got {high}")
+    task_space = TaskSpace({"velocity": Uniform(0.0, high, default=high / 2)})
+    return _half_cheetah(task_space, at_velocity, observe_torso, action_scale)
+
+
+def half_cheetah_dir(
+    preset: str | None = None, *, observe_torso: bool = False, action_scale: float = 1.0
+) -> Family:
+    """Run forward or backward as fast as possible (Finn et al. 2017, section 5.3).
+
+    Task: `direction`, +1 or -1; the presets "maml", "promp" and "pearl" agree.
+    Reward: direction * v (`reward_direction`) - 0.05 |control|^2 (`reward_control`).
+
+    Raises:
+        ValueError: an unknown preset.
+    """
+    choose_preset("HalfCheetahDir", {"maml": None, "promp": None, "pearl": None}, preset, default=None)
+    task_space = TaskSpace({"direction": Choice((-1.0, 1.0), default=1.0)})
+    return _half_cheetah(task_space, in_direction, observe_torso, action_scale)
+
+
+def _half_cheetah(
+    task_space: TaskSpace, progress: Progress, observe_torso: bool, action_scale: float
+) -> Family:
+    def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
+        speed = velocity(before.qpos, after.qpos, _DT)
+        return {**progress(speed, tasks), **control_cost(_CONTROL_COST, control)}
+
+    return mujoco_family(
+        "half_cheetah.xml",
+        task_space=task_space,
+        frame_skip=5,
+        position_noise=0.1,
+        velocity_noise=0.1,
+        normal_velocities=True,
+        observation_size=20 if observe_torso else 17,
+        observation=_observation_with_torso if observe_torso else _observation,
+        reward_terms=reward_terms,
+        action_scale=action_scale,
+    )
+
+
+def _observation(state: State) -> Array:
+    return np.concatenate((state.qpos[:, 1:], state.qvel), axis=-1)
+
+
+def _observation_with_torso(state: State) -> Array:
+    x, z = state.qpos[:, 0], _REST_HEIGHT + state.qpos[:, 1]
+    torso = np.stack((x, np.zeros_like(x), z), axis=-1)
+    return np.concatenate((_observation(state), torso), axis=-1)

@@ -1,0 +1,103 @@
+"""Several copies of an environment as one: what a worker process holds."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector.utils import batch_space
+
+from metarl_envs.foreign.adapters import AnyEnv, apply_task
+from metarl_envs.tasks import Task
+
+
+class EnvBlock(gymnasium.Env[Any, Any]):
+    """Some copies of an environment as one, with batched spaces [slot, ...].
+
+    A copy whose episode is over is held until the next reset, as in `VectorTaskEnv`. Gymnasium has one
+    reward and one end an environment, so those of the copies are in `info`, [slot] each. An exception is
+    told there too, in `info["fault"]`. The copies are built at the first reset: Gymnasium makes one
+    more block, only to read its spaces.
+
+    Args:
+        make_env: builds one copy.
+        spaces: observation and action space of a copy.
+        copies: how many.
+        slots: length of the batch; those beyond the copies are padding.
+        own_process: whether the block is alone in its process, which then leaves Ctrl-C to the parent.
+    """
+
+    def __init__(
+        self,
+        make_env: Callable[[], AnyEnv],
+        spaces: tuple[gymnasium.Space[Any], gymnasium.Space[Any]],
+        copies: int,
+        slots: int,
+        own_process: bool,
+    ) -> None:
+        self.observation_space, self.action_space = (batch_space(space, slots) for space in spaces)
+        self.tasks: list[Task] = []
+        self.seeds: list[int] = []
+        self._make_env, self._copies, self._own_process = make_env, copies, own_process
+        self._envs: list[AnyEnv] = []
+        self._observations = np.zeros(self.observation_space.shape or (), self.observation_space.dtype)
+        self._terminated = np.zeros(slots, dtype=np.bool_)
+        self._truncated = np.zeros(slots, dtype=np.bool_)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Starts an episode of every copy, with its own of `tasks` and `seeds`."""
+        self._terminated[:], self._truncated[:] = False, False
+        info: dict[str, Any] = {}
+        task: Task = {}
+        try:
+            self._build()
+            for i, (env, task) in enumerate(zip(self._envs, self.tasks, strict=True)):
+                self._observations[i], _ = env.reset(seed=self.seeds[i], options=apply_task(env, task))
+        except Exception as error:
+            info = _fault(error, task)
+        return self._observations, info
+
+    def step(self, actions: Any) -> Any:
+        rewards = np.zeros(len(self._terminated))
+        info = {
+            "reward": rewards,
+            "episode_terminated": self._terminated,
+            "episode_truncated": self._truncated,
+        }
+        running = ~(self._terminated | self._truncated)[: self._copies]
+        i = 0
+        try:
+            for i in np.flatnonzero(running).tolist():
+                observation, reward, terminated, truncated, _ = self._envs[i].step(actions[i])
+                self._observations[i], rewards[i] = observation, reward
+                self._terminated[i], self._truncated[i] = terminated, truncated
+        except Exception as error:
+            info |= _fault(error, self.tasks[i])
+        return self._observations, 0.0, False, False, info
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
+    def _build(self) -> None:
+        if self._envs:
+            return
+        if self._own_process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for _ in range(self._copies):
+            self._envs.append(self._make_env())
+
+
+def _fault(error: Exception, task: Task) -> dict[str, Any]:
+    """What went wrong, in one line and in full."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    told = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+    where = f" with task {task}" if task else ""
+    message = " ".join(f"expected an environment that runs, got {told}{where}".split())
+    return {"fault": (message, "".join(traceback.format_exception(error)))}

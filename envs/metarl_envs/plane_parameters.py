@@ -1,0 +1,72 @@
+"""Task parameters on the plane: a heading, a place in a disc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl_envs.task_parameters import Array
+
+
+@dataclass(frozen=True)
+class Heading:
+    """An angle drawn uniformly from the whole circle [0, 2 pi), in rad."""
+
+    default: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        return rng.uniform(0.0, 2 * np.pi, size=n)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.asarray(np.abs(values) <= 2 * np.pi)
+
+    def pack(self, values: Array) -> Array:
+        """Cosine and sine."""
+        return np.stack((np.cos(values), np.sin(values)), axis=-1)
+
+    def unpack(self, packed: Array) -> Array:
+        return np.asarray(np.arctan2(packed[:, 1], packed[:, 0]) % (2 * np.pi))
+
+    def widened(self, scale: float) -> None:
+        return None
+
+    def __str__(self) -> str:
+        return "in [-2 pi, 2 pi]"
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A place [x, y] drawn uniformly from a disc around the origin."""
+
+    radius: float
+    default: tuple[float, float]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        angle = rng.uniform(0.0, 2 * np.pi, size=n)
+        distance = self.radius * np.sqrt(rng.uniform(size=n))
+        return np.stack((distance * np.cos(angle), distance * np.sin(angle)), axis=-1)
+
+    def contains(self, values: Array) -> NDArray[np.bool_]:
+        return np.asarray(np.hypot(values[..., 0], values[..., 1]) <= self.radius * (1 + 1e-12))
+
+    def pack(self, values: Array) -> Array:
+        return values.copy()
+
+    def unpack(self, packed: Array) -> Array:
+        return packed.copy()
+
+    def widened(self, scale: float) -> Disc:
+        return replace(self, radius=self.radius * scale)
+
+    def __str__(self) -> str:
+        return f"at most {self.radius} from the origin"

@@ -1,0 +1,62 @@
+"""Films and pictures from scripts/render.py."""
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+
+from tests.envs.opengl import needs_opengl
+from tests.test_scripts import run_dir, script  # noqa: F401  (a fixture)
+
+SMALL = ("--width", 160, "--height", 120)
+POINT = ("--environment", "metarl/PointNavigation-v0")
+
+
+@needs_opengl
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pipes of imageio's ffmpeg
+@pytest.mark.parametrize(("suffix", "fps"), [(".mp4", 10), (".gif", None)])
+def test_a_run_is_filmed_before_and_after_adaptation(run_dir, tmp_path, suffix, fps):  # noqa: F811
+    output = tmp_path / f"film{suffix}"
+    task = ("--task", '{"goal": [0.4, -0.4]}')
+    done = script("render", run_dir, *task, "--steps", 2, "--length", 6, *SMALL, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert str(output) in done.stdout
+    with imageio.get_reader(output) as film:
+        frames = [np.asarray(frame)[..., :3] for frame in film]
+        assert fps is None or film.get_meta_data()["fps"] == fps
+    assert [frame.shape for frame in frames] == [(120, 320, 3)] * 6
+    before, after = frames[-1][:, :160].astype(int), frames[-1][:, 160:].astype(int)
+    assert (np.abs(before[:90] - after[:90]) > 60).any()  # the points; the captions are below
+
+
+@needs_opengl
+def test_an_environment_is_pictured_in_its_task(tmp_path):
+    pictures = []
+    for name, goal in (("a", "[0.4, 0.4]"), ("b", "[-0.4, 0.4]")):
+        output = tmp_path / f"{name}.png"
+        task = f'{{"goal": {goal}}}'
+        done = script("render", *POINT, "--task", task, "--length", 3, *SMALL, "--output", output)
+        assert done.returncode == 0, done.stderr
+        pictures.append(imageio.imread(output))
+    assert pictures[0].shape == (120, 160, 3)
+    assert 0 < (pictures[0] != pictures[1]).any(-1).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere", "--task", "{}"), "expected a run folder"),
+        ((), "expected a run folder or --environment"),
+        ((*POINT, "--task", '{"goal": [9, 9]}'), "--task: task 'goal': expected a value"),
+        (("--environment", "metarl/NoSuch-v0"), "NoSuch"),
+        ((*POINT, "--output", "film.avi"), "--output: expected a name that ends in .mp4, .gif, .png"),
+        ((*POINT, "--output", "no/such/folder.png"), "--output: expected a name in a folder that exists"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
+    output = () if "--output" in arguments else ("--output", tmp_path / "film.mp4")
+    done = script("render", *arguments, *output)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
