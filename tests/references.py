@@ -128,11 +128,17 @@ def credit(batch: MetaBatch, task: int) -> float:
     return (means[task] - sum(others) / len(others)) / torch.tensor(means, dtype=torch.float64).std().item()
 
 
-def mean_kl(name: str, theta: Theta, batch: MetaBatch, config: Any) -> Tensor:
+def mean_kl(
+    name: str,
+    theta: Theta,
+    batch: MetaBatch,
+    config: Any,
+    constant: Callable[[int], bool] = lambda k: False,
+) -> Tensor:
     """The tasks' mean KL of the adapted policies from those that sampled the query batches."""
     divergences = []
     for i in range(batch.tasks):
         support = [select_task(data, i) for data in batch.support]
-        adapted = path(name, theta, support, config, lambda k: False)[-1]
+        adapted = path(name, theta, support, config, constant)[-1]
         divergences.append(kl(adapted, select_task(batch.query, i)))
     return torch.stack(divergences).mean()
