@@ -29,7 +29,7 @@ def meta_sgd(policy: Policy, config: GradientConfig, task_map: TaskMap) -> Gradi
 
     def extra(parameters: Parameters) -> Parameters:
         start = config.step_size(0)
-        return {PREFIX + name: torch.full_like(value, start) for name, value in parameters.items()}
+        return {PREFIX + name: start * torch.ones_like(value) for name, value in parameters.items()}
 
     return GradientLearner(policy, config, task_map, step, extra=extra)
 

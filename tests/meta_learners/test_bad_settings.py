@@ -14,8 +14,11 @@ LEARNED_SIZES = ["maml_pp", "meta_sgd"]
 
 
 def huge(name):
-    """A step size whose second step overflows; a context of 1e38 only saturates the hidden units."""
-    return ("--meta_learner.inner_step_size", "1e39" if name == "cavia" else "1e38")
+    """A step size whose second step overflows, or one beyond float32 itself.
+
+    A context of 1e38 only saturates the hidden units.
+    """
+    return ("--meta_learner.inner_step_size", "1e39" if name in ("cavia", "meta_sgd") else "1e38")
 
 
 def refused(small_config, *overrides):
@@ -79,7 +82,7 @@ def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_inner_step_that_overflows_is_named(train_small, name):
-    what = "adapted parameters" if name in ("anil", "cavia", "imaml") else "action"
+    what = "adapted parameters" if name in ("anil", "cavia", "imaml", "meta_sgd") else "action"
     message = (
         rf"PointNavigation.*task.*goal.*iteration 0: expected finite numbers, got {what}.*smaller inner step"
     )

@@ -20,6 +20,7 @@ def settings(name, **others):
     """Weights that matter, and MAML++ in second order from the start."""
     own = {"e_maml": {"credit_weight": 2.5}, "promp": {"kl_penalty": 0.7}}
     own["maml_pp"] = {"first_order_updates": 0, "multi_step_updates": 10}
+    own["imaml"] = {"solver_steps": 2, "solution_cg_iterations": 3}
     return {"outer": "ppo", "clipped": ONE_EPOCH, **own.get(name, {}), **others}
 
 
