@@ -61,7 +61,9 @@ def families(experiment: Experiment, repeats: int) -> list[Row]:
                     **limits,
                     **envpool_references(config),
                 }
-                rows += alternate(measures, "steps/s", repeats)
+                found = alternate(measures, "steps/s", repeats)
+                tqdm.write("\n".join(as_lines(found)), file=sys.stderr)  # an interrupt keeps these
+                rows += found
     return rows
 
 
@@ -85,14 +87,20 @@ def iteration(experiment: Experiment, repeats: int) -> list[Row]:
 
 
 def show(rows: list[Row]) -> None:
-    """Lines below an unindented one: how many times as fast that is, by the medians and by the pairs."""
     print(f"{'':50}{'median':>16}{'ours is':>10}{'by pairs':>10}")
+    print("\n".join(as_lines(rows)))
+
+
+def as_lines(rows: list[Row]) -> list[str]:
+    """Lines below an unindented one: how many times as fast that is, by the medians and by the pairs."""
+    lines = []
     for row in rows:
         name = f"{'  ' if 'ours' in row else ''}{row['name']}"
         value = f"{row['median']:{',.0f' if row['unit'] == 'steps/s' else '.3f'}} {row['unit']}"
         faster = [f"{row[key]:9.2f}x" for key in ("speedup_of_medians", "median_of_speedups") if key in row]
         found = [f"  {key} {row[key]:.2g}" for key in ("peak_gib", "relative_difference") if key in row]
-        print(f"{name:50}{value:>16}{''.join(faster):20}{''.join(found)}".rstrip())
+        lines.append(f"{name:50}{value:>16}{''.join(faster):20}{''.join(found)}".rstrip())
+    return lines
 
 
 def main() -> int:

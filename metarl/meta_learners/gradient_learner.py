@@ -19,7 +19,7 @@ from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import ClippedConfig, clipped_step
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
-from metarl.meta_learners.learner import LearnerState, Update
+from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
 from metarl.meta_learners.meta_gradient import Gain, MetaGradient, Path, inner_path, meta_gradient
 from metarl.meta_learners.trust_region import Evaluation, TrustRegionConfig, trust_region_step
 from metarl.objectives import InnerObjective, Objective, clipped_surrogate, mean_kl, surrogate
@@ -167,7 +167,8 @@ class GradientLearner:
             **found.metrics,
             **result.metrics,
         }
-        return Update(LearnerState(unflatten(result.parameters, theta)), metrics, result.rejection)
+        after = unflatten(result.parameters, theta)
+        return Update(LearnerState(after), {**metrics, **learned_metrics(after)}, result.rejection)
 
     def _ppo(self, state: LearnerState, batch: MetaBatch) -> Update:
         result = clipped_step(
@@ -178,6 +179,7 @@ class GradientLearner:
         )
         after = self.evaluate(result.parameters, batch)
         metrics = {**result.metrics, "surrogate_after": after.surrogate, "kl": after.kl}
+        metrics |= learned_metrics(result.parameters)
         return Update(LearnerState(result.parameters, result.optimiser), metrics)
 
     def evaluate(self, parameters: Parameters, batch: MetaBatch) -> Evaluation:

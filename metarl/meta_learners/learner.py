@@ -33,6 +33,16 @@ class Update(NamedTuple):
     rejection: str | None = None
 
 
+LEARNED = ("step_size.", "context")
+"""How the names of learned quantities begin that are no weights of the policy."""
+
+
+def learned_metrics(parameters: Parameters) -> dict[str, float]:
+    """Mean of every learned step size and context, for the log."""
+    learned = {name: value for name, value in parameters.items() if name.startswith(LEARNED)}
+    return {f"mean_of_{name}": value.mean().item() for name, value in learned.items()}
+
+
 class MetaLearner(Protocol):
     """Learners see batches, never environments."""
 

@@ -1,7 +1,7 @@
 """MAML++ (Antoniou et al. 2019), for policies: what its section 4 changes in MAML.
 
 - a step size for every layer and inner step, learned;
-- a loss after every inner step, weighted, the weights annealed to the last step alone;
+- a loss after every inner step; the weights move to the last step, of which the others keep 3 % / K each;
 - first-order updates first, second-order later;
 - Adam with a cosine schedule and a bound on the gradient.
 
@@ -27,7 +27,7 @@ from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import ClippedConfig, clipped_step
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
-from metarl.meta_learners.learner import LearnerState, Update
+from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
 from metarl.meta_learners.meta_gradient import Path, meta_gradient
 from metarl.objectives import clipped_surrogate, inner_loss
 from metarl.policies.gaussian_mlp import Policy
@@ -109,6 +109,7 @@ class MamlPlusPlus:
             "kl": after.kl,
             "final_step_weight": weights[-1],
             "second_order": float(not first_order),
+            **learned_metrics(result.parameters),
         }
         optimiser = {**result.optimiser, UPDATES: torch.tensor(float(updates + 1))}
         return Update(LearnerState(result.parameters, optimiser), metrics)

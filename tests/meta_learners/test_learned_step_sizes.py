@@ -90,3 +90,18 @@ def test_a_trust_region_moves_them_too():
     after = learner.update(LearnerState(theta), batch).state.parameters
     for n in theta:
         assert not torch.equal(after[n], theta[n])
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("meta_sgd", "mean_of_step_size.mean.weight"),
+        ("maml_pp", "mean_of_step_size.0.mean"),
+        ("cavia", "mean_of_context"),
+    ],
+)
+def test_learned_quantities_are_in_the_updates_metrics(name, key):
+    learner, _, theta, batch = setup(name, 1)
+    update = learner.update(LearnerState(theta), batch)
+    value = update.state.parameters[key.removeprefix("mean_of_")]
+    assert update.metrics[key] == pytest.approx(value.mean().item())
