@@ -49,9 +49,11 @@ def make_sb3_vec_env(
         raise ValueError("expected task, the same for all environments, or tasks, one each; got both")
     if "autoreset_mode" in options:
         raise ValueError("expected no autoreset_mode: stable-baselines3 wants SameStep")
-    made: Any = gymnasium.make_vec(
-        env_id, num_envs, vectorization_mode="vector_entry_point", autoreset_mode="SameStep", **options
-    )
+    options |= {"vectorization_mode": "vector_entry_point", "autoreset_mode": "SameStep"}
+    try:
+        made: Any = gymnasium.make_vec(env_id, num_envs, **options)
+    except TypeError as error:  # another package's batch, which does not take these
+        raise ValueError(f"expected one of metarl's natively batched environments, got {env_id!r}") from error
     envs = TaskVecEnv(made)
     if task is not None:
         envs.set_tasks([task] * num_envs)

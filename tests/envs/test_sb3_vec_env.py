@@ -122,6 +122,10 @@ def test_what_a_batch_cannot_do_is_said():
     envs = make_sb3_vec_env(CHEETAH, 4).venv
     with pytest.raises(ValueError, match="task, the same for all environments, or tasks, one each; got both"):
         make_sb3_vec_env(CHEETAH, 4, task=VELOCITIES[0], tasks=VELOCITIES)
+    with pytest.raises(
+        ValueError, match="expected one of metarl's natively batched environments, got 'CartPole"
+    ):
+        make_sb3_vec_env("CartPole-v1", 2)
     with pytest.raises(ValueError, match='a batch with autoreset_mode="SameStep", got "NextStep"'):
         TaskVecEnv(gymnasium.make_vec(CHEETAH, 4).unwrapped)
     with pytest.raises(ValueError, match="the key 'task' alone, got \\['reset_mask'\\]"):
