@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from metarl_envs.rendering.scene import Scene
@@ -107,6 +108,15 @@ class Family:
     def __post_init__(self) -> None:
         if not 0 < self.action_scale < np.inf:
             raise ValueError(f"expected a finite action_scale > 0, got {self.action_scale}")
+
+    @property
+    def observation_space(self) -> Box:
+        return Box(-np.inf, np.inf, (self.observation_size,), np.float64)
+
+    @property
+    def action_space(self) -> Box:
+        """The policy's box; `control` maps it onto the actuator range."""
+        return Box(-self.action_scale, self.action_scale, (len(self.control_low),), np.float32)
 
     def control(self, actions: Array) -> Array:
         """Clips actions to the policy's box, then maps the box onto the actuator range; [env, control]."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium import logger
-from gymnasium.spaces import Box
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -81,9 +80,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         }
         self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
         self._frame_size = (width, height)
-        self.single_observation_space = Box(-np.inf, np.inf, (self.family.observation_size,), np.float64)
-        bound, actions = self.family.action_scale, len(self.family.control_low)
-        self.single_action_space = Box(-bound, bound, (actions,), np.float32)
+        self.single_observation_space = self.family.observation_space
+        self.single_action_space = self.family.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._simulation = self.family.simulation(num_envs, num_threads)
@@ -102,7 +100,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         Raises:
             RuntimeError: asked for before `reset`.
         """
-        return self._started()
+        if self._state is None:
+            raise RuntimeError("expected reset() before the first step() or render()")
+        return self._state
 
     def sample_tasks(self, n: int) -> list[Task]:
         """Draws n tasks from the family's task space with this environment's generator."""
@@ -155,7 +155,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         if "tasks" in options:
             self.set_tasks(options["tasks"])
         self.seed_task_sampling(seeds[0])
-        self._seed(seeds, mask)
+        for i in np.flatnonzero(mask):
+            if seeds[i] is not None:
+                self.generators[i], _ = seeding.np_random(seeds[i])
         state = self._start_episodes(mask)
         return self.family.observation(state), self._task_info(mask)
 
@@ -169,7 +171,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             RuntimeError: called before `reset`.
             ValueError: actions of another shape, or not finite.
         """
-        before, tasks = self._started(), self._tasks_in_force
+        before, tasks = self.state, self._tasks_in_force
         over = self._terminated | self._truncated
         active = ~over
         control = self.family.control(checked_actions(actions, (self.num_envs, len(self.family.control_low))))
@@ -208,7 +210,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         Raises:
             RuntimeError: called before `reset`.
         """
-        state = self._started()
+        state = self.state
         task = {name: values[env : env + 1] for name, values in self._tasks_in_force.items()}
         return State(state.qpos[env].copy(), state.qvel[env].copy()), next(unstack_tasks(task))
 
@@ -251,16 +253,6 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         state = self._simulation.state()
         self._state = state if self._state is None else state.where(mask, self._state)
         return self._state
-
-    def _started(self) -> State:
-        if self._state is None:
-            raise RuntimeError("expected reset() before the first step() or render()")
-        return self._state
-
-    def _seed(self, seeds: list[int | None], mask: Bools) -> None:
-        for i in np.flatnonzero(mask):
-            if seeds[i] is not None:
-                self.generators[i], _ = seeding.np_random(seeds[i])
 
     def _task_info(self, mask: Bools) -> dict[str, Any]:
         tasks = {name: values.copy() for name, values in self._tasks_in_force.items()}
