@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,11 @@ from metarl_envs.families.locomotion import (
     along_heading,
     at_velocity,
     control_cost,
+    healthy,
     in_direction,
     mujoco_family,
     outside,
+    positions_and_velocities,
     velocity,
 )
 from metarl_envs.family import Family, State, choose_preset
@@ -127,7 +130,7 @@ def ant_goal(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
         return {**near, "reward_bonus": np.full(len(after.qpos), bonus)} if bonus else near
 
     family = _ant(TaskSpace({"goal": box if preset == "maml" else disc}), reach, coefficients, action_scale)
-    return replace(family, observation_size=29, observation=_observation_with_place)
+    return replace(family, observation_size=29, observation=partial(positions_and_velocities, skip=0))
 
 
 def _ant(
@@ -136,7 +139,7 @@ def _ant(
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
         terms = {**task_term(before, after, tasks), **control_cost(coefficients.control, control)}
         if coefficients.healthy:
-            terms["reward_healthy"] = np.full(len(control), coefficients.healthy)
+            terms |= healthy(coefficients.healthy, control)
         if coefficients.contact:
             forces = np.clip(after.fields["cfrc_ext"], -1.0, 1.0)
             terms["reward_contact"] = -coefficients.contact * np.square(forces).sum((-2, -1))
@@ -154,7 +157,7 @@ def _ant(
         velocity_noise=0.1,
         normal_velocities=True,
         observation_size=27,
-        observation=lambda state: np.concatenate((state.qpos[:, 2:], state.qvel), axis=-1),
+        observation=partial(positions_and_velocities, skip=2),
         reward_terms=reward_terms,
         terminated=terminated,
         fields=("cfrc_ext",) if coefficients.contact else (),
@@ -164,7 +167,3 @@ def _ant(
 
 def _moving(progress: Progress) -> TaskTerm:
     return lambda before, after, tasks: progress(velocity(before.qpos, after.qpos, _DT), tasks)
-
-
-def _observation_with_place(state: State) -> Array:
-    return np.concatenate((state.qpos, state.qvel), axis=-1)

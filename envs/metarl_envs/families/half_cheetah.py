@@ -11,6 +11,8 @@ half_cheetah_env_rand*.py), ProMP (half_cheetah_rand_*.py) and PEARL (oyster, ha
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from metarl_envs.families.locomotion import (
@@ -19,6 +21,7 @@ from metarl_envs.families.locomotion import (
     control_cost,
     in_direction,
     mujoco_family,
+    positions_and_velocities,
     velocity,
 )
 from metarl_envs.family import Family, State, choose_preset
@@ -84,17 +87,13 @@ def _half_cheetah(
         velocity_noise=0.1,
         normal_velocities=True,
         observation_size=20 if observe_torso else 17,
-        observation=_observation_with_torso if observe_torso else _observation,
+        observation=_observation_with_torso if observe_torso else partial(positions_and_velocities, skip=1),
         reward_terms=reward_terms,
         action_scale=action_scale,
     )
 
 
-def _observation(state: State) -> Array:
-    return np.concatenate((state.qpos[:, 1:], state.qvel), axis=-1)
-
-
 def _observation_with_torso(state: State) -> Array:
     x, z = state.qpos[:, 0], _REST_HEIGHT + state.qpos[:, 1]
     torso = np.stack((x, np.zeros_like(x), z), axis=-1)
-    return np.concatenate((_observation(state), torso), axis=-1)
+    return np.concatenate((positions_and_velocities(state, skip=1), torso), axis=-1)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.families.locomotion import control_cost, forward, mujoco_family, velocity
+from metarl_envs.families.locomotion import (
+    control_cost,
+    forward,
+    healthy,
+    mujoco_family,
+    positions_and_velocities,
+    velocity,
+)
 from metarl_envs.families.random_physics import random_physics
 from metarl_envs.family import Family, State, choose_preset
 from metarl_envs.task_parameters import Array
@@ -44,7 +53,7 @@ def hopper_rand_params(
         velocity_noise=0.005,
         normal_velocities=False,
         observation_size=11,
-        observation=_observation,
+        observation=partial(positions_and_velocities, skip=1, max_velocity=_MAX_OBSERVED_VELOCITY),
         reward_terms=_reward_terms,
         terminated=_terminated,
         physics=physics,
@@ -54,13 +63,7 @@ def hopper_rand_params(
 
 def _reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
     speed = velocity(before.qpos, after.qpos, _DT)
-    alive = {"reward_healthy": np.full(len(control), _HEALTHY)}
-    return {**forward(speed, tasks), **alive, **control_cost(_CONTROL_COST, control)}
-
-
-def _observation(state: State) -> Array:
-    velocities = np.clip(state.qvel, -_MAX_OBSERVED_VELOCITY, _MAX_OBSERVED_VELOCITY)
-    return np.concatenate((state.qpos[:, 1:], velocities), axis=-1)
+    return {**forward(speed, tasks), **healthy(_HEALTHY, control), **control_cost(_CONTROL_COST, control)}
 
 
 def _terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:

@@ -11,7 +11,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.families.locomotion import along_heading, control_cost, mujoco_family, outside, velocity
+from metarl_envs.families.locomotion import (
+    along_heading,
+    control_cost,
+    healthy,
+    mujoco_family,
+    outside,
+    velocity,
+)
 from metarl_envs.family import Family, State, choose_preset
 from metarl_envs.plane_parameters import Heading
 from metarl_envs.task_parameters import Array
@@ -45,7 +52,7 @@ def humanoid_dir_2d(preset: str | None = None, *, action_scale: float = 1.0) -> 
         speed = velocity(before.fields["subtree_com"][:, 0], after.fields["subtree_com"][:, 0], _DT)
         terms = {
             "reward_heading": _HEADING_WEIGHT * along_heading(speed, tasks)["reward_heading"],
-            "reward_healthy": np.full(len(control), _HEALTHY),
+            **healthy(_HEALTHY, control),
             **control_cost(_CONTROL_COST, control),
         }
         if contact:

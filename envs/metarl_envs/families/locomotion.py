@@ -52,6 +52,17 @@ def control_cost(weight: float, control: Array) -> dict[str, Array]:
     return {"reward_control": -weight * np.square(control).sum(-1)}
 
 
+def healthy(reward: float, control: Array) -> dict[str, Array]:
+    """The same reward every step (`reward_healthy`)."""
+    return {"reward_healthy": np.full(len(control), reward)}
+
+
+def positions_and_velocities(state: State, skip: int, max_velocity: float = np.inf) -> Array:
+    """Positions from number `skip` on, then velocities clipped to [-max_velocity, max_velocity]."""
+    velocities = np.clip(state.qvel, -max_velocity, max_velocity)
+    return np.concatenate((state.qpos[:, skip:], velocities), axis=-1)
+
+
 def outside(values: Array, low: float, high: float) -> NDArray[np.bool_]:
     """Which values lie outside [low, high]."""
     return np.asarray((values < low) | (values > high))

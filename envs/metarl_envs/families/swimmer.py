@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import partial
 
-from metarl_envs.families.locomotion import at_velocity, control_cost, mujoco_family, velocity
+from metarl_envs.families.locomotion import (
+    at_velocity,
+    control_cost,
+    mujoco_family,
+    positions_and_velocities,
+    velocity,
+)
 from metarl_envs.family import Family, State, choose_preset
 from metarl_envs.task_parameters import Array, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
@@ -34,7 +40,7 @@ def swimmer_vel(preset: str | None = None, *, action_scale: float = 1.0) -> Fami
         velocity_noise=0.1,
         normal_velocities=False,
         observation_size=8,
-        observation=lambda state: np.concatenate((state.qpos[:, 2:], state.qvel), axis=-1),
+        observation=partial(positions_and_velocities, skip=2),
         reward_terms=_reward_terms,
         action_scale=action_scale,
     )

@@ -10,6 +10,8 @@ Coefficients and frame skip of the reward families are those of ProMP's walker2d
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +20,10 @@ from metarl_envs.families.locomotion import (
     at_velocity,
     control_cost,
     forward,
+    healthy,
     in_direction,
     mujoco_family,
+    positions_and_velocities,
     velocity,
 )
 from metarl_envs.families.random_physics import RandomPhysics, random_physics
@@ -46,7 +50,7 @@ def walker_2d_dir(preset: str | None = None, *, action_scale: float = 1.0) -> Fa
     """
     choose_preset("Walker2DDir", {"promp": None}, preset, default=None)
     task_space = TaskSpace({"direction": Choice((-1.0, 1.0), default=1.0)})
-    return _walker(task_space, in_direction, healthy=1.0, action_scale=action_scale)
+    return _walker(task_space, in_direction, healthy_reward=1.0, action_scale=action_scale)
 
 
 def walker_2d_vel(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
@@ -60,7 +64,7 @@ def walker_2d_vel(preset: str | None = None, *, action_scale: float = 1.0) -> Fa
     """
     choose_preset("Walker2DVel", {"promp": None}, preset, default=None)
     task_space = TaskSpace({"velocity": Uniform(0.0, 10.0, default=5.0)})
-    return _walker(task_space, at_velocity, healthy=15.0, action_scale=action_scale)
+    return _walker(task_space, at_velocity, healthy_reward=15.0, action_scale=action_scale)
 
 
 def walker_2d_rand_params(
@@ -77,20 +81,22 @@ def walker_2d_rand_params(
     """
     choose_preset("Walker2DRandParams", {"pearl": None}, preset, default=None)
     physics = random_physics(_ASSET, log_scale_limit)
-    return _walker(physics.task_space, forward, healthy=1.0, action_scale=action_scale, physics=physics)
+    return _walker(
+        physics.task_space, forward, healthy_reward=1.0, action_scale=action_scale, physics=physics
+    )
 
 
 def _walker(
     task_space: TaskSpace,
     progress: Progress,
     *,
-    healthy: float,
+    healthy_reward: float,
     action_scale: float,
     physics: RandomPhysics | None = None,
 ) -> Family:
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
         speed = velocity(before.qpos, after.qpos, _DT)
-        alive = {"reward_healthy": np.full(len(control), healthy)}
+        alive = healthy(healthy_reward, control)
         return {**progress(speed, tasks), **alive, **control_cost(_CONTROL_COST, control)}
 
     return mujoco_family(
@@ -101,17 +107,12 @@ def _walker(
         velocity_noise=0.005,
         normal_velocities=False,
         observation_size=17,
-        observation=_observation,
+        observation=partial(positions_and_velocities, skip=1, max_velocity=_MAX_OBSERVED_VELOCITY),
         reward_terms=reward_terms,
         terminated=_terminated,
         physics=physics,
         action_scale=action_scale,
     )
-
-
-def _observation(state: State) -> Array:
-    velocities = np.clip(state.qvel, -_MAX_OBSERVED_VELOCITY, _MAX_OBSERVED_VELOCITY)
-    return np.concatenate((state.qpos[:, 1:], velocities), axis=-1)
 
 
 def _terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:
