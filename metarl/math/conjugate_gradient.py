@@ -23,6 +23,9 @@ def conjugate_gradient(
 ) -> ConjugateGradientResult:
     """Solves A x = b (Hestenes and Stiefel 1952), starting at 0.
 
+    Where A is not positive definite, x is the last point before the first direction of negative curvature
+    (Steihaug 1983), and 0 if that is b itself.
+
     Args:
         product: v [D] -> A v [D].
         b: [D].
@@ -38,7 +41,10 @@ def conjugate_gradient(
     while used < iterations and squared > tolerance:
         image = product(direction)
         used += 1
-        step = squared / direction.dot(image)
+        curvature = direction.dot(image)
+        if curvature <= 0:
+            break
+        step = squared / curvature
         x = x + step * direction
         residual = residual - step * image
         previous, squared = squared, residual.dot(residual)

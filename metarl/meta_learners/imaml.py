@@ -1,13 +1,12 @@
 """iMAML (Rajeswaran et al. 2019): the adapted parameters solve a problem, and its solution is differentiated.
 
-phi_i   = argmin_phi L(phi; support_i) + lambda / 2 |phi - theta|^2          (eq. 3)
-grad J  = mean_i (I + H_i / lambda)^-1 grad surrogate(phi_i; query_i)        (eq. 6)
+phi(theta) = argmin_phi L(phi; support) + lambda / 2 |phi - theta|^2     (eq. 3)
+phi'(theta) = (I + H / lambda)^-1, H the Hessian of L at phi             (eq. 6)
 
-with H_i the Hessian of L at phi_i.
-
-Neither needs the path to the solution, so that memory does not grow with the number of steps. With K
-inner steps each solves the problem anew on fresh episodes, from where the last one stopped, around the
-same theta; the gradient is that of the last.
+Neither needs the path to the solution, so that memory does not grow with the number of solver steps.
+K inner steps chain K such problems, each on fresh episodes and around the last one's solution, as a
+proximal point method does; around theta again, a second step would undo the first once its episodes,
+sampled by adapted policies, ask for no further change.
 """
 
 from __future__ import annotations
@@ -22,16 +21,14 @@ from torch import Tensor
 
 from metarl.adaptation import inner_step
 from metarl.math.implicit import implicit_gradient, proximal_loss
-from metarl.math.parameters import Parameters, flatten, select
+from metarl.math.parameters import Parameters, flatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
 from metarl.meta_learners.meta_gradient import Gain, MetaGradient, inner_path, mean_gradient
-from metarl.objectives import InnerObjective, Objective, inner_loss
+from metarl.objectives import Objective, inner_loss
 from metarl.policies.gaussian_mlp import Policy
 from metarl.rollout import Batch, MetaBatch, select_task
-
-CENTRE = "centre."
 
 
 @dataclass(frozen=True)
@@ -39,68 +36,74 @@ class ImamlConfig(GradientConfig):
     """iMAML.
 
     Args:
-        regularisation: lambda; small values let the adapted parameters go far.
-        solver_steps: gradient steps of size `inner_step_size` that solve an inner problem.
+        regularisation: lambda; a solution lies about gradient / lambda from its centre. Steps after the
+            first divide it by `later_step_scale`.
+        solver_steps: gradient steps of size `inner_step_size` that solve an inner problem, at most.
         solution_cg_iterations, solution_cg_tolerance: of the conjugate gradient for the meta-gradient.
     """
 
-    inner_objective: InnerObjective = "lvc"
     regularisation: PositiveFloat = 2.0
     solver_steps: PositiveInt = 10
     solution_cg_iterations: PositiveInt = 10
     solution_cg_tolerance: PositiveFloat = 1e-6
+
+    def strength(self, step: int) -> float:
+        """The regularisation of inner step number `step`, from 0: it shrinks as its step size does."""
+        return float(self.regularisation) * self.step_size(0) / self.step_size(step)
 
 
 def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLearner:
     """The meta-learner. Its trust region measures distance by the adapted policies' Fisher matrices alone,
     as a first-order learner's does; the line search still judges the adapted policies themselves."""
     loss = inner_loss(policy, config.inner_objective)
-    strength = float(config.regularisation)
 
-    def step(parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
-        moving = own(parameters)
-        centre = {name: parameters.get(CENTRE + name, value) for name, value in moving.items()}
-        problem = proximal_loss(loss, centre, strength)
-        for _ in range(config.solver_steps):
-            moving = inner_step(problem, moving, batch, config.step_size(k), first_order=True)
-        return {**moving, **{CENTRE + name: value for name, value in centre.items()}}
+    def step(theta: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
+        problem = proximal_loss(loss, theta, config.strength(k))
+        return minimise(problem, theta, batch, config.step_size(k), int(config.solver_steps))
 
-    def solve(theta: Parameters, support: Sequence[Batch]) -> Parameters:
-        return own(inner_path(lambda at, data, k: step(at, data, k, True), theta, support)[-1])
+    def solve(theta: Parameters, support: Sequence[Batch]) -> list[Parameters]:
+        return inner_path(lambda at, data, k: step(at, data, k, True), theta, support)
 
-    def solutions(theta: Parameters, batch: MetaBatch) -> Parameters:
+    def of_task(
+        theta: Parameters, gain: Gain, support: Sequence[Batch], query: Batch
+    ) -> tuple[Parameters, Tensor, dict[str, float]]:
         with torch.no_grad():
-            found: Parameters = task_map(solve, batch.support, shared=(theta,), tasks=batch.tasks)
-        return found
-
-    def gradient(theta: Parameters, batch: MetaBatch, gain: Gain) -> MetaGradient:
-        solved = solutions(theta, batch)
-        problem = proximal_loss(loss, theta, strength)
-
-        def of_task(task: int) -> tuple[Parameters, Tensor, dict[str, float]]:
-            solution, query = select(solved, task), select_task(batch.query, task)
-            support = [select_task(data, task) for data in batch.support]
-            outer, value = torch.func.grad_and_value(lambda phi: gain([phi], support, query))(solution)
-            through = implicit_gradient(
+            path = solve(theta, support)
+        gradient, value = torch.func.grad_and_value(lambda phi: gain([phi], support, query))(path[-1])
+        residuals: list[tuple[float, float]] = []
+        for k in reversed(range(len(support))):
+            strength, solution = config.strength(k), path[k + 1]
+            gradient, residual = implicit_gradient(
                 loss,
                 solution,
-                support[-1],
-                outer,
+                support[k],
+                gradient,
                 strength,
                 int(config.solution_cg_iterations),
                 float(config.solution_cg_tolerance),
             )
-            unsolved = _relative_residual(problem, solution, theta, support[-1])
-            residuals = {"solution_cg_residual": through.residual, "inner_residual": unsolved}
-            return through.gradient, value, residuals
+            problem = proximal_loss(loss, path[k], strength)
+            residuals.append((residual, _relative_residual(problem, solution, path[k], support[k])))
+        of_systems, of_problems = (max(worst) for worst in zip(*residuals, strict=True))
+        return gradient, value, {"solution_cg_residual": of_systems, "inner_residual": of_problems}
 
-        results = task_map.run([partial(of_task, task) for task in range(batch.tasks)])
+    def gradient(theta: Parameters, batch: MetaBatch, gain: Gain) -> MetaGradient:
+        def run(task: int) -> tuple[Parameters, Tensor, dict[str, float]]:
+            support = [select_task(data, task) for data in batch.support]
+            return of_task(theta, gain, support, select_task(batch.query, task))
+
+        results = task_map.run([partial(run, task) for task in range(batch.tasks)])
         gradients = {name: torch.stack([found[name] for found, _, _ in results]) for name in theta}
         worst = {key: max(found[key] for _, _, found in results) for key in results[0][2]}
         return mean_gradient(gradients, torch.stack([value for _, value, _ in results]), worst)
 
     def curvature(theta: Parameters, batch: MetaBatch) -> CurvatureProduct:
-        moves = {name: value - theta[name] for name, value in solutions(theta, batch).items()}
+        def move(support: Sequence[Batch]) -> Parameters:
+            solution = solve(theta, support)[-1]
+            return {name: value - theta[name] for name, value in solution.items()}
+
+        with torch.no_grad():
+            moves = task_map(move, batch.support, tasks=batch.tasks)
 
         def moved(at: Parameters, move: Parameters) -> Parameters:
             return {name: value + move[name] for name, value in at.items()}
@@ -110,9 +113,23 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
     return GradientLearner(policy, config, task_map, step, gradient=gradient, curvature=curvature)
 
 
-def own(parameters: Parameters) -> Parameters:
-    """The policy's parameters, without the centre that adaptation carries along."""
-    return {name: value for name, value in parameters.items() if not name.startswith(CENTRE)}
+def minimise(problem: Objective, start: Parameters, batch: Batch, step_size: float, steps: int) -> Parameters:
+    """Gradient descent, as far as every step is at most as long as the first.
+
+    On a convex problem none is longer, with a step size that is stable; where one is, descent would only
+    leave the neighbourhood that the problem describes.
+    """
+    phi = inner_step(problem, start, batch, step_size, first_order=True)
+    longest = _distance(phi, start)
+    for _ in range(steps - 1):
+        further = inner_step(problem, phi, batch, step_size, first_order=True)
+        taken = _distance(further, phi) <= longest
+        phi = {name: torch.where(taken, value, phi[name]) for name, value in further.items()}
+    return phi
+
+
+def _distance(one: Parameters, other: Parameters) -> Tensor:
+    return torch.stack([(value - other[name]).square().sum() for name, value in one.items()]).sum().sqrt()
 
 
 def _relative_residual(problem: Objective, solution: Parameters, centre: Parameters, batch: Batch) -> float:

@@ -48,6 +48,14 @@ def test_few_iterations_report_the_residual_they_leave():
     assert found.residual > 1e-3
 
 
+def test_an_outer_gradient_of_negative_curvature_passes_as_it_is():
+    (_, offset), solution, outer = problem()
+    concave = (-3.0 * torch.eye(6, dtype=torch.float64), offset)
+    found = implicit_gradient(quadratic, solution, concave, outer, 2.0, iterations=10, tolerance=1e-20)
+    assert torch.equal(flatten(found.gradient), flatten(outer))
+    assert found.residual == 1.0
+
+
 def test_names_may_come_in_another_order():
     (matrix, offset), solution, outer = problem()
     one, other = (

@@ -33,6 +33,18 @@ def test_conjugate_gradient_of_zero_is_zero():
     assert (solved.solution == 0).all()
 
 
+def test_conjugate_gradient_stops_before_negative_curvature():
+    matrix = torch.diag(torch.tensor([3.0, 1.0, -0.5], dtype=torch.float64))
+    b = torch.tensor([1.0, 1.0, 0.1], dtype=torch.float64)
+    solved = conjugate_gradient(lambda v: matrix @ v, b, iterations=10)
+    assert solved.solution @ matrix @ solved.solution > 0
+    assert solved.solution @ b > 0
+    torch.testing.assert_close(solved.image, matrix @ solved.solution)
+    none = conjugate_gradient(lambda v: -v, b, iterations=10)
+    assert not none.solution.any()
+    assert none.relative_residual == 1.0
+
+
 def test_line_search_takes_the_first_acceptable_fraction():
     found = backtracking_line_search(lambda x: x, lambda x: "large" if x > 0.5 else None, 0.8, 15)
     assert found.fraction == pytest.approx(0.8**4)

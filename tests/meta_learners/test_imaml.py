@@ -5,7 +5,7 @@ import torch
 
 from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.clipped import ClippedConfig
-from metarl.meta_learners.imaml import CENTRE, own
+from metarl.meta_learners.imaml import minimise
 from metarl.meta_learners.learner import LearnerState
 from metarl.rollout import select_task
 from tests.references import inner_loss, surrogate
@@ -13,6 +13,7 @@ from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_sta
 
 STRENGTH, SOLVER_STEPS, STEP_SIZE = 25.0, 40, 0.04
 EXACT = {
+    "inner_objective": "lvc",
     "outer": "ppo",
     "clipped": ClippedConfig(epochs=1),
     "inner_step_size": STEP_SIZE,
@@ -30,26 +31,31 @@ def setup(steps, **settings):
     return learner, config, theta, sampled_meta_batch(learner, theta)
 
 
-def solved(theta, support, start=None, steps=SOLVER_STEPS):
+def solved(theta, support, steps=SOLVER_STEPS, scale=1.0):
     """argmin L(phi) + lambda/2 |phi - theta|^2 by gradient descent."""
-    phi = start or theta
+    phi = theta
     for _ in range(steps):
         phi = {n: value.detach().requires_grad_() for n, value in phi.items()}
         distance = sum((phi[n] - value).square().sum() for n, value in theta.items())
-        problem = inner_loss(phi, support, "lvc") + STRENGTH / 2 * distance
+        problem = inner_loss(phi, support, "lvc") + STRENGTH / scale / 2 * distance
         slopes = torch.autograd.grad(problem, list(phi.values()))
-        phi = {n: (value - STEP_SIZE * g).detach() for (n, value), g in zip(phi.items(), slopes, strict=True)}
+        moves = [scale * STEP_SIZE * slope for slope in slopes]
+        phi = {n: (value - move).detach() for (n, value), move in zip(phi.items(), moves, strict=True)}
     return phi
 
 
+def solutions(theta, batch, task, **settings):
+    """phi^0, ..., phi^K, every one a solution around the last on its own episodes."""
+    path = [theta]
+    for data in batch.support:
+        path.append(solved(path[-1], select_task(data, task), **settings))
+    return path
+
+
 def outer_gain(theta, batch):
-    """J(phi*(theta)), every inner step a problem around theta on its own episodes."""
-    gains = []
-    for i in range(batch.tasks):
-        phi = theta
-        for data in batch.support:
-            phi = solved(theta, select_task(data, i), phi)
-        gains.append(surrogate(phi, select_task(batch.query, i), None))
+    """J(phi^K(theta))."""
+    tasks = range(batch.tasks)
+    gains = [surrogate(solutions(theta, batch, i)[-1], select_task(batch.query, i), None) for i in tasks]
     return torch.stack(gains).mean()
 
 
@@ -68,41 +74,60 @@ def test_gradient_equals_finite_differences_through_the_solution(steps):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
-def test_an_inner_step_goes_on_with_the_same_problem_around_the_same_centre(steps):
+def test_every_inner_step_solves_a_problem_around_the_last_solution(steps):
     learner, _, theta, batch = setup(steps, solver_steps=4)
-    current = expected = theta
+    current = theta
+    expected = solutions(theta, batch, 0, steps=4)
     for k, data in enumerate(batch.support):
-        support = select_task(data, 0)
-        current = learner.inner_step(current, support, k)
-        expected = solved(theta, support, expected, steps=4)
-        for n, value in theta.items():
-            torch.testing.assert_close(current[n], expected[n], rtol=1e-10, atol=1e-12)
-            assert torch.equal(current[CENTRE + n], value)
-    assert list(own(current)) == list(theta)
+        current = learner.inner_step(current, select_task(data, 0), k)
+        for n in theta:
+            torch.testing.assert_close(current[n], expected[k + 1][n], rtol=1e-10, atol=1e-12)
+
+
+def test_later_steps_are_pulled_harder():
+    learner, _, theta, batch = setup(2, later_step_scale=0.5, solver_steps=4)
+    support = select_task(batch.support[1], 0)
+    found, expected = learner.inner_step(theta, support, 1), solved(theta, support, steps=4, scale=0.5)
+    for n in theta:
+        torch.testing.assert_close(found[n], expected[n], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
-def test_unsolved_gradient_is_the_linear_system_where_it_stopped(steps):
-    """(I + H / lambda)^-1 g with a dense Hessian at the last point, whether or not it is the solution."""
+def test_unsolved_gradient_is_the_linear_systems_where_they_stopped(steps):
+    """prod_k (I + H_k / lambda)^-1 g with dense Hessians, whether or not the points are solutions."""
     learner, _, theta, batch = setup(steps, solver_steps=3)
     update = learner.update(LearnerState(theta), batch)
-    expected, size = [], len(flatten(theta))
+    expected, identity = [], torch.eye(len(flatten(theta)), dtype=torch.float64)
     for i in range(batch.tasks):
-        phi = theta
-        for data in batch.support:
-            phi = solved(theta, select_task(data, i), phi, steps=3)
-        support, query = select_task(batch.support[-1], i), select_task(batch.query, i)
+        path = solutions(theta, batch, i, steps=3)
+        at = flatten(path[-1]).requires_grad_()
+        outer = surrogate(unflatten(at, theta), select_task(batch.query, i), None)
+        (total,) = torch.autograd.grad(outer, at)
+        for k in reversed(range(steps)):
+            support = select_task(batch.support[k], i)
 
-        def inner(vector, support=support):
-            return inner_loss(unflatten(vector, theta), support, "lvc")
+            def inner(vector, support=support):
+                return inner_loss(unflatten(vector, theta), support, "lvc")
 
-        hessian = torch.autograd.functional.hessian(inner, flatten(phi))
-        at = flatten(phi).requires_grad_()
-        (outer,) = torch.autograd.grad(surrogate(unflatten(at, theta), query, None), at)
-        expected.append(torch.linalg.solve(torch.eye(size, dtype=torch.float64) + hessian / STRENGTH, outer))
+            hessian = torch.autograd.functional.hessian(inner, flatten(path[k + 1]))
+            total = torch.linalg.solve(identity + hessian / STRENGTH, total)
+        expected.append(total)
     found = flatten(adam_gradient(update, theta))
     torch.testing.assert_close(found, torch.stack(expected).mean(0), rtol=1e-7, atol=1e-10)
     assert update.metrics["inner_residual"] > 1e-4
+
+
+def test_descent_stops_where_the_problem_is_not_convex():
+    """x^4 / 4 - x^2 from .1 falls ever faster up to x = sqrt(2/3): one step of .1, and no longer one."""
+    start = {"x": torch.tensor(0.1, dtype=torch.float64)}
+
+    def problem(parameters, scale):
+        return scale * (parameters["x"] ** 4 / 4 - parameters["x"] ** 2)
+
+    x = minimise(problem, start, 1.0, 0.1, 50)["x"].item()
+    assert x == pytest.approx(0.1 - 0.1 * (0.1**3 - 2 * 0.1))
+    beyond = {"x": torch.tensor(2.0, dtype=torch.float64)}
+    assert minimise(problem, beyond, 1.0, 0.1, 200)["x"].item() == pytest.approx(2**0.5)
 
 
 def test_residuals_of_a_short_solution_are_told():
