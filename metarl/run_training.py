@@ -24,6 +24,7 @@ CHANGEABLE = {
     "run_dir",
     "sampling.num_threads",
     "training.iterations",
+    "training.environment_steps",
     "training.checkpoint_every",
     "training.threads",
     "training.table_every",
@@ -78,7 +79,7 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
 def run_training(
     experiment: Experiment, start: Checkpoint, reporter: Reporter
 ) -> tuple[Checkpoint, AdaptationCurve]:
-    """Trains to the config's last iteration, then evaluates on held-out tasks.
+    """Trains to the config's last iteration or environment step, then evaluates on held-out tasks.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.

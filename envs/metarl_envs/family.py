@@ -88,6 +88,7 @@ class Family:
         action_scale: half-width of the policy's action box; 10 makes a policy with unit standard
             deviation explore as in code that normalises actions to [-10, 10].
         scene: how it is drawn; None for a family without pictures.
+        observe_task: append the task to every observation, as `TaskSpace.pack` writes it.
     """
 
     task_space: TaskSpace
@@ -104,6 +105,7 @@ class Family:
     info: Callable[[State, Tasks], dict[str, Array]] = nothing_more
     action_scale: float = 1.0
     scene: Scene | None = None
+    observe_task: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.action_scale < np.inf:
@@ -111,12 +113,18 @@ class Family:
 
     @property
     def observation_space(self) -> Box:
-        return Box(-np.inf, np.inf, (self.observation_size,), np.float64)
+        told = self.task_space.packed_size if self.observe_task else 0
+        return Box(-np.inf, np.inf, (self.observation_size + told,), np.float64)
 
     @property
     def action_space(self) -> Box:
         """The policy's box; `control` maps it onto the actuator range."""
         return Box(-self.action_scale, self.action_scale, (len(self.control_low),), np.float32)
+
+    def observe(self, state: State, tasks: Tasks) -> Array:
+        """What a policy is shown, [env, observation]."""
+        seen = self.observation(state)
+        return np.concatenate([seen, self.task_space.pack(tasks)], axis=1) if self.observe_task else seen
 
     def control(self, actions: Array) -> Array:
         """Clips actions to the policy's box, then maps the box onto the actuator range; [env, control]."""

@@ -21,6 +21,7 @@ from metarl_envs.foreign import meta_world
 
 FamilyBuilder = Callable[..., Family]
 FAMILIES: dict[str, FamilyBuilder] = {}
+_SHARED_OPTIONS = ("out_of_distribution", "observe_task")
 
 
 def register_family(name: str, builder: FamilyBuilder, horizon: int) -> None:
@@ -46,20 +47,23 @@ def build_family(name: str, options: dict[str, Any]) -> Family:
     """Builds a registered family.
 
     Every family takes `out_of_distribution`: a scale s > 1 for tasks outside the usual range, up to s
-    times as wide (`TaskSpace.beyond`).
+    times as wide (`TaskSpace.beyond`); and `observe_task`: whether observations end with the task.
 
     Raises:
         ValueError: no such family, or an option it does not have.
     """
     if name not in FAMILIES:
         raise ValueError(f"expected a family among {sorted(FAMILIES)}, got {name!r}")
-    known = [*signature(FAMILIES[name]).parameters, "out_of_distribution"]
+    known = [*signature(FAMILIES[name]).parameters, *_SHARED_OPTIONS]
     if unknown := [option for option in options if option not in known]:
         raise ValueError(f"{name}: expected options among {known}, got {unknown[0]!r}")
     scale = options.get("out_of_distribution")
-    own = {option: value for option, value in options.items() if option != "out_of_distribution"}
+    observe_task = options.get("observe_task", False)
+    if not isinstance(observe_task, bool):
+        raise ValueError(f"{name}: expected observe_task to be true or false, got {observe_task!r}")
+    own = {option: value for option, value in options.items() if option not in _SHARED_OPTIONS}
     try:
-        family = FAMILIES[name](**own)
+        family = replace(FAMILIES[name](**own), observe_task=observe_task)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from error
     return family if scale is None else replace(family, task_space=family.task_space.beyond(scale))

@@ -104,14 +104,21 @@ class TaskSpace:
         Raises:
             ValueError: vectors of another length.
         """
-        packed = np.asarray(packed, dtype=np.float64)
-        default = stack_tasks([self.default])
-        sizes = [p.pack(default[name]).shape[1] for name, p in self.parameters.items()]
-        if packed.ndim != 2 or packed.shape[1] != sum(sizes):
-            raise ValueError(f"expected packed tasks of shape (n, {sum(sizes)}), got {packed.shape}")
+        packed, sizes = np.asarray(packed, dtype=np.float64), self._packed_sizes()
+        if packed.ndim != 2 or packed.shape[1] != self.packed_size:
+            raise ValueError(f"expected packed tasks of shape (n, {self.packed_size}), got {packed.shape}")
         pieces = np.split(packed, np.cumsum(sizes)[:-1], axis=1)
         parts = zip(self.parameters.items(), pieces, strict=True)
         return {name: p.unpack(piece) for (name, p), piece in parts}
+
+    @property
+    def packed_size(self) -> int:
+        """Length of a packed task."""
+        return sum(self._packed_sizes())
+
+    def _packed_sizes(self) -> list[int]:
+        default = stack_tasks([self.default])
+        return [p.pack(default[name]).shape[1] for name, p in self.parameters.items()]
 
     @property
     def default(self) -> Task:

@@ -47,7 +47,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         autoreset_mode: "NextStep", "SameStep" or "Disabled".
         render_mode: "rgb_array" for pictures from `render`, or None.
         width, height: of a picture, pixels.
-        options: the family's own, e.g. `preset` and `action_scale`.
+        options: the family's own, e.g. `preset`, `action_scale` and `observe_task`.
 
     Raises:
         ValueError: an argument outside its range; the message names it.
@@ -159,7 +159,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             if seeds[i] is not None:
                 self.generators[i], _ = seeding.np_random(seeds[i])
         state = self._start_episodes(mask)
-        return self.family.observation(state), self._task_info(mask)
+        return self._observe(state), self._task_info(mask)
 
     def step(self, actions: NDArray[np.floating[Any]]) -> tuple[Array, Array, Bools, Bools, dict[str, Any]]:
         """Steps every environment whose episode is not over.
@@ -183,21 +183,21 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         if not active.all():
             terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
         reward = np.sum(list(terms.values()), axis=0)
-        observation = self.family.observation(after)
+        observation = self._observe(after)
         self._elapsed_steps += active
         self._terminated |= active & (self.family.terminated(after, tasks) | diverged)
         if self.max_episode_steps is not None:
             self._truncated |= active & (self._elapsed_steps >= self.max_episode_steps)
         restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP and over.any()
         if restarts:
-            observation = self.family.observation(self._start_episodes(over))
+            observation = self._observe(self._start_episodes(over))
         terminated, truncated = self._terminated.copy(), self._truncated.copy()
         told = {**terms, **self.family.info(after, tasks), "diverged": diverged}
         info = {**self._task_info(active | over if restarts else active), **masked(told, active)}
         finished = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and finished.any():
             ending = final_info(observation, info, finished)
-            observation = self.family.observation(self._start_episodes(finished))
+            observation = self._observe(self._start_episodes(finished))
             started = {
                 name: np.where(finished, np.zeros_like(values), values) for name, values in told.items()
             }
@@ -234,6 +234,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         if self._renderer is not None:
             self._renderer.close()
         self._renderer = None
+
+    def _observe(self, state: State) -> Array:
+        return self.family.observe(state, self._tasks_in_force)
 
     def _start_episodes(self, mask: Bools) -> State:
         starts = [self.family.initial_state(self.generators[i]) for i in np.flatnonzero(mask)]

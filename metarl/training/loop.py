@@ -35,7 +35,8 @@ class TrainingConfig:
     """How long to train, and how often to do what.
 
     Args:
-        iterations: outer updates in all.
+        iterations: outer updates in all; 0 leaves the policy as it starts.
+        environment_steps: stops sooner, after the iteration that reaches so many; 0 for no bound.
         checkpoint_every: iterations a checkpoint.
         table_every: iterations a line of the console table.
         evaluate_every: iterations an evaluation on held-out tasks; 0 for none.
@@ -47,7 +48,8 @@ class TrainingConfig:
         threads: that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
     """
 
-    iterations: PositiveInt = 100
+    iterations: NonNegativeInt = 100
+    environment_steps: NonNegativeInt = 0
     checkpoint_every: PositiveInt = 1
     table_every: PositiveInt = 10
     evaluate_every: NonNegativeInt = 0
@@ -57,6 +59,11 @@ class TrainingConfig:
     device: str = "auto"
     tasks_at_once: NonNegativeInt = 0
     threads: NonNegativeInt = 0
+
+    def is_done(self, iteration: int, environment_steps: int) -> bool:
+        """Whether training ends with so many iterations and environment steps done."""
+        spent = bool(self.environment_steps) and environment_steps >= int(self.environment_steps)
+        return spent or iteration >= int(self.iterations)
 
 
 class TaskSource(Protocol):
@@ -89,7 +96,7 @@ def train(
     progress: Callable[[dict[str, float]], None],
     evaluate: Callable[[Checkpoint], AdaptationCurve],
 ) -> Checkpoint:
-    """Trains from a checkpoint to `config.iterations`; an interrupt keeps every finished iteration.
+    """Trains from a checkpoint until `config.is_done`; an interrupt keeps every finished iteration.
 
     Raises:
         TrainingError: something was not finite, or an environment failed; the message names environment,
@@ -97,7 +104,7 @@ def train(
     """
     current = saved = start
     try:
-        for iteration in range(start.iteration, config.iterations):
+        while not config.is_done(current.iteration, current.environment_steps):
             finished = _iterate(training, current, logger, progress)
             fault = None
             if config.evaluate_every and finished.iteration % config.evaluate_every == 0:
@@ -106,8 +113,9 @@ def train(
                         logger.record(f"evaluation/return_after_{step}_steps", float(value))
                 except TrainingError as error:
                     fault = error
-            logger.record("final", finished.iteration == config.iterations, exclude=("csv", "tensorboard"))
-            logger.dump(iteration)
+            final = config.is_done(finished.iteration, finished.environment_steps)
+            logger.record("final", final, exclude=("csv", "tensorboard"))
+            logger.dump(current.iteration)
             # Only now: an interrupt must not count an iteration whose row is not written.
             current = finished
             if fault is not None:

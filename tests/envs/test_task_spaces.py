@@ -147,3 +147,37 @@ def test_only_what_has_a_range_goes_beyond():
     assert not SPACE.parameters["mass"].contains(tasks["mass"]).any()
     assert (np.abs(np.log2(tasks["mass"])) <= 1.5).all()
     wide.validate_batch(SPACE.sample(50, np.random.default_rng(1)), 50)
+
+
+@pytest.mark.parametrize(
+    "env_id", ["metarl/PointNavigation-v0", "metarl/AntDir2D-v0", "metarl/HopperRandParams-v0"]
+)
+def test_a_task_that_is_observed_stands_at_the_end_of_every_observation(env_id):
+    """A told and an untold batch agree but for the packed task, through restarts and new tasks."""
+    told, untold = (
+        gymnasium.make_vec(env_id, 2, vectorization_mode="vector_entry_point", max_episode_steps=3, **options)
+        for options in ({"observe_task": True}, {})
+    )
+    space = told.unwrapped.family.task_space
+    size = untold.single_observation_space.shape[0]
+    assert told.single_observation_space.shape == (size + space.packed_size,)
+    for envs in (told, untold):
+        envs.unwrapped.set_tasks(space.sample(2, np.random.default_rng(1)))
+    shown = [envs.reset(seed=3) for envs in (told, untold)]
+    for step in range(6):
+        seen, plain = (one[0] for one in shown)
+        np.testing.assert_array_equal(seen[:, :size], plain)
+        np.testing.assert_allclose(seen[:, size:], space.pack(shown[0][1 if step == 0 else 4]["task"]))
+        if step == 2:
+            for envs in (told, untold):
+                envs.unwrapped.set_tasks(space.sample(2, np.random.default_rng(2)))
+        action = told.action_space.sample()
+        shown = [envs.step(action) for envs in (told, untold)]
+    env = gymnasium.make(env_id, observe_task=True)
+    assert env.reset(seed=0)[0].shape == told.single_observation_space.shape
+
+
+@pytest.mark.parametrize("value", [1, "yes", None])
+def test_whether_the_task_is_observed_is_yes_or_no(value):
+    with pytest.raises(ValueError, match="observe_task to be true or false"):
+        gymnasium.make("metarl/AntVel-v0", observe_task=value)
