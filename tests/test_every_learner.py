@@ -1,5 +1,9 @@
 """Whatever trained a run, its folder is used in the same way."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes
 from metarl.training.checkpoint import load_checkpoint
 
+ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"
 TASK = {"goal": [0.2, -0.1]}
 ONLY_CONTEXT, ONLY_HEAD = ["context"], ["mean.weight", "mean.bias"]
 
@@ -50,6 +55,19 @@ def test_a_run_loads_adapts_acts_and_saves(train_small, tmp_path, name):
     action, _ = loaded.predict(np.zeros(2), deterministic=True)
     expected, _ = loaded.experiment.policy(adapted.parameters, torch.zeros(2))
     np.testing.assert_allclose(action, expected.clamp(-1, 1), rtol=1e-6)
+
+
+@every_learner
+def test_what_the_script_saves_is_loaded(train_small, tmp_path, monkeypatch, name):
+    train_small(*of(name), "--training.iterations", "1")
+    run, saved = str(tmp_path / "run"), str(tmp_path / "adapted")
+    options = ["--task", '{"goal": [0.2, -0.1]}', "--episodes", "4", "--steps", "2", "--save", saved]
+    monkeypatch.setattr(sys, "argv", [str(ADAPT), run, *options])
+    assert runpy.run_path(str(ADAPT))["main"]() == 0
+    loaded, trained = metarl.load(saved), metarl.load(run)
+    assert list(loaded.parameters) == list(trained.parameters)
+    assert not same(loaded.parameters, trained.parameters)
+    assert loaded.adapt(make_env(load_run_config(Path(saved))), TASK, episodes=2).returns
 
 
 @every_learner
