@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import ClippedConfig, clipped_step
+from metarl.meta_learners.clipped import LEARNING_RATE, ClippedConfig, check_learning_rate, clipped_step
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
 from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
 from metarl.meta_learners.meta_gradient import Gain, MetaGradient, Path, inner_path, meta_gradient
@@ -98,6 +98,9 @@ class GradientLearner:
         gradient: instead of differentiating through the inner steps.
         curvature: of the mean KL through the adaptation; by torch.func if not given.
         cpu_curvature: the same product where it is quicker on a CPU.
+
+    Raises:
+        ConfigError: an outer step that cannot be computed.
     """
 
     def __init__(
@@ -114,6 +117,8 @@ class GradientLearner:
         curvature: Curvature | None = None,
         cpu_curvature: Curvature | None = None,
     ) -> None:
+        if config.outer == "ppo":
+            check_learning_rate(LEARNING_RATE, float(config.clipped.learning_rate))
         self.policy = policy
         self.inner_steps = int(config.inner_steps)
         self._config = config
@@ -175,12 +180,11 @@ class GradientLearner:
             state.parameters,
             state.optimiser,
             lambda theta: self._gradient(theta, batch, self._clipped_gain),
+            lambda theta: self.evaluate(theta, batch),
             self._config.clipped,
         )
-        after = self.evaluate(result.parameters, batch)
-        metrics = {**result.metrics, "surrogate_after": after.surrogate, "kl": after.kl}
-        metrics |= learned_metrics(result.parameters)
-        return Update(LearnerState(result.parameters, result.optimiser), metrics)
+        metrics = {**result.metrics, **learned_metrics(result.parameters)}
+        return Update(LearnerState(result.parameters, result.optimiser), metrics, result.rejection)
 
     def evaluate(self, parameters: Parameters, batch: MetaBatch) -> Evaluation:
         """The tasks' mean gain, and mean KL of the adapted policies, at other meta-parameters."""

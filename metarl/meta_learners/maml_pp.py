@@ -99,18 +99,18 @@ class MamlPlusPlus:
             state.parameters,
             moments,
             lambda theta: meta_gradient(step, gain, theta, batch, self._map, recompute=config.recompute),
+            lambda theta: self._learner.evaluate(theta, batch),
             config.clipped,
             learning_rate=self._learning_rate(updates),
         )
-        after = self._learner.evaluate(result.parameters, batch)
         metrics = {
             **result.metrics,
-            "surrogate_after": after.surrogate,
-            "kl": after.kl,
             "final_step_weight": weights[-1],
             "second_order": float(not first_order),
             **learned_metrics(result.parameters),
         }
+        if result.rejection:
+            return Update(state, metrics, result.rejection)
         optimiser = {**result.optimiser, UPDATES: torch.tensor(float(updates + 1))}
         return Update(LearnerState(result.parameters, optimiser), metrics)
 

@@ -1,16 +1,20 @@
 """Settings no learner can work with: one clear error each, and what was learned is kept."""
 
+import csv
+
 import pytest
 import torch
 
 import metarl
 from metarl.build import build_experiment
 from metarl.errors import ConfigError, TrainingError
+from metarl.meta_learners.clipped import ClippedConfig
+from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
 
 NAMES = sorted(META_LEARNERS)
-LEARNED_SIZES = ["maml_pp", "meta_sgd"]
 
 
 def huge(name):
@@ -83,14 +87,13 @@ def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_inner_step_that_overflows_is_named(train_small, name):
     what = "adapted parameters" if name in ("anil", "cavia", "meta_sgd") else "action"
-    message = (
-        rf"PointNavigation.*task.*goal.*iteration 0: expected finite numbers, got {what}.*smaller inner step"
-    )
+    advice = r"try a smaller meta_learner\.inner_step_size"
+    message = rf"PointNavigation.*task.*goal.*iteration 0: expected finite numbers, got {what}.*{advice}"
     with pytest.raises(TrainingError, match=message):
         train_small("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *huge(name))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in LEARNED_SIZES])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("maml_pp", "meta_sgd")])
 def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     """Two iterations with a step size that works, then one that does not."""
     run = ("--meta_learner.name", name, "--meta_learner.inner_steps", "2")
@@ -109,11 +112,64 @@ def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     assert all(torch.isfinite(value).all() for value in metarl.load(folder).parameters.values())
 
 
-@pytest.mark.parametrize("name", LEARNED_SIZES)
-def test_step_sizes_learned_too_large_keep_the_last_good_checkpoint(train_small, tmp_path, name):
-    wild = ("--meta_learner.outer", "ppo", "--meta_learner.clipped.learning_rate", "1e25")
-    with pytest.raises(TrainingError, match="expected finite numbers"):
-        train_small("--meta_learner.name", name, *wild, "--meta_learner.clipped.epochs", "1")
+def wild(name, size):
+    """Adam's learning rate, or Reptile's way towards the adapted parameters."""
+    if name == "reptile":
+        return ("--meta_learner.outer_step_size", size)
+    ppo = ("--meta_learner.outer", "ppo", "--meta_learner.clipped.epochs", "1")
+    return (*ppo, "--meta_learner.clipped.learning_rate", size)
+
+
+@pytest.mark.parametrize("size", ["1e4", "1e25", "1e37"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wild_outer_step_is_rejected_and_the_kept_checkpoint_goes_on(
+    train_small, small_config, tmp_path, name, size
+):
+    """Also where the parameters are finite, and so is the KL, but the policy's deviation is not."""
+    run = ("--meta_learner.name", name, *wild(name, size))
+    train_small(*run, "--training.iterations", "1")
     kept = load_checkpoint(tmp_path / "run")
-    assert all(torch.isfinite(value).all() for value in kept.state.parameters.values())
-    assert kept.iteration >= 1
+    final = train_small(*run, "--training.iterations", "3", resume=True)
+    with (tmp_path / "run" / "progress.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    key = "outer_step_size" if name == "reptile" else "clipped.learning_rate"
+    assert final.iteration == len(rows) == 3
+    for row in rows:
+        assert row["update/rejection"].endswith(f": try a smaller meta_learner.{key}")
+        assert (row["update/accepted"], row["update/kl"]) == ("0.0", "0.0")
+    learner = build_experiment(small_config(*run)).learner
+    start = learner.initial_state(torch.Generator().manual_seed(3))
+    assert not final.state.optimiser
+    for n, value in start.parameters.items():
+        assert torch.equal(kept.state.parameters[n], value)
+        assert torch.equal(final.state.parameters[n], value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rejected_update_leaves_the_moments_as_they_were(name):
+    outer = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
+    tame, _ = tiny_learner(name, 2, **({"outer": "adam"} if name == "reptile" else outer))
+    size = {"outer": "adam", "outer_step_size": 1e20} if name == "reptile" else {"outer": "ppo"}
+    if name != "reptile":
+        size["clipped"] = ClippedConfig(epochs=2, learning_rate=1e20)
+    theta = tiny_state(tame)
+    batch = sampled_meta_batch(tame, theta)
+    state = tame.update(LearnerState(theta), batch).state
+    rejected = tiny_learner(name, 2, **size)[0].update(state, batch)
+    assert rejected.rejection
+    assert rejected.metrics["accepted"] == 0
+    for before, after in zip(parts(state), parts(rejected.state), strict=True):
+        assert list(before) == list(after)
+        assert all(torch.equal(value, after[n]) for n, value in before.items())
+
+
+def parts(state):
+    return state.parameters, state.optimiser
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learning_rate_that_adam_cannot_take_is_named(small_config, name):
+    key = "outer_step_size" if name == "reptile" else "clipped.learning_rate"
+    outer = ("--meta_learner.outer", "adam" if name == "reptile" else "ppo")
+    message = refused(small_config, "--meta_learner.name", name, *outer, f"--meta_learner.{key}", "1e38")
+    assert message == f"meta_learner.{key}: expected at most 1e+37, got 1e+38"
