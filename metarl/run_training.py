@@ -56,10 +56,13 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         if (run_dir / CHECKPOINT).is_file():
             save_run_config(run_dir, config)
             return _on_device(load_checkpoint(run_dir), experiment.device)
+        if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
+            raise RunError(
+                f"run_dir: expected a run to resume, found a saved policy in {run_dir}; choose another "
+                "folder by --run_dir DIR"
+            )
     elif resume and run_dir.exists() and any(run_dir.iterdir()):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
-        if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
-            raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
     elif any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
         raise RunError(
             f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "

@@ -55,6 +55,14 @@ def test_a_resumed_run_is_the_uninterrupted_run(train_small, tmp_path):
     assert rows(tmp_path / "whole") == rows(tmp_path / "halves")
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_again(train_small, tmp_path):
+    train_small("--training.iterations", "2")
+    whole = rows(tmp_path / "run")
+    (tmp_path / "run" / CHECKPOINT).unlink()
+    train_small("--training.iterations", "2", resume=True)
+    assert rows(tmp_path / "run") == whole
+
+
 @pytest.mark.parametrize("checkpoint_every", ["1", "3"])
 def test_a_killed_run_resumes_to_the_same_bits_and_rows(
     train_small, small_config_file, tmp_path, checkpoint_every
@@ -184,13 +192,15 @@ def test_foreign_environments_train_in_processes_of_their_own(train_small):
     assert final.iteration == 2
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_folder_with_somebodys_policy_is_left_alone(train_small, tmp_path, resume):
+@pytest.mark.parametrize(
+    ("resume", "message"), [(False, "run_dir: .*already holds a run"), (True, "run_dir: .*a saved policy")]
+)
+def test_a_folder_with_somebodys_policy_is_left_alone(train_small, tmp_path, resume, message):
     train_small("--training.iterations", "1")
     saved = tmp_path / "saved"
-    metarl.load(tmp_path / "run").save(saved)
+    metarl.load(tmp_path / "run", device="auto").save(saved)
     before = (saved / "policy.safetensors").read_bytes()
-    with pytest.raises(RunError, match="run_dir"):
+    with pytest.raises(RunError, match=message):
         train_small("--run_dir", str(saved), "--training.iterations", "1", resume=resume)
     assert (saved / "policy.safetensors").read_bytes() == before
 
