@@ -19,6 +19,14 @@ def test_every_config_of_the_repository_builds(path):
 
 
 @pytest.mark.parametrize(
+    "path", [path for path in CONFIGS if path.stem == "maml_pp"], ids=lambda path: path.parent.name
+)
+def test_a_learning_rates_schedule_ends_with_training(path):
+    config = read_config(path)
+    assert config.meta_learner.schedule_updates == config.training.iterations
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["--sampling.tasks", "many"], "sampling.tasks: expected an integer > 0, got 'many'"),
