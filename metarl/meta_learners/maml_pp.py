@@ -1,7 +1,7 @@
 """MAML++ (Antoniou et al. 2019), for policies: what its section 4 changes in MAML.
 
 - a step size for every layer and inner step, learned;
-- a loss after every inner step; the weights move to the last step, of which the others keep 3 % / K each;
+- a loss after every inner step at first, whose weights move to the last step, until that alone counts;
 - first-order updates first, second-order later;
 - Adam with a cosine schedule and a bound on the gradient.
 
@@ -143,9 +143,12 @@ def layer(name: str) -> str:
 
 
 def multi_step_weights(steps: int, updates: int, annealed_over: int) -> list[float]:
-    """The loss weight of every inner step: equal at first, then moving to the last (section 4)."""
-    if steps == 1 or not annealed_over:
+    """The loss weight of every inner step: equal at first, then moving to the last (section 4).
+
+    While they move, an earlier step keeps at least 0.03 / K; from `annealed_over` on the last one alone
+    counts. Both as in the authors' code (few_shot_learning_system.py).
+    """
+    if steps == 1 or updates >= annealed_over:
         return [0.0] * (steps - 1) + [1.0]
-    progress = min(updates / annealed_over, 1.0)
-    earlier = max((1 - progress) / steps, _LEAST_SHARE / steps)
+    earlier = max(1 - updates / annealed_over, _LEAST_SHARE) / steps
     return [earlier] * (steps - 1) + [1.0 - (steps - 1) * earlier]
