@@ -22,15 +22,32 @@ from metarl.training.checkpoint import CHECKPOINT, POLICY, load_parameters, save
 from metarl.training.meta_batch import adapt_tasks
 
 
-def load(run_dir: str | Path, device: str = "cpu") -> MetaPolicy:
+def load(
+    run_dir: str | Path,
+    device: str = "cpu",
+    *,
+    later_step_scale: float | None = None,
+    environment_options: Mapping[str, Any] | None = None,
+) -> MetaPolicy:
     """Loads the meta-policy of a run folder, or an adapted policy that was saved.
+
+    Args:
+        later_step_scale: scales inner steps after the first, instead of the scale in training; Finn et al.
+            2017 halve them in their tests.
+        environment_options: added to the run's, e.g. {"out_of_distribution": 1.5}.
 
     Raises:
         RunError: the folder is missing, foreign or damaged.
-        ConfigError: the device is not there.
+        ConfigError: the device is not there, or the environment does not take the options.
     """
     folder = Path(run_dir)
     config = load_run_config(folder)
+    if later_step_scale is not None:
+        rule = replace(config.meta_learner, later_step_scale=later_step_scale)
+        config = replace(config, meta_learner=rule)
+    if environment_options:
+        options = {**config.environment.options, **environment_options}
+        config = replace(config, environment=replace(config.environment, options=options))
     experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
     parameters = load_parameters(folder / POLICY)
     expected = experiment.learner.initial_state(torch.Generator()).parameters

@@ -55,6 +55,27 @@ def test_a_resumed_run_is_the_uninterrupted_run(train_small, tmp_path):
     assert rows(tmp_path / "whole") == rows(tmp_path / "halves")
 
 
+def test_training_stops_after_the_iteration_that_spends_its_environment_steps(train_small, tmp_path):
+    """An iteration of 3 tasks x 4 episodes x 8 steps, twice, takes at most 192."""
+    budget = ("--training.iterations", "1000", "--training.environment_steps")
+    final = train_small("--run_dir", str(tmp_path / "a"), *budget, "500")
+    assert 500 <= final.environment_steps < 500 + 192
+    assert len(rows(tmp_path / "a")) == final.iteration
+    again = train_small("--run_dir", str(tmp_path / "a"), *budget, "500", resume=True)
+    assert again.iteration == final.iteration
+    more = train_small("--run_dir", str(tmp_path / "a"), *budget, "900", resume=True)
+    whole = train_small("--run_dir", str(tmp_path / "b"), *budget, "900")
+    assert more.iteration == whole.iteration > final.iteration
+    assert same(parameters(tmp_path / "a"), parameters(tmp_path / "b"))
+
+
+def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
+    final = train_small("--training.iterations", "0")
+    kept = metarl.load(tmp_path / "run").parameters
+    assert final.environment_steps == 0
+    assert same(final.state.parameters, kept)
+
+
 @pytest.mark.parametrize("checkpoint_every", ["1", "3"])
 def test_a_killed_run_resumes_to_the_same_bits_and_rows(
     train_small, small_config_file, tmp_path, checkpoint_every
