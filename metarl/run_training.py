@@ -84,6 +84,16 @@ def run_training(
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
+    final = train_run(experiment, start, reporter)
+    return final, evaluate_run(experiment, final)
+
+
+def train_run(experiment: Experiment, start: Checkpoint, reporter: Reporter) -> Checkpoint:
+    """Trains to the config's last iteration or environment step.
+
+    Raises:
+        TrainingError: something was not finite, or an environment failed.
+    """
     config = experiment.config
     run_dir = Path(config.run_dir)
     # Threads take whole tasks (TaskMap); threads inside every small operation would only wait for them.
@@ -101,25 +111,38 @@ def run_training(
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
     )
-    settings = config.training
-
-    def evaluate(checkpoint: Checkpoint) -> AdaptationCurve:
-        tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
-        try:
-            return experiment.evaluate(
-                checkpoint.state.parameters,
-                tasks,
-                episodes=settings.evaluation_episodes,
-                steps=settings.evaluation_steps,
-                seed=config.seed,
-            )[0]
-        except NonFiniteError as error:
-            where = f"evaluation after {checkpoint.iteration} iterations"
-            raise name_fault(error, config.environment.id, tasks, where) from error
-
     with closing(sampler):
-        final = train(training, start, settings, run_dir, logger, reporter.iteration, evaluate)
-    return final, evaluate(final)
+        return train(
+            training,
+            start,
+            config.training,
+            run_dir,
+            logger,
+            reporter.iteration,
+            lambda checkpoint: evaluate_run(experiment, checkpoint),
+        )
+
+
+def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> AdaptationCurve:
+    """The adaptation curve of a checkpoint on the config's held-out tasks.
+
+    Raises:
+        TrainingError: something was not finite, or an environment failed.
+    """
+    config = experiment.config
+    settings = config.training
+    tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
+    try:
+        return experiment.evaluate(
+            checkpoint.state.parameters,
+            tasks,
+            episodes=settings.evaluation_episodes,
+            steps=settings.evaluation_steps,
+            seed=config.seed,
+        )[0]
+    except NonFiniteError as error:
+        where = f"evaluation after {checkpoint.iteration} iterations"
+        raise name_fault(error, config.environment.id, tasks, where) from error
 
 
 def format_curve(curve: AdaptationCurve) -> str:

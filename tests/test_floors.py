@@ -18,6 +18,7 @@ FLOORS = [
     ("metarl.config",),
     ("metarl.build",),
     ("metarl.run_training", "metarl.meta_policy"),
+    ("metarl.comparison",),
 ]
 ENVIRONMENT_FLOORS = [
     (

@@ -50,7 +50,7 @@ def test_the_trust_region_bounds_the_policies_of_theta_itself():
 
 @pytest.mark.parametrize("k", [0, 1, 2])
 def test_fine_tuning_is_mamls_inner_step(k):
-    learner, config, theta, batch = setup()
+    learner, _, theta, batch = setup()
     maml, _ = tiny_learner("maml", 2)
     support = select_task(batch.query, 0)
     found, expected = (one.inner_step(theta, support, k) for one in (learner, maml))
