@@ -10,7 +10,7 @@ FLOORS = [
     ("metarl.errors", "metarl.math"),
     ("metarl.rollout",),
     ("metarl.policies", "metarl.baselines"),
-    ("metarl.objectives",),
+    ("metarl.objectives", "metarl.stable_baselines"),
     ("metarl.sampling",),
     ("metarl.adaptation",),
     ("metarl.meta_learners",),
