@@ -15,6 +15,7 @@ import torch
 from metarl.build import Experiment
 from metarl.config import CONFIG, ExperimentConfig, load_run_config, save_run_config
 from metarl.errors import NonFiniteError, RunError
+from metarl.starting_point import initial_state
 from metarl.training.checkpoint import CHECKPOINT, POLICY, Checkpoint, load_checkpoint
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import PROGRESS, make_logger
@@ -48,6 +49,7 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
 
     Raises:
         RunError: the folder holds another run, cannot be written, or its checkpoint is damaged.
+        ConfigError: `policy.start_from` is no policy, or one that does not fit.
     """
     run_dir = Path(config.run_dir)
     if resume and (run_dir / CONFIG).is_file():
@@ -64,6 +66,7 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
             f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
             "folder by --run_dir DIR"
         )
+    state = initial_state(experiment)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         if not os.access(run_dir, os.W_OK | os.X_OK):
@@ -71,7 +74,6 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         save_run_config(run_dir, config)
     except OSError as error:
         raise RunError(f"run_dir: expected a folder to write to, got {run_dir}: {error.strerror}") from error
-    state = experiment.learner.initial_state(torch.Generator().manual_seed(config.seed))
     return _on_device(Checkpoint(state, 0, 0), experiment.device)
 
 

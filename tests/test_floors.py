@@ -17,7 +17,7 @@ FLOORS = [
     ("metarl.training",),
     ("metarl.config",),
     ("metarl.build",),
-    ("metarl.run_training", "metarl.meta_policy"),
+    ("metarl.run_training", "metarl.meta_policy", "metarl.starting_point"),
 ]
 ENVIRONMENT_FLOORS = [
     (
