@@ -15,6 +15,7 @@ import torch
 from metarl.build import Experiment
 from metarl.config import CONFIG, ExperimentConfig, load_run_config, save_run_config
 from metarl.errors import NonFiniteError, RunError
+from metarl.starting_point import initial_state
 from metarl.training.checkpoint import CHECKPOINT, POLICY, Checkpoint, load_checkpoint
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import PROGRESS, make_logger
@@ -49,22 +50,45 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
 
     Raises:
         RunError: the folder holds another run, cannot be written, or its checkpoint is damaged.
+        ConfigError: `policy.start_from` is no policy, or one that does not fit.
+    """
+    if find_run(config, resume) and (Path(config.run_dir) / CHECKPOINT).is_file():
+        make_run_folder(config)
+        return _on_device(load_checkpoint(Path(config.run_dir)), experiment.device)
+    state = initial_state(experiment)
+    make_run_folder(config)
+    return _on_device(Checkpoint(state, 0, 0), experiment.device)
+
+
+def find_run(config: ExperimentConfig, resume: bool) -> bool:
+    """Whether the run folder holds the run to resume; it then holds no other, and none to overwrite.
+
+    Raises:
+        RunError: the folder holds a run that is not to be resumed, another run, or something else.
     """
     run_dir = Path(config.run_dir)
     if resume and (run_dir / CONFIG).is_file():
-        _check_same(load_run_config(run_dir), config)
-        if (run_dir / CHECKPOINT).is_file():
-            save_run_config(run_dir, config)
-            return _on_device(load_checkpoint(run_dir), experiment.device)
-    elif resume and run_dir.exists() and any(run_dir.iterdir()):
-        raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
         if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
             raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
-    elif any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
+        _check_same(load_run_config(run_dir), config)
+        return True
+    if resume and run_dir.exists() and any(run_dir.iterdir()):
+        raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
+    if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
         raise RunError(
             f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
             "folder by --run_dir DIR"
         )
+    return False
+
+
+def make_run_folder(config: ExperimentConfig) -> None:
+    """Makes the run folder where there is none, and writes the config into it.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    run_dir = Path(config.run_dir)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         if not os.access(run_dir, os.W_OK | os.X_OK):
@@ -72,8 +96,6 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         save_run_config(run_dir, config)
     except OSError as error:
         raise RunError(f"run_dir: expected a folder to write to, got {run_dir}: {error.strerror}") from error
-    state = experiment.learner.initial_state(torch.Generator().manual_seed(config.seed))
-    return _on_device(Checkpoint(state, 0, 0), experiment.device)
 
 
 def run_training(
