@@ -24,7 +24,7 @@ from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.gaussian_mlp import GaussianMLP, Policy
 from metarl.sampling.rollout_sampler import RolloutSampler
 from metarl.training.evaluation import AdaptationCurve, evaluate_adaptation
-from metarl.training.loop import EVALUATION, HELD_OUT_TASKS
+from metarl.training.loop import EVALUATION, HELD_OUT_TASKS, TASKS
 
 
 class TaskDistribution(Protocol):
@@ -63,6 +63,13 @@ class Experiment:
         rng, source = np.random.default_rng([seed, 0, HELD_OUT_TASKS]), self.task_source
         return source.sample_held_out(n, rng) if isinstance(source, SampledTasks) else source.sample(n, rng)
 
+    def training_tasks(self, n: int) -> Tasks:
+        """The first n tasks that training draws."""
+        each = int(self.config.sampling.tasks)
+        keys = ([self.config.seed, iteration, TASKS] for iteration in range(-(-n // each)))
+        drawn = [self.task_source.sample(each, np.random.default_rng(key)) for key in keys]
+        return {name: np.concatenate([tasks[name] for tasks in drawn])[:n] for name in drawn[0]}
+
     def evaluate(
         self,
         parameters: Parameters,
@@ -71,6 +78,7 @@ class Experiment:
         episodes: int,
         steps: int,
         seed: int,
+        deterministic: bool = False,
         progress: Callable[[], None] = lambda: None,
     ) -> tuple[AdaptationCurve, Parameters]:
         """The adaptation curve on given tasks, and the adapted parameters [task, ...].
@@ -90,6 +98,7 @@ class Experiment:
                     tasks,
                     steps=steps,
                     key=(seed, 0, EVALUATION),
+                    deterministic=deterministic,
                     progress=progress,
                 )
             except ForeignEnvError as error:

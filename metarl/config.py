@@ -58,6 +58,8 @@ class PolicyConfig:
         activation: "tanh" or "relu".
         initial_std, min_std: standard deviation of the actions at the start, and its floor.
         output_gain: scales the initial weights of the mean's layer.
+        start_from: a policy of this shape to start at instead of a random one: a file that
+            stable-baselines3's PPO, A2C or TRPO saved (.zip), or a run folder; "" for none.
     """
 
     hidden_sizes: tuple[PositiveInt, ...] = (64, 64)
@@ -65,6 +67,7 @@ class PolicyConfig:
     initial_std: PositiveFloat = 1.0
     min_std: PositiveFloat = 1e-6
     output_gain: PositiveFloat = 1.0
+    start_from: str = ""
 
 
 @dataclass(frozen=True)

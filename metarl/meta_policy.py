@@ -11,6 +11,9 @@ import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.build import Experiment, build_experiment
 from metarl.config import load_run_config, save_run_config
@@ -18,19 +21,37 @@ from metarl.errors import RunError
 from metarl.math.parameters import Parameters, repeat, select
 from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes, within
+from metarl.stable_baselines import to_sb3
 from metarl.training.checkpoint import CHECKPOINT, POLICY, load_parameters, save_parameters
 from metarl.training.meta_batch import adapt_tasks
 
 
-def load(run_dir: str | Path, device: str = "cpu") -> MetaPolicy:
+def load(
+    run_dir: str | Path,
+    device: str = "cpu",
+    *,
+    later_step_scale: float | None = None,
+    environment_options: Mapping[str, Any] | None = None,
+) -> MetaPolicy:
     """Loads the meta-policy of a run folder, or an adapted policy that was saved.
+
+    Args:
+        later_step_scale: scales inner steps after the first, instead of the scale in training; Finn et al.
+            2017 halve them in their tests.
+        environment_options: added to the run's, e.g. {"out_of_distribution": 1.5}.
 
     Raises:
         RunError: the folder is missing, foreign or damaged.
-        ConfigError: the device is not there.
+        ConfigError: the device is not there, or the environment does not take the options.
     """
     folder = Path(run_dir)
     config = load_run_config(folder)
+    if later_step_scale is not None:
+        rule = replace(config.meta_learner, later_step_scale=later_step_scale)
+        config = replace(config, meta_learner=rule)
+    if environment_options:
+        options = {**config.environment.options, **environment_options}
+        config = replace(config, environment=replace(config.environment, options=options))
     experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
     parameters = load_parameters(folder / POLICY)
     expected = experiment.learner.initial_state(torch.Generator()).parameters
@@ -106,6 +127,49 @@ class AdaptedPolicy:
         except OSError as error:
             raise RunError(f"expected a folder to write to, got {target}: {error.strerror}") from error
 
+    def to_sb3(
+        self,
+        algorithm: str | type[BaseAlgorithm],
+        env: gymnasium.Env[Any, Any] | VecEnv,
+        **settings: Any,
+    ) -> OnPolicyAlgorithm:
+        """A stable-baselines3 model that goes on from here: `adapted.to_sb3("PPO", env).learn(10_000)`.
+
+        Its actor is this policy: deterministic actions agree to rounding. Its critic is fresh.
+
+        Args:
+            algorithm: "PPO", "A2C", sb3-contrib's "TRPO" where it is installed, or a class.
+            env: with the run's observation and action spaces, and the task set.
+            settings: keyword arguments of the algorithm, e.g. `n_steps`.
+
+        Raises:
+            ValueError: an algorithm, environment or setting that does not fit.
+        """
+        self._check_fits(env)
+        return to_sb3(algorithm, self.experiment.policy, self.parameters, env, **settings)
+
+    def _check_fits(self, env: gymnasium.Env[Any, Any] | VecEnv) -> None:
+        if not isinstance(env, (gymnasium.Env, VecEnv)):
+            raise ValueError(
+                f"expected a gymnasium.Env or a stable-baselines3 VecEnv, got {type(env).__name__}; "
+                "metarl_envs.sb3_vec_env.make_sb3_vec_env makes one of a native batch"
+            )
+        policy = self.experiment.policy
+        expected = (policy.observation_size, policy.action_size)
+        got = tuple(int(np.prod(s.shape or ())) for s in (env.observation_space, env.action_space))
+        if got != expected:
+            raise ValueError(f"expected observation and action sizes {expected}, as in training, got {got}")
+        trained, given = self.experiment.action_space, env.action_space
+        same = isinstance(given, gymnasium.spaces.Box) and all(
+            np.array_equal(a.ravel(), b.ravel())
+            for a, b in ((trained.low, given.low), (trained.high, given.high))
+        )
+        if not same:
+            raise ValueError(
+                f"expected the action space of training, {trained}, got {given}; metarl's environments "
+                "take action_scale"
+            )
+
 
 class MetaPolicy(AdaptedPolicy):
     """The meta-parameters of a run: a policy that acts without adaptation, and adapts."""
@@ -153,20 +217,3 @@ class MetaPolicy(AdaptedPolicy):
             current = select(adapt_tasks(learner, task_map, repeat(current, 1), batch, step), 0)
         kept = {name: current[name] for name in self.parameters}
         return AdaptedPolicy(self.experiment, kept, tuple(returns))
-
-    def _check_fits(self, env: gymnasium.Env[Any, Any]) -> None:
-        policy = self.experiment.policy
-        expected = (policy.observation_size, policy.action_size)
-        got = tuple(int(np.prod(s.shape or ())) for s in (env.observation_space, env.action_space))
-        if got != expected:
-            raise ValueError(f"expected observation and action sizes {expected}, as in training, got {got}")
-        trained, given = self.experiment.action_space, env.action_space
-        same = isinstance(given, gymnasium.spaces.Box) and all(
-            np.array_equal(a.ravel(), b.ravel())
-            for a, b in ((trained.low, given.low), (trained.high, given.high))
-        )
-        if not same:
-            raise ValueError(
-                f"expected the action space of training, {trained}, got {given}; metarl's environments "
-                "take action_scale"
-            )

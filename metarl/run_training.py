@@ -15,6 +15,7 @@ import torch
 from metarl.build import Experiment
 from metarl.config import CONFIG, ExperimentConfig, load_run_config, save_run_config
 from metarl.errors import NonFiniteError, RunError
+from metarl.starting_point import initial_state
 from metarl.training.checkpoint import CHECKPOINT, POLICY, Checkpoint, load_checkpoint
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import PROGRESS, make_logger
@@ -49,25 +50,45 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
 
     Raises:
         RunError: the folder holds another run, cannot be written, or its checkpoint is damaged.
+        ConfigError: `policy.start_from` is no policy, or one that does not fit.
+    """
+    if find_run(config, resume) and (Path(config.run_dir) / CHECKPOINT).is_file():
+        make_run_folder(config)
+        return _on_device(load_checkpoint(Path(config.run_dir)), experiment.device)
+    state = initial_state(experiment)
+    make_run_folder(config)
+    return _on_device(Checkpoint(state, 0, 0), experiment.device)
+
+
+def find_run(config: ExperimentConfig, resume: bool) -> bool:
+    """Whether the run folder holds the run to resume; it then holds no other, and none to overwrite.
+
+    Raises:
+        RunError: the folder holds a run that is not to be resumed, another run, or something else.
     """
     run_dir = Path(config.run_dir)
     if resume and (run_dir / CONFIG).is_file():
-        _check_same(load_run_config(run_dir), config)
-        if (run_dir / CHECKPOINT).is_file():
-            save_run_config(run_dir, config)
-            return _on_device(load_checkpoint(run_dir), experiment.device)
         if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
-            raise RunError(
-                f"run_dir: expected a run to resume, found a saved policy in {run_dir}; choose another "
-                "folder by --run_dir DIR"
-            )
-    elif resume and run_dir.exists() and any(run_dir.iterdir()):
+            raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
+        _check_same(load_run_config(run_dir), config)
+        return True
+    if resume and run_dir.exists() and any(run_dir.iterdir()):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
-    elif any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
+    if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
         raise RunError(
             f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
             "folder by --run_dir DIR"
         )
+    return False
+
+
+def make_run_folder(config: ExperimentConfig) -> None:
+    """Makes the run folder where there is none, and writes the config into it.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    run_dir = Path(config.run_dir)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         if not os.access(run_dir, os.W_OK | os.X_OK):
@@ -75,14 +96,22 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         save_run_config(run_dir, config)
     except OSError as error:
         raise RunError(f"run_dir: expected a folder to write to, got {run_dir}: {error.strerror}") from error
-    state = experiment.learner.initial_state(torch.Generator().manual_seed(config.seed))
-    return _on_device(Checkpoint(state, 0, 0), experiment.device)
 
 
 def run_training(
     experiment: Experiment, start: Checkpoint, reporter: Reporter
 ) -> tuple[Checkpoint, AdaptationCurve]:
     """Trains to the config's last iteration or environment step, then evaluates on held-out tasks.
+
+    Raises:
+        TrainingError: something was not finite, or an environment failed.
+    """
+    final = train_run(experiment, start, reporter)
+    return final, evaluate_run(experiment, final)
+
+
+def train_run(experiment: Experiment, start: Checkpoint, reporter: Reporter) -> Checkpoint:
+    """Trains to the config's last iteration or environment step.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
@@ -104,25 +133,38 @@ def run_training(
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
     )
-    settings = config.training
-
-    def evaluate(checkpoint: Checkpoint) -> AdaptationCurve:
-        tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
-        try:
-            return experiment.evaluate(
-                checkpoint.state.parameters,
-                tasks,
-                episodes=settings.evaluation_episodes,
-                steps=settings.evaluation_steps,
-                seed=config.seed,
-            )[0]
-        except NonFiniteError as error:
-            where = f"evaluation after {checkpoint.iteration} iterations"
-            raise name_fault(error, config.environment.id, tasks, where) from error
-
     with closing(sampler):
-        final = train(training, start, settings, run_dir, logger, reporter.iteration, evaluate)
-    return final, evaluate(final)
+        return train(
+            training,
+            start,
+            config.training,
+            run_dir,
+            logger,
+            reporter.iteration,
+            lambda checkpoint: evaluate_run(experiment, checkpoint),
+        )
+
+
+def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> AdaptationCurve:
+    """The adaptation curve of a checkpoint on the config's held-out tasks.
+
+    Raises:
+        TrainingError: something was not finite, or an environment failed.
+    """
+    config = experiment.config
+    settings = config.training
+    tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
+    try:
+        return experiment.evaluate(
+            checkpoint.state.parameters,
+            tasks,
+            episodes=settings.evaluation_episodes,
+            steps=settings.evaluation_steps,
+            seed=config.seed,
+        )[0]
+    except NonFiniteError as error:
+        where = f"evaluation after {checkpoint.iteration} iterations"
+        raise name_fault(error, config.environment.id, tasks, where) from error
 
 
 def format_curve(curve: AdaptationCurve) -> str:

@@ -10,14 +10,15 @@ FLOORS = [
     ("metarl.errors", "metarl.math"),
     ("metarl.rollout",),
     ("metarl.policies", "metarl.baselines"),
-    ("metarl.objectives",),
+    ("metarl.objectives", "metarl.stable_baselines"),
     ("metarl.sampling",),
     ("metarl.adaptation",),
     ("metarl.meta_learners",),
     ("metarl.training",),
     ("metarl.config",),
     ("metarl.build",),
-    ("metarl.run_training", "metarl.meta_policy"),
+    ("metarl.run_training", "metarl.meta_policy", "metarl.starting_point"),
+    ("metarl.comparison",),
 ]
 ENVIRONMENT_FLOORS = [
     (

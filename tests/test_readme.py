@@ -21,7 +21,7 @@ def blocks(containing):
 
 
 def test_every_block_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 6
+    assert len(BLOCKS) == TEXT.count("```python") == 7
 
 
 def test_a_run_adapts_in_python(train_small, tmp_path):
@@ -31,6 +31,20 @@ def test_a_run_adapts_in_python(train_small, tmp_path):
     names: dict[str, object] = {}
     exec(code.replace("max_episode_steps=100", "max_episode_steps=5"), names)
     assert names["action"].shape == (6,)
+
+
+@pytest.mark.filterwarnings("ignore:.*num_threads:UserWarning")
+def test_an_adapted_policy_goes_on_in_stable_baselines3(train_small, tmp_path, monkeypatch):
+    environment = ("--environment.id", "metarl/HalfCheetahVel-v0", "--environment.options", "{}")
+    train_small(*environment, "--training.iterations", "1")
+    monkeypatch.chdir(tmp_path)
+    code = blocks("to_sb3").replace("runs/half_cheetah_vel", "run")
+    names: dict[str, object] = {}
+    exec(code.replace("max_episode_steps=100", "max_episode_steps=5"), names)
+    zipped = ("--policy.start_from", "model.zip", "--run_dir", "again", *environment)
+    again = train_small(*zipped, "--training.iterations", "0").state.parameters
+    learned = names["model"].policy.state_dict()
+    torch.testing.assert_close(again["mean.bias"], learned["action_net.bias"])
 
 
 def test_environments_stand_alone():
@@ -52,7 +66,7 @@ def test_tasks_are_data(tmp_path, monkeypatch):
 def test_stable_baselines3_learns():
     threads, names = torch.get_num_threads(), {}
     try:
-        exec(blocks("PPO"), names)
+        exec(blocks("make_sb3_vec_env"), names)
     finally:
         torch.set_num_threads(threads)
     assert names["mean_return"] > -20  # about -50 untrained

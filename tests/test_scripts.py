@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import metarl
+from metarl.config import load_run_config
+from metarl.training.loop import TASKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,15 +56,45 @@ def test_evaluate_writes_table_summary_and_picture(run_dir):
     done = script("evaluate", run_dir, "--tasks", 5, "--steps", 2, "--episodes", 3)
     assert done.returncode == 0, done.stderr
     folder = run_dir / "evaluation"
-    summary = json.loads((folder / "adaptation.json").read_text())
+    summary = json.loads((folder / "adaptation.json").read_text())["held-out"]
     with (folder / "adaptation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["goal_0", "goal_1", *(f"return_after_{k}_steps" for k in range(3))]
+    assert list(rows[0]) == ["tasks", "goal_0", "goal_1", *(f"return_after_{k}_steps" for k in range(3))]
     assert len(rows) == summary["tasks"] == 5
     for step in range(3):
         mean = sum(float(row[f"return_after_{step}_steps"]) for row in rows) / 5
         assert summary["mean_return"][step] == pytest.approx(mean)
     assert (folder / "adaptation.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
+    """Held-out tasks, those of training, ones beyond the range, and a file's; measured as asked."""
+    (tmp_path / "mine.json").write_text('[{"goal": [0.1, 0.2]}, {"goal": [-0.3, 0.4]}]')
+    lists = ["held-out", "training", "out-of-distribution", tmp_path / "mine.json"]
+    options = ["--deterministic", "--later_step_scale", 0.5, "--scale", 2]
+    counts = ["--tasks", 4, "--steps", 1, "--episodes", 2]
+    done = script("evaluate", run_dir, "--on", *lists, *options, *counts)
+    assert done.returncode == 0, done.stderr
+    with (run_dir / "evaluation/adaptation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    goals = {row["tasks"]: [] for row in rows}
+    for row in rows:
+        goals[row["tasks"]].append([float(row["goal_0"]), float(row["goal_1"])])
+    assert {name: len(found) for name, found in goals.items()} == {
+        "held-out": 4,
+        "training": 4,
+        "out-of-distribution": 4,
+        "mine": 2,
+    }
+    assert goals["mine"] == [[0.1, 0.2], [-0.3, 0.4]]
+    drawn = np.random.default_rng([load_run_config(run_dir).seed, 0, TASKS])
+    first = metarl.load(run_dir).experiment.task_source.sample(3, drawn)["goal"]
+    assert goals["training"][:3] == first.tolist()
+    assert all(max(map(abs, goal)) > 0.5 for goal in goals["out-of-distribution"])
+    assert all(max(map(abs, goal)) <= 0.5 for goal in goals["held-out"])
+    protocol = json.loads((run_dir / "evaluation/adaptation.json").read_text())["protocol"]
+    assert protocol["deterministic"] is True
+    assert protocol["later_step_scale"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -89,6 +122,7 @@ def test_evaluate_writes_table_summary_and_picture(run_dir):
         ("adapt", ["RUN", "--task", '{"gaol": [0, 0]}'], "expected a task with keys ['goal']"),
         ("adapt", ["RUN", "--task", "goal"], "expected JSON"),
         ("evaluate", ["nowhere"], "expected a run folder"),
+        ("evaluate", ["RUN", "--on", "dreams"], "--on: expected held-out, training, out-of-distribution or"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run_dir, name, arguments, message):

@@ -46,7 +46,8 @@ def implicit_gradient(
 ) -> ImplicitGradient:
     """(I + H / regularisation)^-1 outer_gradient, H the Hessian of the loss at the solution (eq. 6).
 
-    Where outer_gradient is a direction in which the solution is no minimum, it is returned as it is.
+    Where the system is found not to be positive definite, so that the solution is no minimum,
+    outer_gradient is returned as it is.
 
     Args:
         solution: a minimiser of `proximal_loss` around the centre.
@@ -67,6 +68,6 @@ def implicit_gradient(
 
     ordered = {name: outer_gradient[name] for name in solution}
     solved = conjugate_gradient(system, flatten(ordered), iterations, tolerance)
-    if not solved.solution.any():
+    if not solved.solution.any() or solved.relative_residual > 1:
         return ImplicitGradient(ordered, solved.relative_residual)
     return ImplicitGradient(unflatten(solved.solution, solution), solved.relative_residual)

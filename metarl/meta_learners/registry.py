@@ -15,6 +15,7 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.maml import maml
 from metarl.meta_learners.maml_pp import MamlPlusPlus, MamlPpConfig
 from metarl.meta_learners.meta_sgd import meta_sgd
+from metarl.meta_learners.multi_task import multi_task
 from metarl.meta_learners.promp import PrompConfig, promp
 from metarl.meta_learners.reptile import Reptile, ReptileConfig
 from metarl.policies.gaussian_mlp import Policy
@@ -37,4 +38,5 @@ META_LEARNERS: dict[str, Registered] = {
     "reptile": Registered(ReptileConfig, Reptile),
     "imaml": Registered(ImamlConfig, imaml),
     "cavia": Registered(CaviaConfig, cavia),
+    "multi_task": Registered(GradientConfig, multi_task),
 }

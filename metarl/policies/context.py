@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
-from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.gaussian_mlp import GaussianMLP, Policy
 
 CONTEXT = "context"
 
@@ -44,3 +44,51 @@ class ContextPolicy:
         aligned = context.view(*context.shape[:-1], *[1] * axes, self.context_size)
         told = aligned.expand(*observations.shape[:-1], self.context_size)
         return self.network(parameters, torch.cat((observations, told), dim=-1))
+
+
+def plain_network(policy: Policy) -> GaussianMLP:
+    """The network of the observation alone that a policy is while its context stays what it is.
+
+    Raises:
+        ValueError: neither a Gaussian MLP nor one that is told a context.
+    """
+    if isinstance(policy, GaussianMLP):
+        return policy
+    if isinstance(policy, ContextPolicy):
+        return replace(policy.network, observation_size=policy.observation_size)
+    raise ValueError(f"expected a Gaussian MLP policy, with or without context, got {type(policy).__name__}")
+
+
+def without_context(policy: Policy, parameters: Parameters) -> Parameters:
+    """The parameters of `plain_network(policy)`, which then acts as the policy does.
+
+    The context is a part of the first layer's bias: W [o, c] + b = W_o o + (W_c c + b). What is no
+    parameter of the network, such as learned step sizes, is left out.
+
+    Args:
+        parameters: without a task axis.
+
+    Raises:
+        ValueError: as `plain_network`.
+    """
+    network = plain_network(policy)
+    names = [f"{layer}.{part}" for layer in network.layer_names for part in ("weight", "bias")]
+    plain = {name: parameters[name] for name in (*names, "log_std")}
+    if isinstance(policy, ContextPolicy):
+        weight, bias = names[:2]
+        observed, told = plain[weight].tensor_split((policy.observation_size,), dim=1)
+        plain |= {weight: observed, bias: plain[bias] + told @ parameters[CONTEXT]}
+    return plain
+
+
+def start_at(initial: Parameters, plain: Parameters) -> Parameters:
+    """Initial parameters with those of a plain network in place of their own.
+
+    The context, its weights and learned step sizes stay initial; as the context starts at zero, the
+    policy then acts as the plain network does.
+    """
+    started = dict(initial)
+    for name, value in plain.items():
+        own = initial[name].narrow(-1, value.shape[-1], initial[name].shape[-1] - value.shape[-1])
+        started[name] = torch.cat((value.to(own), own), dim=-1)
+    return started

@@ -59,6 +59,12 @@ class GaussianMLP:
     def layer_names(self) -> list[str]:
         return [*(f"hidden.{i}" for i in range(len(self.hidden_sizes))), "mean"]
 
+    @property
+    def architecture(self) -> str:
+        """Units of every layer, and the activation between them: "2-64-64-2 tanh"."""
+        sizes = (self.observation_size, *self.hidden_sizes, self.action_size)
+        return f"{'-'.join(str(size) for size in sizes)} {self.activation}"
+
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """Xavier-uniform weights (Glorot and Bengio 2010), zero biases."""
         sizes = [self.observation_size, *self.hidden_sizes, self.action_size]

@@ -64,13 +64,16 @@ class RolloutSampler:
         self._horizon = horizon
         self._device = device
 
-    def collect(self, parameters: Parameters, tasks: Tasks, key: Sequence[int]) -> Rollout:
+    def collect(
+        self, parameters: Parameters, tasks: Tasks, key: Sequence[int], *, deterministic: bool = False
+    ) -> Rollout:
         """Runs every task's episodes with that task's parameters.
 
         Args:
             parameters: [task, ...] each.
             tasks: as many as the environments hold.
             key: integers that determine the start states and the action noise, task by task.
+            deterministic: take the mean actions.
 
         Raises:
             NonFiniteError: an observation, reward or action that is not finite.
@@ -87,7 +90,8 @@ class RolloutSampler:
         )
         observation, _ = self._envs.reset(seed=seeds.tolist())
         with _one_torch_thread(), torch.no_grad():
-            recording = _Recording(self._policy, parameters, self._noise(parameters, key, count), observation)
+            noise = self._noise(parameters, key, count) * (not deterministic)
+            recording = _Recording(self._policy, parameters, noise, observation)
             for t in range(self._horizon):
                 actions = recording.act(observation, t)
                 self._check("action", actions)

@@ -56,13 +56,16 @@ def evaluate_adaptation(
     *,
     steps: int,
     key: Sequence[int],
+    deterministic: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[AdaptationCurve, Parameters]:
     """Adapts to every task for K steps, on fresh episodes at every step.
 
     Args:
         parameters: the meta-parameters, without a task axis.
-        progress: called after every rollout.
+        deterministic: measure returns with mean actions, on episodes of their own; adaptation still
+            samples its own.
+        progress: called after every number of steps.
 
     Returns:
         The curve, and the adapted parameters [task, ...].
@@ -71,7 +74,10 @@ def evaluate_adaptation(
     returns = []
     for step in range(steps + 1):
         rollout = sampler.collect(current, tasks, [*key, step])
-        returns.append(rollout.returns.mean(-1).double().cpu().numpy())
+        measured = rollout
+        if deterministic:
+            measured = sampler.collect(current, tasks, [*key, steps + 1 + step], deterministic=True)
+        returns.append(measured.returns.mean(-1).double().cpu().numpy())
         progress()
         if step < steps:
             batch, _ = compute_advantages(rollout, advantages)

@@ -128,7 +128,7 @@ def train(
         where = f"{training.environment_name}, iteration {current.iteration}"
         raise TrainingError(f"{where}: {error}; {kept}") from error
     finally:
-        if current is not saved:
+        if current is not saved or not (run_dir / CHECKPOINT).exists():
             save_checkpoint(run_dir, current)
         logger.close()
     return current

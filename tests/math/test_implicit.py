@@ -56,6 +56,15 @@ def test_an_outer_gradient_of_negative_curvature_passes_as_it_is():
     assert found.residual == 1.0
 
 
+def test_an_indefinite_system_that_is_not_solved_passes_the_outer_gradient():
+    """x = b, |b - Ax| > |b| after two iterations on eigenvalues of both signs."""
+    (_, offset), solution, outer = problem()
+    eigenvalues = torch.tensor([-3.2, -2.9, -0.5, 0.5, 40.0, 90.0], dtype=torch.float64)
+    found = implicit_gradient(quadratic, solution, (torch.diag(eigenvalues), offset), outer, 3.0, 3, 1e-20)
+    assert found.residual > 1
+    assert torch.equal(flatten(found.gradient), flatten(outer))
+
+
 def test_names_may_come_in_another_order():
     (matrix, offset), solution, outer = problem()
     one, other = (

@@ -55,6 +55,27 @@ def test_a_resumed_run_is_the_uninterrupted_run(train_small, tmp_path):
     assert rows(tmp_path / "whole") == rows(tmp_path / "halves")
 
 
+def test_training_stops_after_the_iteration_that_spends_its_environment_steps(train_small, tmp_path):
+    """An iteration of 3 tasks x 4 episodes x 8 steps, twice, takes at most 192."""
+    budget = ("--training.iterations", "1000", "--training.environment_steps")
+    final = train_small("--run_dir", str(tmp_path / "a"), *budget, "500")
+    assert 500 <= final.environment_steps < 500 + 192
+    assert len(rows(tmp_path / "a")) == final.iteration
+    again = train_small("--run_dir", str(tmp_path / "a"), *budget, "500", resume=True)
+    assert again.iteration == final.iteration
+    more = train_small("--run_dir", str(tmp_path / "a"), *budget, "900", resume=True)
+    whole = train_small("--run_dir", str(tmp_path / "b"), *budget, "900")
+    assert more.iteration == whole.iteration > final.iteration
+    assert same(parameters(tmp_path / "a"), parameters(tmp_path / "b"))
+
+
+def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
+    final = train_small("--training.iterations", "0")
+    kept = metarl.load(tmp_path / "run").parameters
+    assert final.environment_steps == 0
+    assert same(final.state.parameters, kept)
+
+
 def test_a_run_killed_before_its_first_checkpoint_starts_again(train_small, tmp_path):
     train_small("--training.iterations", "2")
     whole = rows(tmp_path / "run")
@@ -192,16 +213,15 @@ def test_foreign_environments_train_in_processes_of_their_own(train_small):
     assert final.iteration == 2
 
 
-@pytest.mark.parametrize(
-    ("resume", "message"), [(False, "run_dir: .*already holds a run"), (True, "run_dir: .*a saved policy")]
-)
-def test_a_folder_with_somebodys_policy_is_left_alone(train_small, tmp_path, resume, message):
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_with_somebodys_policy_is_left_alone(train_small, tmp_path, resume):
     train_small("--training.iterations", "1")
     saved = tmp_path / "saved"
-    metarl.load(tmp_path / "run", device="auto").save(saved)
+    metarl.load(tmp_path / "run").save(saved)
     before = (saved / "policy.safetensors").read_bytes()
-    with pytest.raises(RunError, match=message):
-        train_small("--run_dir", str(saved), "--training.iterations", "1", resume=resume)
+    again = ("--run_dir", str(saved), "--training.iterations", "1", "--training.device", "cpu")
+    with pytest.raises(RunError, match=r"^run_dir: .*(saved policy|already holds)"):
+        train_small(*again, resume=resume)
     assert (saved / "policy.safetensors").read_bytes() == before
 
 

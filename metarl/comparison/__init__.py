@@ -1,0 +1,1 @@
+"""Algorithms compared: the same tasks, budget and evaluator, several seeds, one table."""

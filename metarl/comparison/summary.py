@@ -1,0 +1,77 @@
+"""What a table of algorithms says: one row an algorithm, over its seeds and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metarl.comparison.runs import Result
+from metarl.comparison.statistics import Interval, bootstrap
+
+
+@dataclass(frozen=True)
+class Row:
+    """An algorithm's row.
+
+    Args:
+        label: the algorithm's.
+        seeds, tasks: how many.
+        returns: after 0, ..., K inner steps.
+        worsened: share of tasks whose return after the last inner step is below that before the first.
+        environment_steps, seconds: means over seeds.
+        to_target: mean environment steps and seconds to the target, over the seeds that reached it.
+        reached: how many seeds did.
+        per_task: whether steps and seconds are those of a single task.
+    """
+
+    label: str
+    seeds: int
+    tasks: int
+    returns: list[Interval]
+    worsened: float
+    environment_steps: float
+    seconds: float
+    to_target: tuple[float, float] | None
+    reached: int
+    per_task: bool
+
+
+def summarise(results: Sequence[Result], target: float | None) -> tuple[list[Row], float]:
+    """A row an algorithm, the best after all inner steps first, and the target they were held to.
+
+    Args:
+        target: a return; None takes the one a fifth below the best final mean, on the way from the lowest
+            mean before adaptation.
+    """
+    of: dict[str, list[Result]] = {}
+    for result in results:
+        of.setdefault(result.label, []).append(result)
+    means = [np.mean([one.returns.mean(1) for one in group], axis=0) for group in of.values()]
+    if target is None:
+        best, worst = max(mean[-1] for mean in means), min(mean[0] for mean in means)
+        target = float(best - 0.2 * (best - worst))
+    rows = [_row(label, group, target) for label, group in of.items()]
+    return sorted(rows, key=lambda row: -row.returns[-1].mean), target
+
+
+def _row(label: str, results: Sequence[Result], target: float) -> Row:
+    returns = np.stack([result.returns for result in results])  # [seed, step + 1, task]
+    found = [result.learning.first_at(target) for result in results]
+    reached = [one for one in found if one is not None]
+    rng = np.random.default_rng(0)
+    return Row(
+        label,
+        seeds=len(results),
+        tasks=returns.shape[2],
+        returns=[bootstrap(returns[:, step], rng) for step in range(returns.shape[1])],
+        worsened=float((returns[:, -1] < returns[:, 0]).mean()),
+        environment_steps=float(np.mean([result.environment_steps for result in results])),
+        seconds=float(np.mean([result.seconds for result in results])),
+        to_target=(float(np.mean([s for s, _ in reached])), float(np.mean([t for _, t in reached])))
+        if reached
+        else None,
+        reached=len(reached),
+        per_task=results[0].per_task,
+    )

@@ -1,0 +1,123 @@
+"""The script: same tasks and budget for all, nothing done twice, one table."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+from tests.conftest import SMALL
+
+ROOT = Path(__file__).parents[2]
+BUDGET = 700
+
+
+@pytest.fixture
+def configs(tmp_path):
+    """Three small configs: MAML, Reptile, and one that trains nothing."""
+    kinds = {
+        "maml": ({"name": "maml"}, 5),
+        "reptile": ({"name": "reptile", "inner_steps": 2}, 5),
+        "untrained": ({"name": "maml"}, 0),
+    }
+    paths = []
+    for name, (learner, iterations) in kinds.items():
+        config = {**SMALL, "meta_learner": learner, "run_dir": "unused"}
+        config["training"] = {**SMALL["training"], "iterations": iterations}
+        paths.append(tmp_path / f"{name}.yaml")
+        paths[-1].write_text(yaml.safe_dump(config))
+    return paths
+
+
+def command(configs, tmp_path, *options):
+    counts = ["--seeds", 2, "--tasks", 3, "--episodes", 2, "--steps", 2, "--evaluate_every", 2]
+    words = [*configs, "--budget", BUDGET, "--output", tmp_path / "out", *counts, *options]
+    return [sys.executable, str(ROOT / "scripts/compare.py"), *map(str, words)]
+
+
+def compare(configs, tmp_path, *options):
+    return subprocess.run(command(configs, tmp_path, *options), capture_output=True, text=True, check=False)
+
+
+def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
+    readme = tmp_path / "README.md"
+    start, end = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
+    readme.write_text(f"before\n{start}\nold\n{end}\nafter\n")
+    done = compare(configs, tmp_path, "--into", readme)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out/PointNavigation"
+    table = folder.with_suffix(".md").read_text()
+    assert table in done.stdout
+    assert readme.read_text() == f"before\n{start}\n\n{table}\n{end}\nafter\n"
+    assert all(f"| {name} |" in table for name in ("maml", "reptile", "untrained"))
+    assert folder.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+    with folder.with_suffix(".csv").open(newline="") as file:
+        rows = {(row["algorithm"], int(row["inner_steps"])): row for row in csv.DictReader(file)}
+    assert len(rows) == 3 * 3
+    judged = [json.loads((folder / f"maml/seed_{seed}/comparison.json").read_text()) for seed in (1, 2)]
+    expected = np.mean([np.mean(one["returns"][2]) for one in judged])
+    assert float(rows["maml", 2]["mean_return"]) == pytest.approx(expected)
+    steps = [load_checkpoint(folder / f"{name}/seed_1").environment_steps for name in ("maml", "reptile")]
+    assert all(BUDGET <= count < BUDGET + 192 for count in steps)
+    assert load_checkpoint(folder / "untrained/seed_1").environment_steps == 0
+    files = sorted(path for path in folder.rglob("*") if path.name in (CHECKPOINT, "comparison.json"))
+    before = {path: path.stat().st_mtime_ns for path in files}
+    again = compare(configs, tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+    assert table in again.stdout
+
+
+def test_stopped_it_goes_on_to_the_same_table(configs, tmp_path):
+    whole = compare(configs[:2], tmp_path, "--output", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        command(configs[:2], tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    first = tmp_path / "out/PointNavigation/maml/seed_1" / CHECKPOINT
+    while process.poll() is None and not first.exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    resumed = compare(configs[:2], tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+
+    def returns(folder):
+        with (tmp_path / folder / "PointNavigation.csv").open(newline="") as file:
+            return [(row["algorithm"], row["mean_return"], row["low_95"]) for row in csv.DictReader(file)]
+
+    assert returns("out") == returns("whole")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--budget", "many"], "--budget: expected a whole number of environment steps for PointNavigation"),
+        (["--budget", "AntDir=100"], "for PointNavigation, got nothing"),
+        (["--into", "CONFIG"], "--into: expected a file with the line"),
+    ],
+)
+def test_bad_input_is_one_line(configs, tmp_path, options, message):
+    filled = [configs[0] if word == "CONFIG" else word for word in options]
+    done = compare(configs, tmp_path, *filled)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_configs_of_other_tasks_are_not_compared(configs, tmp_path):
+    other = yaml.safe_load(configs[1].read_text())
+    other["environment"]["horizon"] = 9
+    configs[1].write_text(yaml.safe_dump(other))
+    done = compare(configs, tmp_path)
+    assert done.returncode == 2
+    assert "expected environment options and horizon as in maml" in done.stderr
+    twice = compare([configs[0], configs[0]], tmp_path)
+    assert "expected configs of different names, got maml twice" in twice.stderr

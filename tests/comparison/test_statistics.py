@@ -1,0 +1,88 @@
+"""Intervals against their own definition and known cases; rows by hand."""
+
+import numpy as np
+import pytest
+
+from metarl.comparison.report import markdown, write_csv
+from metarl.comparison.runs import Result
+from metarl.comparison.statistics import LearningCurve, bootstrap
+from metarl.comparison.summary import summarise
+
+
+def learning(*triples):
+    return LearningCurve(*(np.array(column, dtype=float) for column in zip(*triples, strict=True)))
+
+
+NOTHING = LearningCurve(np.array([]), np.array([]), np.array([]))
+
+
+def test_of_many_tasks_the_interval_is_the_normal_one():
+    values = np.random.default_rng(0).normal(5.0, 2.0, size=(1, 400))
+    found = bootstrap(values, np.random.default_rng(1))
+    error = 1.96 * values.std() / 20
+    assert found.mean == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - error, abs=0.03)
+    assert found.high == pytest.approx(values.mean() + error, abs=0.03)
+
+
+def test_seeds_that_differ_widen_the_interval():
+    """Two seeds at -1 and 1, many tasks alike: a mean of -1, 0 or 1 with 1/4, 1/2, 1/4."""
+    values = np.array([[-1.0] * 50, [1.0] * 50])
+    assert bootstrap(values, np.random.default_rng(0)) == (0.0, -1.0, 1.0)
+
+
+def test_seeds_share_their_tasks():
+    """One hard task for all seeds counts once: the same interval as of one seed."""
+    tasks = np.random.default_rng(0).normal(size=(1, 30))
+    one, three = (bootstrap(np.repeat(tasks, n, 0), np.random.default_rng(2)) for n in (1, 3))
+    assert three.high - three.low == pytest.approx(one.high - one.low, rel=0.05)
+
+
+def test_the_first_evaluation_that_reaches_a_return_tells_its_cost():
+    curve = learning((100, 1.0, -9), (200, 2.5, -4), (300, 4.0, -6), (400, 5.5, -3))
+    assert curve.first_at(-5) == (200, 2.5)
+    assert curve.first_at(-4) == (200, 2.5)
+    assert curve.first_at(-1) is None
+
+
+def results():
+    worse, same, better = [0.0, -1.0], [0.0, 0.0], [-2.0, 4.0]
+    good = np.array([same, better, better, better]).T
+    bad = np.array([worse, worse, same, better]).T
+    return [
+        Result("bad", 1, bad, 1000, 10.0, learning((500, 5.0, -7.0))),
+        Result("good", 1, good, 1000, 20.0, learning((100, 2.0, 1.0), (500, 10.0, 3.0))),
+        Result("good", 2, good, 3000, 40.0, learning((300, 6.0, 2.9))),
+        Result("untrained", 1, bad - 10, 0, 0.0, NOTHING, per_task=True),
+    ]
+
+
+def test_rows_by_hand():
+    rows, target = summarise(results(), None)
+    assert [row.label for row in rows] == ["good", "bad", "untrained"]
+    good, bad, untrained = rows
+    assert good.returns[0].mean == pytest.approx(-1.5)
+    assert good.returns[1].mean == pytest.approx(3.0)
+    assert (good.seeds, good.tasks) == (2, 4)
+    assert target == pytest.approx(3.0 - 0.2 * (3.0 - (-10.5)))
+    assert good.to_target == (200.0, 4.0)
+    assert bad.worsened == 0.5
+    assert good.worsened == 0.0
+    assert bad.to_target is None
+    assert good.environment_steps == 2000
+    assert untrained.to_target is None
+
+
+def test_a_target_that_some_seeds_miss_says_so(tmp_path):
+    rows, target = summarise(results(), 2.95)
+    assert rows[0].to_target == (500.0, 10.0)
+    assert rows[0].reached == 1
+    text = markdown(rows, target)
+    assert "(1 of 2 seeds)" in text
+    assert "| good | -1.5 [" in text
+    assert "50%" in text
+    assert text.count("not reached") == 2
+    write_csv(tmp_path / "t.csv", rows)
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert len(lines) == 1 + 3 * 2
+    assert lines[1].startswith("good,2,4,0,-1.5,")
