@@ -94,6 +94,8 @@ class GradientLearner:
         step: the inner rule.
         gain_of: the outer gain, from the outer objective.
         extra: learned entries beside the policy's own at the start, e.g. step sizes, from those.
+        given: the policy as it was given, where `policy` has learned entries beside that one's; they are
+            logged as those of `extra` are.
         prepare: what the gain needs from the whole meta-batch, put into it before an update.
         gradient: instead of differentiating through the inner steps.
         curvature: of the mean KL through the adaptation; by torch.func if not given.
@@ -112,6 +114,7 @@ class GradientLearner:
         *,
         gain_of: GainOf = final_gain,
         extra: Callable[[Parameters], Parameters] = lambda parameters: {},
+        given: Policy | None = None,
         prepare: Callable[[MetaBatch], MetaBatch] = lambda batch: batch,
         gradient: GradientOf | None = None,
         curvature: Curvature | None = None,
@@ -125,6 +128,7 @@ class GradientLearner:
         self._map = task_map
         self._step = step
         self._extra = extra
+        self._given = given or policy
         self._gain = gain_of(surrogate(policy))
         self._clipped_gain = gain_of(clipped_surrogate(policy, float(config.clipped.clip)))
         self._kl = mean_kl(policy)
@@ -166,14 +170,15 @@ class GradientLearner:
             lambda candidate: self.evaluate(unflatten(candidate, theta), batch),
             self._config.trust_region,
         )
+        after = unflatten(result.parameters, theta)
         metrics = {
             "surrogate_before": found.gain,
             "meta_gradient_norm": torch.linalg.vector_norm(gradient).item(),
             **found.metrics,
             **result.metrics,
+            **learned_metrics(self._given, after),
         }
-        after = unflatten(result.parameters, theta)
-        return Update(LearnerState(after), {**metrics, **learned_metrics(after)}, result.rejection)
+        return Update(LearnerState(after), metrics, result.rejection)
 
     def _ppo(self, state: LearnerState, batch: MetaBatch) -> Update:
         result = clipped_step(
@@ -183,7 +188,7 @@ class GradientLearner:
             lambda theta: self.evaluate(theta, batch),
             self._config.clipped,
         )
-        metrics = {**result.metrics, **learned_metrics(result.parameters)}
+        metrics = {**result.metrics, **learned_metrics(self._given, result.parameters)}
         return Update(LearnerState(result.parameters, result.optimiser), metrics, result.rejection)
 
     def evaluate(self, parameters: Parameters, batch: MetaBatch) -> Evaluation:

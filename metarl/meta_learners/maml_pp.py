@@ -27,7 +27,13 @@ from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import ClippedConfig, clipped_step
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
-from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
+from metarl.meta_learners.learner import (
+    STEP_SIZE,
+    LearnerState,
+    Update,
+    learned_metrics,
+    without_step_sizes,
+)
 from metarl.meta_learners.meta_gradient import Path, meta_gradient
 from metarl.objectives import clipped_surrogate, inner_loss
 from metarl.policies.gaussian_mlp import Policy
@@ -107,7 +113,7 @@ class MamlPlusPlus:
             **result.metrics,
             "final_step_weight": weights[-1],
             "second_order": float(not first_order),
-            **learned_metrics(result.parameters),
+            **learned_metrics(self.policy, result.parameters),
         }
         if result.rejection:
             return Update(state, metrics, result.rejection)
@@ -116,15 +122,15 @@ class MamlPlusPlus:
 
     def _step(self, parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
         last = min(k, self.inner_steps - 1)
-        own = [name for name in parameters if not name.startswith("step_size.")]
-        sizes = {name: parameters[f"step_size.{last}.{layer(name)}"] for name in own}
+        own = without_step_sizes(parameters)
+        sizes = {name: parameters[f"{STEP_SIZE}{last}.{layer(name)}"] for name in own}
         return inner_step(self._loss, parameters, batch, sizes, names=own, first_order=first_order)
 
     def _step_sizes(self, parameters: Parameters) -> Parameters:
         layers = dict.fromkeys(layer(name) for name in parameters)
         like = next(iter(parameters.values()))
         return {
-            f"step_size.{k}.{name}": like.new_tensor(self._config.step_size(k))
+            f"{STEP_SIZE}{k}.{name}": like.new_tensor(self._config.step_size(k))
             for k in range(self.inner_steps)
             for name in layers
         }

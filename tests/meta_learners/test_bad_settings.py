@@ -8,21 +8,14 @@ import torch
 import metarl
 from metarl.build import build_experiment
 from metarl.errors import ConfigError, TrainingError
-from metarl.meta_learners.clipped import ClippedConfig
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.learner import STEP_SIZE, LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
-from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
 NAMES = sorted(META_LEARNERS)
-
-
-def huge(name):
-    """A step size whose second step overflows, or one beyond float32 itself.
-
-    A context of 1e38 only saturates the hidden units.
-    """
-    return ("--meta_learner.inner_step_size", "1e39" if name in ("cavia", "meta_sgd") else "1e38")
+HUGE = ("--meta_learner.inner_step_size", "1e39")
+"""Beyond float32: whatever an inner step moves is not finite."""
 
 
 def refused(small_config, *overrides):
@@ -86,14 +79,21 @@ def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_inner_step_that_overflows_is_named(train_small, name):
-    what = "adapted parameters" if name in ("anil", "cavia", "meta_sgd") else "action"
+    """In an evaluation, where training takes none."""
     advice = r"try a smaller meta_learner\.inner_step_size"
-    message = rf"PointNavigation.*task.*goal.*iteration 0: expected finite numbers, got {what}.*{advice}"
-    with pytest.raises(TrainingError, match=message):
-        train_small("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *huge(name))
+    what = rf"expected finite numbers, got (adapted parameters|action).*{advice}"
+    where = r"PointNavigation.*task.*goal.*(iteration 0|evaluation after 4 iterations)"
+    with pytest.raises(TrainingError, match=f"{where}: {what}"):
+        train_small("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *HUGE)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("maml_pp", "meta_sgd")])
+def is_used(name):
+    """Whether training takes inner steps of the config's size, and not of learned ones."""
+    learner, _ = tiny_learner(name, 2)
+    return learner.inner_steps > 0 and not any(n.startswith(STEP_SIZE) for n in tiny_state(learner))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if is_used(name)])
 def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     """Two iterations with a step size that works, then one that does not."""
     run = ("--meta_learner.name", name, "--meta_learner.inner_steps", "2")
@@ -102,7 +102,7 @@ def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     before = (folder / CHECKPOINT).read_bytes()
     config = (folder / "config.yaml").read_text()
     assert config.count("inner_step_size: 0.125") == 1
-    key, value = huge(name)
+    key, value = HUGE
     edited = config.replace("inner_step_size: 0.125", f"inner_step_size: {float(value):.1e}")
     (folder / "config.yaml").write_text(edited)
     with pytest.raises(TrainingError, match="iteration 2: expected finite"):
@@ -114,10 +114,15 @@ def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
 
 def wild(name, size):
     """Adam's learning rate, or Reptile's way towards the adapted parameters."""
-    if name == "reptile":
+    if rate(name) == "outer_step_size":
         return ("--meta_learner.outer_step_size", size)
     ppo = ("--meta_learner.outer", "ppo", "--meta_learner.clipped.epochs", "1")
     return (*ppo, "--meta_learner.clipped.learning_rate", size)
+
+
+def rate(name):
+    """The key of an outer step's size."""
+    return "clipped.learning_rate" if "clipped" in by_adam(name) else "outer_step_size"
 
 
 @pytest.mark.parametrize("size", ["1e4", "1e25", "1e37"])
@@ -132,10 +137,9 @@ def test_a_wild_outer_step_is_rejected_and_the_kept_checkpoint_goes_on(
     final = train_small(*run, "--training.iterations", "3", resume=True)
     with (tmp_path / "run" / "progress.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    key = "outer_step_size" if name == "reptile" else "clipped.learning_rate"
     assert final.iteration == len(rows) == 3
     for row in rows:
-        assert row["update/rejection"].endswith(f": try a smaller meta_learner.{key}")
+        assert row["update/rejection"].endswith(f": try a smaller meta_learner.{rate(name)}")
         assert (row["update/accepted"], row["update/kl"]) == ("0.0", "0.0")
     learner = build_experiment(small_config(*run)).learner
     start = learner.initial_state(torch.Generator().manual_seed(3))
@@ -147,15 +151,11 @@ def test_a_wild_outer_step_is_rejected_and_the_kept_checkpoint_goes_on(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_rejected_update_leaves_the_moments_as_they_were(name):
-    outer = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
-    tame, _ = tiny_learner(name, 2, **({"outer": "adam"} if name == "reptile" else outer))
-    size = {"outer": "adam", "outer_step_size": 1e20} if name == "reptile" else {"outer": "ppo"}
-    if name != "reptile":
-        size["clipped"] = ClippedConfig(epochs=2, learning_rate=1e20)
+    tame, _ = tiny_learner(name, 2, **by_adam(name))
     theta = tiny_state(tame)
     batch = sampled_meta_batch(tame, theta)
     state = tame.update(LearnerState(theta), batch).state
-    rejected = tiny_learner(name, 2, **size)[0].update(state, batch)
+    rejected = tiny_learner(name, 2, **by_adam(name, 1e20, epochs=2))[0].update(state, batch)
     assert rejected.rejection
     assert rejected.metrics["accepted"] == 0
     for before, after in zip(parts(state), parts(rejected.state), strict=True):
@@ -169,7 +169,7 @@ def parts(state):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_learning_rate_that_adam_cannot_take_is_named(small_config, name):
-    key = "outer_step_size" if name == "reptile" else "clipped.learning_rate"
-    outer = ("--meta_learner.outer", "adam" if name == "reptile" else "ppo")
-    message = refused(small_config, "--meta_learner.name", name, *outer, f"--meta_learner.{key}", "1e38")
-    assert message == f"meta_learner.{key}: expected at most 1e+37, got 1e+38"
+    outer = ("--meta_learner.outer", by_adam(name)["outer"])
+    key = f"meta_learner.{rate(name)}"
+    message = refused(small_config, "--meta_learner.name", name, *outer, f"--{key}", "1e38")
+    assert message == f"{key}: expected at most 1e+37, got 1e+38"
