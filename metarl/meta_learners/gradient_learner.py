@@ -8,13 +8,14 @@ theta        <- an outer step up J: a trust region (TRPO), or Adam on clipped ra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import LEARNING_RATE, ClippedConfig, check_learning_rate, clipped_step
@@ -46,9 +47,13 @@ class GradientConfig:
         inner_steps: K, gradient steps of the adaptation, each on fresh episodes.
         inner_objective: "vpg" or "lvc".
         first_order: treat every inner gradient as a constant (FOMAML).
-        differentiated_steps: differentiate through the last so many inner steps only; null for all.
+        differentiated_steps: differentiate through the last so many inner steps only; null for all. Not
+            read with `first_order`.
         recompute: keep one inner step's graph at a time: memory that does not grow with inner_steps.
-        outer: "trpo" or "ppo", the outer step; its settings are in `trust_region` or `clipped`.
+        outer: "trpo" or "ppo", the outer step.
+        trust_region, clipped: its settings; "trpo" reads the former alone, "ppo" the latter. With "ppo" and
+            several epochs, "vpg" takes its inner steps by log pi on episodes that the policy of the first
+            epoch sampled, uncorrected by a ratio; "lvc" has the ratio.
     """
 
     inner_step_size: PositiveFloat = 0.1
@@ -76,6 +81,29 @@ class GradientConfig:
         if self.first_order or self.differentiated_steps is None:
             return self.first_order
         return step < int(self.inner_steps) - int(self.differentiated_steps)
+
+
+def refuse_unread(config: GradientConfig, name: str, unread: Sequence[str]) -> None:
+    """Refuses a value for a setting that an algorithm does not read; run folders hold them at their defaults.
+
+    Args:
+        name: the algorithm's.
+        unread: its settings without effect; of a section, all of it.
+
+    Raises:
+        ConfigError: one of them has another value than its default.
+    """
+    given, default = asdict(config), asdict(type(config)())
+    for key in unread:
+        section = isinstance(given[key], dict)
+        pairs = given[key].items() if section else [(key, given[key])]
+        for part, value in pairs:
+            usual = default[key][part] if section else default[key]
+            if value != usual:
+                path = f"{key}.{part}" if section else key
+                raise ConfigError(
+                    f"meta_learner.{path}: expected {usual}, since {name} does not use it, got {value}"
+                )
 
 
 def final_gain(objective: Objective) -> Gain:

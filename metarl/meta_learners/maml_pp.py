@@ -22,11 +22,10 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
 from metarl.adaptation import inner_step
-from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import ClippedConfig, clipped_step
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
 from metarl.meta_learners.learner import (
     STEP_SIZE,
     LearnerState,
@@ -48,13 +47,14 @@ class MamlPpConfig(GradientConfig):
     """MAML++.
 
     Args:
+        outer: "ppo", MAML++'s only outer step.
         multi_step_updates: updates over which the loss moves to the last inner step; 0 for it alone.
         first_order_updates: updates at the start that treat inner gradients as constants.
         schedule_updates: updates of the cosine schedule; 0 for a constant learning rate.
         final_learning_rate: at the schedule's end.
     """
 
-    outer: Literal["trpo", "ppo"] = "ppo"
+    outer: Literal["ppo"] = "ppo"
     clipped: ClippedConfig = field(default_factory=lambda: ClippedConfig(max_gradient_norm=10.0))
     multi_step_updates: NonNegativeInt = 50
     first_order_updates: NonNegativeInt = 20
@@ -66,12 +66,11 @@ class MamlPlusPlus:
     """The meta-learner (`MetaLearner`).
 
     Raises:
-        ConfigError: another outer step than Adam's.
+        ConfigError: a setting of a trust region.
     """
 
     def __init__(self, policy: Policy, config: MamlPpConfig, task_map: TaskMap) -> None:
-        if config.outer != "ppo":
-            raise ConfigError(f"meta_learner.outer: expected ppo, maml_pp's only one, got {config.outer}")
+        refuse_unread(config, "maml_pp", ["trust_region"])
         self.policy = policy
         self.inner_steps = int(config.inner_steps)
         self._config = config

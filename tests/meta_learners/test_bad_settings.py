@@ -40,8 +40,9 @@ def test_no_tasks_or_episodes(small_config, key):
 @pytest.mark.parametrize(
     ("name", "outer", "message"),
     [
-        ("promp", "trpo", "meta_learner.outer: expected ppo, promp's only one, got trpo"),
-        ("maml_pp", "trpo", "meta_learner.outer: expected ppo, maml_pp's only one, got trpo"),
+        ("promp", "trpo", "meta_learner.outer: expected one of ['ppo'], got 'trpo'"),
+        ("promp", "sgd", "meta_learner.outer: expected one of ['ppo'], got 'sgd'"),
+        ("maml_pp", "trpo", "meta_learner.outer: expected one of ['ppo'], got 'trpo'"),
         ("reptile", "trpo", "meta_learner.outer: expected one of ['sgd', 'adam'], got 'trpo'"),
         ("maml", "adam", "meta_learner.outer: expected one of ['trpo', 'ppo'], got 'adam'"),
     ],
@@ -75,6 +76,24 @@ def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
     key = "context_size" if name != "cavia" else "solver_steps"
     message = refused(small_config, "--meta_learner.name", name, f"--meta_learner.{key}", "3")
     assert f"meta_learner.{key}: expected one of the keys" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "usual"),
+    [
+        ("imaml", "first_order", "true", "False"),
+        ("imaml", "recompute", "true", "False"),
+        ("imaml", "differentiated_steps", "1", "None"),
+        ("multi_task", "first_order", "true", "False"),
+        ("promp", "trust_region.max_kl", "0.02", "0.01"),
+        ("maml_pp", "trust_region.cg_iterations", "3", "10"),
+    ],
+)
+def test_a_setting_that_an_algorithm_does_not_read_keeps_its_default(small_config, name, key, value, usual):
+    run = ("--meta_learner.name", name)
+    message = refused(small_config, *run, f"--meta_learner.{key}", value)
+    assert message.startswith(f"meta_learner.{key}: expected {usual}, since {name} does not use it, got ")
+    build_experiment(small_config(*run, f"--meta_learner.{key}", {"None": "null"}.get(usual, usual)))
 
 
 @pytest.mark.parametrize("name", NAMES)
