@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,16 @@ def test_every_config_of_the_repository_builds(path):
     if path.parent.name == "meta_world":
         pytest.importorskip("metaworld")
     build_experiment(config)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_key_of_a_config_is_explained(path):
+    settings = [line for line in path.read_text().splitlines() if re.match(r"\s*\w+: [^#\s]", line)]
+    assert settings
+    assert [line for line in settings if not re.search(r"\S +# \w+", line)] == []
+    for line in settings:
+        inline = re.search(r": \{(.*)\}", line)
+        assert inline is None or "options:" in line, "expected a line and a comment for every key"
 
 
 @pytest.mark.parametrize(
