@@ -7,7 +7,9 @@ import yaml
 from metarl.build import build_experiment
 from metarl.config import load_run_config, read_config, save_run_config
 from metarl.errors import ConfigError, RunError
+from metarl.math.task_map import TaskMap
 from metarl.meta_learners.registry import META_LEARNERS
+from tests.tiny import tiny_policy
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 
@@ -28,6 +30,18 @@ def test_every_key_of_a_config_is_explained(path):
     for line in settings:
         inline = re.search(r": \{(.*)\}", line)
         assert inline is None or "options:" in line, "expected a line and a comment for every key"
+
+
+@pytest.mark.parametrize("environment", ["point_navigation", "half_cheetah_dir"])
+def test_algorithms_are_compared_at_equal_environment_steps(environment):
+    """Up to an iteration, and but for the policy that nothing trains."""
+    steps = []
+    for path in (path for path in CONFIGS if path.parent.name == environment and path.stem != "random_init"):
+        config = read_config(path)
+        learner = META_LEARNERS[config.meta_learner_name].build(tiny_policy(), config.meta_learner, TaskMap())
+        a_rollout = config.sampling.tasks * config.sampling.episodes * config.environment.horizon
+        steps.append(config.training.iterations * (learner.inner_steps + 1) * a_rollout)
+    assert max(steps) - min(steps) <= 3 * a_rollout
 
 
 @pytest.mark.parametrize(
