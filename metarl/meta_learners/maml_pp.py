@@ -48,7 +48,8 @@ class MamlPpConfig(GradientConfig):
 
     Args:
         outer: "ppo", MAML++'s only outer step.
-        multi_step_updates: updates over which the loss moves to the last inner step; 0 for it alone.
+        multi_step_updates: updates over which the loss moves to the last inner step; 0 for it alone. While
+            it moves, every inner step's loss is kept, also with `recompute`.
         first_order_updates: updates at the start that treat inner gradients as constants.
         schedule_updates: updates of the cosine schedule; 0 for a constant learning rate.
         final_learning_rate: at the schedule's end.
@@ -96,8 +97,8 @@ class MamlPlusPlus:
 
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             collected = [*support[1:], query]
-            gains = [self._objective(path[k + 1], data) for k, data in enumerate(collected)]
-            return (torch.stack(gains) * gains[0].new_tensor(weights)).sum()
+            judged = zip(weights, path[1:], collected, strict=True)
+            return torch.stack([w * self._objective(theta, data) for w, theta, data in judged if w]).sum()
 
         moments = {name: value for name, value in state.optimiser.items() if name != UPDATES}
         result = clipped_step(
