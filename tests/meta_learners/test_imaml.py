@@ -117,6 +117,39 @@ def test_unsolved_gradient_is_the_linear_systems_where_they_stopped(steps):
     assert update.metrics["inner_residual"] > 1e-4
 
 
+def test_the_worst_inner_residual_of_all_tasks_and_steps_is_told():
+    learner, _, theta, batch = setup(2, solver_steps=3)
+    residuals = []
+    for i in range(batch.tasks):
+        phi = solutions(theta, batch, i, steps=3)
+        for k, data in enumerate(batch.support):
+            left, whole = (slope_of_problem(at, phi[k], select_task(data, i)) for at in (phi[k + 1], phi[k]))
+            residuals.append((left.norm() / whole.norm()).item())
+    told = learner.update(LearnerState(theta), batch).metrics["inner_residual"]
+    assert told == pytest.approx(max(residuals), rel=1e-7)
+    assert max(residuals) > 1.05 * sorted(residuals)[-2]
+
+
+def slope_of_problem(at, centre, support):
+    leaves = {n: value.detach().requires_grad_() for n, value in at.items()}
+    distance = sum((leaves[n] - value).square().sum() for n, value in centre.items())
+    problem = inner_loss(leaves, support, "lvc") + STRENGTH / 2 * distance
+    return torch.cat([g.flatten() for g in torch.autograd.grad(problem, list(leaves.values()))])
+
+
+def test_the_worst_residual_of_all_linear_systems_is_told():
+    """Of a batch of one task each, the systems' residuals one by one."""
+    loose = {"solution_cg_iterations": 2, "solution_cg_tolerance": 0.0}
+    learner, _, theta, batch = setup(1, **loose)
+    alone = []
+    for i in range(batch.tasks):
+        one = torch.utils._pytree.tree_map(lambda part, i=i: part[i : i + 1], batch)
+        alone.append(learner.update(LearnerState(theta), one).metrics["solution_cg_residual"])
+    told = learner.update(LearnerState(theta), batch).metrics["solution_cg_residual"]
+    assert told == pytest.approx(max(alone), rel=1e-7)
+    assert max(alone) > 1.05 * min(alone)
+
+
 def test_descent_stops_where_the_problem_is_not_convex():
     """x^4 / 4 - x^2 from .1 falls ever faster up to x = sqrt(2/3): one step of .1, and no longer one."""
     start = {"x": torch.tensor(0.1, dtype=torch.float64)}

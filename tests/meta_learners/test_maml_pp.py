@@ -9,7 +9,7 @@ from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.maml_pp import UPDATES, multi_step_weights
 from metarl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tests.references import outer_gain
+from tests.references import mean_kl, outer_gain
 from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 
 CLIPPED = ClippedConfig(epochs=1, learning_rate=1e-2)
@@ -77,6 +77,16 @@ def test_every_inner_step_is_judged_by_its_weight(updates, weights):
     assert update.metrics["final_step_weight"] == pytest.approx(weights[-1])
     for n, found in adam_gradient(update, theta).items():
         torch.testing.assert_close(found, gradient[n], rtol=1e-8, atol=1e-11)
+
+
+def test_what_the_update_led_to_is_measured_at_the_new_parameters():
+    learner, config, theta, batch = setup()
+    update = learner.update(LearnerState(theta), batch)
+    leaves = {n: value.clone().requires_grad_() for n, value in update.state.parameters.items()}
+    gain = outer_gain("maml_pp", leaves, batch, config, weights=[0, 0, 1])
+    assert update.metrics["surrogate_after"] == pytest.approx(gain.item(), rel=1e-8)
+    assert update.metrics["kl"] == pytest.approx(mean_kl("maml_pp", leaves, batch, config).item(), rel=1e-7)
+    assert update.metrics["kl"] > 1e-5
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
