@@ -6,20 +6,26 @@ J(theta) = mean_i clipped surrogate(theta'_i(theta); query_i) - eta KL(pi_theta_
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
+from metarl.adaptation import inner_path
+from metarl.errors import ConfigError
+from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
+from metarl.meta_learners.gradient_learner import GainOf, GradientConfig, GradientLearner, refuse_unread
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.meta_learners.maml import gradient_step
 from metarl.meta_learners.meta_gradient import Gain, Path
 from metarl.objectives import InnerObjective, Objective, mean_kl
 from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch
+from metarl.rollout import Batch, MetaBatch
+
+PENALTIES = "kl_penalties"
 
 
 @dataclass(frozen=True)
@@ -29,27 +35,101 @@ class PrompConfig(GradientConfig):
     Args:
         outer: "ppo", ProMP's only outer step.
         kl_penalty: eta, on how far every sampling policy moves from the one that sampled.
+        kl_target: with a target, every inner step has an eta of its own, which starts at `kl_penalty` and
+            after an update doubles where that KL is above 1.5 times the target, and halves where it is below
+            the target / 1.5, as in the authors' code (0.01 there); 0 for a fixed one.
     """
 
     inner_objective: InnerObjective = "lvc"
     outer: Literal["ppo"] = "ppo"
     kl_penalty: NonNegativeFloat = 5e-4
+    kl_target: NonNegativeFloat = 0.0
 
 
-def promp(policy: Policy, config: PrompConfig, task_map: TaskMap) -> GradientLearner:
+def promp(policy: Policy, config: PrompConfig, task_map: TaskMap) -> MetaLearner:
     """The meta-learner.
 
     Raises:
-        ConfigError: a setting of a trust region.
+        ConfigError: a setting of a trust region, or a target for a penalty of 0, which no factor changes.
     """
     refuse_unread(config, "promp", ["trust_region"])
-    kl, penalty = mean_kl(policy), float(config.kl_penalty)
+    if config.kl_target and not config.kl_penalty:
+        raise ConfigError("meta_learner.kl_penalty: expected a number > 0 with a kl_target, got 0")
+    if config.kl_target:
+        return AdaptivePromp(policy, config, task_map)
+    return with_penalties(policy, config, task_map, [float(config.kl_penalty)] * int(config.inner_steps))
+
+
+def with_penalties(
+    policy: Policy, config: PrompConfig, task_map: TaskMap, penalties: Sequence[float]
+) -> GradientLearner:
+    """The meta-learner of one fixed eta an inner step."""
+    step, gain_of = gradient_step(policy, config), penalised(mean_kl(policy), penalties)
+    return GradientLearner(policy, config, task_map, step, gain_of=gain_of)
+
+
+def penalised(kl: Objective, penalties: Sequence[float]) -> GainOf:
+    """The outer objective less the mean over inner steps of eta KL."""
 
     def gain_of(objective: Objective) -> Gain:
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
-            moved = torch.stack([kl(path[k], batch) for k, batch in enumerate(support)])
-            return objective(path[-1], query) - penalty * moved.mean()
+            moved = [eta * kl(path[k], support[k]) for k, eta in enumerate(penalties)]
+            return objective(path[-1], query) - torch.stack(moved).mean()
 
         return gain
 
-    return GradientLearner(policy, config, task_map, gradient_step(policy, config), gain_of=gain_of)
+    return gain_of
+
+
+class AdaptivePromp:
+    """The meta-learner (`MetaLearner`) whose penalties follow a target; the optimiser's state holds them."""
+
+    def __init__(self, policy: Policy, config: PrompConfig, task_map: TaskMap) -> None:
+        self.policy = policy
+        self.inner_steps = int(config.inner_steps)
+        self._config = config
+        self._map = task_map
+        self._kl = mean_kl(policy)
+        start = [float(config.kl_penalty)] * self.inner_steps
+        self._start = torch.tensor(start, dtype=torch.float64)
+        self._learner = with_penalties(policy, config, task_map, start)
+
+    def initial_state(self, generator: torch.Generator) -> LearnerState:
+        return self._learner.initial_state(generator)
+
+    def inner_step(self, parameters: Parameters, batch: Batch, step: int) -> Parameters:
+        return self._learner.inner_step(parameters, batch, step)
+
+    def update(self, state: LearnerState, batch: MetaBatch) -> Update:
+        moments = {name: value for name, value in state.optimiser.items() if name != PENALTIES}
+        penalties = state.optimiser.get(PENALTIES, self._start)
+        learner = with_penalties(self.policy, self._config, self._map, penalties.tolist())
+        update = learner.update(replace(state, optimiser=moments), batch)
+        if update.rejection:
+            return update._replace(state=state)
+        moved = self._sampling_kls(update.state.parameters, batch)
+        adapted = adapt_penalties(penalties.cpu(), moved.cpu(), float(self._config.kl_target))
+        metrics = dict(update.metrics)
+        for k in range(self.inner_steps):
+            metrics |= {f"kl_penalty_{k}": adapted[k].item(), f"sampling_kl_{k}": moved[k].item()}
+        optimiser = {**update.state.optimiser, PENALTIES: adapted}
+        return Update(replace(update.state, optimiser=optimiser), metrics)
+
+    def _sampling_kls(self, parameters: Parameters, batch: MetaBatch) -> Tensor:
+        """[inner step]: the tasks' mean KL of every policy that now samples from the one that did."""
+
+        def measure(support: Sequence[Batch]) -> Tensor:
+            path = inner_path(self.inner_step, parameters, support)
+            return torch.stack([self._kl(path[k], data) for k, data in enumerate(support)])
+
+        with torch.no_grad():
+            divergences: Tensor = self._map(measure, batch.support, tasks=batch.tasks)
+        return divergences.mean(0)
+
+
+def adapt_penalties(penalties: Tensor, divergences: Tensor, target: float) -> Tensor:
+    """Twice the penalty where its KL is far above the target, half of it where far below."""
+    factor = torch.ones_like(penalties)
+    factor[divergences > 1.5 * target] = 2.0
+    factor[divergences < target / 1.5] = 0.5
+    return penalties * factor

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from metarl.errors import ConfigError
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.promp import PrompConfig, promp
-from metarl.rollout import MetaBatch
+from metarl.meta_learners.promp import PENALTIES, PrompConfig, adapt_penalties, promp
+from metarl.rollout import MetaBatch, select_task
+from metarl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.bandit import (
     POLICY,
     THETA,
@@ -19,7 +21,8 @@ from tests.bandit import (
     slope,
     vector,
 )
-from tests.tiny import adam_gradient
+from tests.references import kl, path
+from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 
 ALPHA, ETA = 0.8, 0.7
 
@@ -85,3 +88,61 @@ def test_away_from_the_policy_that_sampled_the_penalty_pulls_back(steps):
     torch.testing.assert_close(gradient, slope(penalised, theta), rtol=1e-5, atol=1e-7)
     without = slope(lambda at: expected_return(adapted(at, steps)[-1]), theta)
     assert (without - gradient).norm() > 1e-3
+
+
+def test_penalties_double_far_above_the_target_and_halve_far_below():
+    divergences = torch.tensor([0.0, 0.0066, 0.0067, 0.01, 0.0149, 0.0151, 9.0])
+    adapted = adapt_penalties(torch.full((7,), 8.0), divergences, 0.01)
+    assert adapted.tolist() == [4, 4, 8, 8, 8, 16, 16]
+
+
+def adaptive(target, steps=2, **settings):
+    return tiny_learner("promp", steps, clipped=ClippedConfig(epochs=2), kl_target=target, **settings)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_every_inner_steps_penalty_follows_its_own_kl(steps):
+    """Measured after the update, in the policies that would sample now."""
+    learner, config = adaptive(1.0, steps, kl_penalty=0.5)
+    theta = tiny_state(learner)
+    batch = sampled_meta_batch(learner, theta)
+    after = learner.update(LearnerState(theta), batch).state.parameters
+    moved = []
+    for i in range(batch.tasks):
+        support = [select_task(data, i) for data in batch.support]
+        passed = path("promp", dict(after), support, config, lambda k: False)
+        moved.append([kl(at, data).item() for at, data in zip(passed[:-1], support, strict=True)])
+    means = torch.tensor(moved, dtype=torch.float64).mean(0)
+    assert steps == 1 or means.max() > 1.1 * means.min()
+    target = means.max().item() / 1.6  # that step's penalty doubles, and no other's
+    update = adaptive(target, steps, kl_penalty=0.5)[0].update(LearnerState(theta), batch)
+    for k in range(steps):
+        assert update.metrics[f"sampling_kl_{k}"] == pytest.approx(means[k].item(), rel=1e-7)
+        factor = 2.0 if means[k] == means.max() else 0.5 if means[k] < target / 1.5 else 1.0
+        assert update.metrics[f"kl_penalty_{k}"] == 0.5 * factor
+        assert update.state.optimiser[PENALTIES][k] == update.metrics[f"kl_penalty_{k}"]
+
+
+def test_adapted_penalties_enter_the_next_update_and_survive_a_checkpoint(tmp_path):
+    learner, _ = adaptive(1e-9)
+    theta = tiny_state(learner)
+    batch = sampled_meta_batch(learner, theta)
+    once = learner.update(LearnerState(theta), batch).state
+    save_checkpoint(tmp_path, Checkpoint(once, 1, 0))
+    straight, through = (learner.update(s, batch).state for s in (once, load_checkpoint(tmp_path).state))
+    for one, other in ((straight.parameters, through.parameters), (straight.optimiser, through.optimiser)):
+        assert all(torch.equal(value, other[n]) for n, value in one.items())
+    assert straight.optimiser[PENALTIES].tolist() == [4 * 5e-4] * 2
+    fixed, _ = tiny_learner("promp", 2, clipped=ClippedConfig(epochs=2), kl_penalty=1e-3)
+    moments = {n: value for n, value in once.optimiser.items() if n != PENALTIES}
+    expected = fixed.update(LearnerState(once.parameters, moments), batch).state.parameters
+    assert all(torch.equal(straight.parameters[n], value) for n, value in expected.items())
+
+
+def test_without_a_target_the_penalty_is_fixed():
+    learner, _ = adaptive(0.0)
+    theta = tiny_state(learner)
+    update = learner.update(LearnerState(theta), sampled_meta_batch(learner, theta))
+    assert PENALTIES not in update.state.optimiser
+    with pytest.raises(ConfigError, match="kl_penalty: expected a number > 0 with a kl_target"):
+        adaptive(0.01, kl_penalty=0.0)
