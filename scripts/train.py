@@ -15,6 +15,7 @@ from metarl.build import build_experiment
 from metarl.config import config_parser, read_config
 from metarl.errors import MetaRLError
 from metarl.run_training import Reporter, format_curve, prepare_run, run_training
+from metarl.training.logging import PROGRESS
 
 
 def main() -> int:
@@ -42,6 +43,7 @@ def main() -> int:
         )
         if start.iteration:
             print(f"Resumed at iteration {start.iteration} of {iterations}.")
+        rejected: list[float] = []
         with tqdm(total=iterations, initial=start.iteration, unit="it", dynamic_ncols=True) as bar:
 
             def show(metrics: dict[str, float]) -> None:
@@ -50,6 +52,7 @@ def main() -> int:
                     after=f"{metrics['rollout/return_after']:.1f}",
                     refresh=False,
                 )
+                rejected.append(1.0 - metrics.get("update/accepted", 1.0))
                 bar.update()
 
             reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
@@ -63,6 +66,9 @@ def main() -> int:
         return 2
     print(f"\nReturn on {curve.returns.shape[1]} held-out tasks, by number of inner steps:\n")
     print(format_curve(curve))
+    if any(rejected):
+        where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
+        print(f"\n{sum(rejected):.0f} of {len(rejected)} updates were rejected and changed nothing; {where}.")
     task = "{" + ", ".join(f'"{name}": {v[0].tolist()}' for name, v in curve.tasks.items()) + "}"
     print(
         f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. Now:\n"

@@ -6,6 +6,7 @@ import yaml
 from metarl.build import build_experiment
 from metarl.config import load_run_config, read_config, save_run_config
 from metarl.errors import ConfigError, RunError
+from metarl.meta_learners.registry import META_LEARNERS
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 
@@ -19,6 +20,14 @@ def test_every_config_of_the_repository_builds(path):
 
 
 @pytest.mark.parametrize(
+    "path", [path for path in CONFIGS if path.stem == "maml_pp"], ids=lambda path: path.parent.name
+)
+def test_a_learning_rates_schedule_ends_with_training(path):
+    config = read_config(path)
+    assert config.meta_learner.schedule_updates == config.training.iterations
+
+
+@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["--sampling.tasks", "many"], "sampling.tasks: expected an integer > 0, got 'many'"),
@@ -29,7 +38,7 @@ def test_every_config_of_the_repository_builds(path):
         (["--policy.hidden_sizes", "[8, -1]"], "policy.hidden_sizes: expected an integer > 0"),
         (
             ["--meta_learner.name", "mamll"],
-            "meta_learner.name: expected one of ['anil', 'cavia', 'e_maml', 'imaml', 'maml', ",
+            f"meta_learner.name: expected one of {sorted(META_LEARNERS)}, got 'mamll'",
         ),
         (
             ["--meta_learner.trust_region.max_kl", "0"],

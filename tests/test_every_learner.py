@@ -1,5 +1,10 @@
 """Whatever trained a run, its folder is used in the same way."""
 
+import csv
+import runpy
+import sys
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -7,16 +12,20 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
+from metarl.adaptation import inner_step
 from metarl.build import make_env
 from metarl.config import load_run_config
-from metarl.meta_learners.registry import META_LEARNERS
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.registry import META_LEARNERS, Registered
+from metarl.objectives import inner_loss
 from metarl.rollout import select_task
 from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes
 from metarl.training.checkpoint import load_checkpoint
+from tests.tiny import by_adam
 
+ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"
 TASK = {"goal": [0.2, -0.1]}
-ONLY_CONTEXT, ONLY_HEAD = ["context"], ["mean.weight", "mean.bias"]
 
 every_learner = pytest.mark.parametrize("name", sorted(META_LEARNERS))
 
@@ -39,9 +48,7 @@ def test_a_run_loads_adapts_acts_and_saves(train_small, tmp_path, name):
     meta_policy = metarl.load(folder)
     assert same(meta_policy.parameters, final.state.parameters)
     adapted = meta_policy.adapt(env, TASK, episodes=5, steps=2, seed=1)
-    moved = [n for n, v in adapted.parameters.items() if not torch.equal(v, final.state.parameters[n])]
-    learned = [n for n in final.state.parameters if not n.startswith("step_size.")]
-    assert moved == {"cavia": ONLY_CONTEXT, "anil": ONLY_HEAD}.get(name, learned)
+    assert not same(adapted.parameters, final.state.parameters)
     adapted.save(tmp_path / "adapted")
     loaded = metarl.load(tmp_path / "adapted")
     assert same(loaded.parameters, adapted.parameters)
@@ -50,6 +57,19 @@ def test_a_run_loads_adapts_acts_and_saves(train_small, tmp_path, name):
     action, _ = loaded.predict(np.zeros(2), deterministic=True)
     expected, _ = loaded.experiment.policy(adapted.parameters, torch.zeros(2))
     np.testing.assert_allclose(action, expected.clamp(-1, 1), rtol=1e-6)
+
+
+@every_learner
+def test_what_the_script_saves_is_loaded(train_small, tmp_path, monkeypatch, name):
+    train_small(*of(name), "--training.iterations", "1")
+    run, saved = str(tmp_path / "run"), str(tmp_path / "adapted")
+    options = ["--task", '{"goal": [0.2, -0.1]}', "--episodes", "4", "--steps", "2", "--save", saved]
+    monkeypatch.setattr(sys, "argv", [str(ADAPT), run, *options])
+    assert runpy.run_path(str(ADAPT))["main"]() == 0
+    loaded, trained = metarl.load(saved), metarl.load(run)
+    assert list(loaded.parameters) == list(trained.parameters)
+    assert not same(loaded.parameters, trained.parameters)
+    assert loaded.adapt(make_env(load_run_config(Path(saved))), TASK, episodes=2).returns
 
 
 @every_learner
@@ -74,7 +94,7 @@ def test_adaptation_is_the_learners_own_inner_step_on_fresh_episodes(train_small
 @every_learner
 def test_a_resumed_run_is_the_uninterrupted_run(train_small, tmp_path, name):
     """Moments and counters of the outer optimiser among what a checkpoint holds."""
-    outer = ("--meta_learner.outer", "adam" if name == "reptile" else "ppo")
+    outer = ("--meta_learner.outer", by_adam(name)["outer"])
     folders = [("--run_dir", str(tmp_path / folder)) for folder in ("whole", "halves")]
     train_small(*of(name), *outer, *folders[0], "--training.iterations", "4")
     train_small(*of(name), *outer, *folders[1], "--training.iterations", "2")
@@ -86,11 +106,39 @@ def test_a_resumed_run_is_the_uninterrupted_run(train_small, tmp_path, name):
     assert whole.environment_steps == halves.environment_steps
 
 
+def annealed(policy, config, task_map):
+    """A learner of somebody's own, which learns one step size for all parameters."""
+    loss = inner_loss(policy, config.inner_objective)
+
+    def step(parameters, batch, k, first_order):
+        own = [n for n in parameters if n != "heat"]
+        sizes = dict.fromkeys(own, parameters["heat"])
+        return inner_step(loss, parameters, batch, sizes, names=own, first_order=first_order)
+
+    extra = {"heat": torch.tensor(0.1)}
+    return GradientLearner(policy, config, task_map, step, extra=lambda parameters: extra)
+
+
+def test_another_learner_takes_a_registry_line_alone(train_small, tmp_path, monkeypatch):
+    """What it learns beside the policy is logged, saved and used."""
+    monkeypatch.setitem(META_LEARNERS, "annealed", Registered(GradientConfig, annealed))
+    final = train_small(*of("annealed"), "--training.iterations", "2")
+    learned = final.state.parameters["heat"]
+    with (tmp_path / "run" / "progress.csv").open(newline="") as file:
+        logged = [float(row["update/mean_of_heat"]) for row in csv.DictReader(file)]
+    assert logged[-1] == pytest.approx(learned.item())
+    assert logged[-1] != pytest.approx(0.1)
+    meta_policy = metarl.load(tmp_path / "run")
+    adapted = meta_policy.adapt(make_env(load_run_config(tmp_path / "run")), TASK, episodes=2)
+    assert torch.equal(adapted.parameters["heat"], learned)
+    assert not same(adapted.parameters, meta_policy.parameters)
+
+
 @every_learner
-def test_an_inner_step_is_a_rollout_of_its_own(train_small, name):
-    """And so are the adapted policies' episodes; Reptile's feed its last step."""
-    rollouts = 3 if name == "reptile" else 4
+def test_an_inner_step_is_a_rollout_of_its_own(train_small, tmp_path, name):
+    """Those that a learner takes between rollouts; and so are the adapted policies' episodes."""
     cheetah = ("--environment.id", "metarl/HalfCheetahDir-v0", "--environment.options", "{}")
     steps = ("--meta_learner.inner_steps", "3", "--training.iterations", "1")
     final = train_small("--meta_learner.name", name, *steps, *cheetah)
+    rollouts = metarl.load(tmp_path / "run").experiment.learner.inner_steps + 1
     assert final.environment_steps == rollouts * 3 * 4 * 8

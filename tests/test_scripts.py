@@ -115,7 +115,7 @@ def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
         (
             "train",
             ["--config", "configs/point_navigation/promp.yaml", "--meta_learner.outer", "trpo"],
-            "meta_learner.outer: expected ppo, promp's only one, got trpo",
+            "meta_learner.outer: expected one of ['ppo'], got 'trpo'",
         ),
         ("adapt", ["nowhere", "--task", "{}"], "expected a run folder"),
         ("adapt", ["RUN", "--task", '{"goal": [9, 9]}'], "expected a value in"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Literal
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
 from metarl.math.task_map import TaskMap
+from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.gradient_learner import GradientConfig
-from metarl.meta_learners.learner import Update
+from metarl.meta_learners.learner import STEP_SIZE, Update
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollout import Batch, MetaBatch, select_task
@@ -158,13 +160,20 @@ def tiny_learner(
     return registered.build(tiny_policy(), config, task_map or TaskMap(2, 2)), config
 
 
+def by_adam(name: str, learning_rate: float = 1e-3, epochs: int = 1) -> dict[str, Any]:
+    """A registered learner's settings for an outer step that Adam takes."""
+    if "clipped" in {field.name for field in fields(META_LEARNERS[name].config)}:
+        return {"outer": "ppo", "clipped": ClippedConfig(learning_rate=learning_rate, epochs=epochs)}
+    return {"outer": "adam", "outer_step_size": learning_rate}
+
+
 def tiny_state(learner: Any, seed: int = 0) -> Parameters:
     """The learner's initial parameters in float64, away from where they start (step sizes by a factor)."""
     generator = torch.Generator().manual_seed(seed)
     moved = {}
     for name, value in learner.initial_state(generator).parameters.items():
         noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-        sizes = name.startswith("step_size.")
+        sizes = name.startswith(STEP_SIZE)
         moved[name] = value.double() * (0.3 * noise).exp() if sizes else value.double() + 0.2 * noise
     return moved
 

@@ -54,4 +54,4 @@ def cavia(policy: Policy, config: CaviaConfig, task_map: TaskMap) -> GradientLea
             loss, parameters, batch, config.step_size(k), names=(CONTEXT,), first_order=first_order
         )
 
-    return GradientLearner(told, config, task_map, step)
+    return GradientLearner(told, config, task_map, step, given=policy)

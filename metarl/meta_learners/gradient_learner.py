@@ -8,16 +8,17 @@ theta        <- an outer step up J: a trust region (TRPO), or Adam on clipped ra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import ClippedConfig, clipped_step
+from metarl.meta_learners.clipped import LEARNING_RATE, ClippedConfig, check_learning_rate, clipped_step
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
 from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
 from metarl.meta_learners.meta_gradient import Gain, MetaGradient, Path, inner_path, meta_gradient
@@ -46,9 +47,13 @@ class GradientConfig:
         inner_steps: K, gradient steps of the adaptation, each on fresh episodes.
         inner_objective: "vpg" or "lvc".
         first_order: treat every inner gradient as a constant (FOMAML).
-        differentiated_steps: differentiate through the last so many inner steps only; null for all.
+        differentiated_steps: differentiate through the last so many inner steps only; null for all. Not
+            read with `first_order`.
         recompute: keep one inner step's graph at a time: memory that does not grow with inner_steps.
-        outer: "trpo" or "ppo", the outer step; its settings are in `trust_region` or `clipped`.
+        outer: "trpo" or "ppo", the outer step.
+        trust_region, clipped: its settings; "trpo" reads the former alone, "ppo" the latter. With "ppo" and
+            several epochs, "vpg" takes its inner steps by log pi on episodes that the policy of the first
+            epoch sampled, uncorrected by a ratio; "lvc" has the ratio.
     """
 
     inner_step_size: PositiveFloat = 0.1
@@ -78,6 +83,29 @@ class GradientConfig:
         return step < int(self.inner_steps) - int(self.differentiated_steps)
 
 
+def refuse_unread(config: GradientConfig, name: str, unread: Sequence[str]) -> None:
+    """Refuses a value for a setting that an algorithm does not read; run folders hold them at their defaults.
+
+    Args:
+        name: the algorithm's.
+        unread: its settings without effect; of a section, all of it.
+
+    Raises:
+        ConfigError: one of them has another value than its default.
+    """
+    given, default = asdict(config), asdict(type(config)())
+    for key in unread:
+        section = isinstance(given[key], dict)
+        pairs = given[key].items() if section else [(key, given[key])]
+        for part, value in pairs:
+            usual = default[key][part] if section else default[key]
+            if value != usual:
+                path = f"{key}.{part}" if section else key
+                raise ConfigError(
+                    f"meta_learner.{path}: expected {usual}, since {name} does not use it, got {value}"
+                )
+
+
 def final_gain(objective: Objective) -> Gain:
     """The outer objective of the fully adapted parameters on the query batch (Finn et al. 2017, eq. 4)."""
 
@@ -94,10 +122,15 @@ class GradientLearner:
         step: the inner rule.
         gain_of: the outer gain, from the outer objective.
         extra: learned entries beside the policy's own at the start, e.g. step sizes, from those.
+        given: the policy as it was given, where `policy` has learned entries beside that one's; they are
+            logged as those of `extra` are.
         prepare: what the gain needs from the whole meta-batch, put into it before an update.
         gradient: instead of differentiating through the inner steps.
         curvature: of the mean KL through the adaptation; by torch.func if not given.
         cpu_curvature: the same product where it is quicker on a CPU.
+
+    Raises:
+        ConfigError: an outer step that cannot be computed.
     """
 
     def __init__(
@@ -109,17 +142,21 @@ class GradientLearner:
         *,
         gain_of: GainOf = final_gain,
         extra: Callable[[Parameters], Parameters] = lambda parameters: {},
+        given: Policy | None = None,
         prepare: Callable[[MetaBatch], MetaBatch] = lambda batch: batch,
         gradient: GradientOf | None = None,
         curvature: Curvature | None = None,
         cpu_curvature: Curvature | None = None,
     ) -> None:
+        if config.outer == "ppo":
+            check_learning_rate(LEARNING_RATE, float(config.clipped.learning_rate))
         self.policy = policy
         self.inner_steps = int(config.inner_steps)
         self._config = config
         self._map = task_map
         self._step = step
         self._extra = extra
+        self._given = given or policy
         self._gain = gain_of(surrogate(policy))
         self._clipped_gain = gain_of(clipped_surrogate(policy, float(config.clipped.clip)))
         self._kl = mean_kl(policy)
@@ -161,26 +198,26 @@ class GradientLearner:
             lambda candidate: self.evaluate(unflatten(candidate, theta), batch),
             self._config.trust_region,
         )
+        after = unflatten(result.parameters, theta)
         metrics = {
             "surrogate_before": found.gain,
             "meta_gradient_norm": torch.linalg.vector_norm(gradient).item(),
             **found.metrics,
             **result.metrics,
+            **learned_metrics(self._given, after),
         }
-        after = unflatten(result.parameters, theta)
-        return Update(LearnerState(after), {**metrics, **learned_metrics(after)}, result.rejection)
+        return Update(LearnerState(after), metrics, result.rejection)
 
     def _ppo(self, state: LearnerState, batch: MetaBatch) -> Update:
         result = clipped_step(
             state.parameters,
             state.optimiser,
             lambda theta: self._gradient(theta, batch, self._clipped_gain),
+            lambda theta: self.evaluate(theta, batch),
             self._config.clipped,
         )
-        after = self.evaluate(result.parameters, batch)
-        metrics = {**result.metrics, "surrogate_after": after.surrogate, "kl": after.kl}
-        metrics |= learned_metrics(result.parameters)
-        return Update(LearnerState(result.parameters, result.optimiser), metrics)
+        metrics = {**result.metrics, **learned_metrics(self._given, result.parameters)}
+        return Update(LearnerState(result.parameters, result.optimiser), metrics, result.rejection)
 
     def evaluate(self, parameters: Parameters, batch: MetaBatch) -> Evaluation:
         """The tasks' mean gain, and mean KL of the adapted policies, at other meta-parameters."""

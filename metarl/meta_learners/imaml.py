@@ -24,7 +24,7 @@ from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import Parameters, flatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
 from metarl.meta_learners.meta_gradient import Gain, MetaGradient, inner_path, mean_gradient
 from metarl.objectives import Objective, inner_loss
 from metarl.policies.gaussian_mlp import Policy
@@ -54,7 +54,12 @@ class ImamlConfig(GradientConfig):
 
 def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLearner:
     """The meta-learner. Its trust region measures distance by the adapted policies' Fisher matrices alone,
-    as a first-order learner's does; the line search still judges the adapted policies themselves."""
+    as a first-order learner's does; the line search still judges the adapted policies themselves.
+
+    Raises:
+        ConfigError: a setting of the path to the solution, which is not differentiated.
+    """
+    refuse_unread(config, "imaml", ["first_order", "differentiated_steps", "recompute"])
     loss = inner_loss(policy, config.inner_objective)
 
     def step(theta: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:

@@ -33,14 +33,25 @@ class Update(NamedTuple):
     rejection: str | None = None
 
 
-LEARNED = ("step_size.", "context")
-"""How the names of learned quantities begin that are no weights of the policy."""
+STEP_SIZE = "step_size."
+"""How the names of learned step sizes begin."""
 
 
-def learned_metrics(parameters: Parameters) -> dict[str, float]:
-    """Mean of every learned step size and context, for the log."""
-    learned = {name: value for name, value in parameters.items() if name.startswith(LEARNED)}
-    return {f"mean_of_{name}": value.mean().item() for name, value in learned.items()}
+def without_step_sizes(parameters: Parameters) -> list[str]:
+    """The names that are not step sizes."""
+    return [name for name in parameters if not name.startswith(STEP_SIZE)]
+
+
+def learned_metrics(policy: Policy, parameters: Parameters) -> dict[str, float]:
+    """Mean and, of more than one number, root mean square of what a learner adds to a policy's parameters."""
+    own = policy.initial_parameters(torch.Generator())
+    metrics: dict[str, float] = {}
+    for name, value in parameters.items():
+        if name not in own:
+            metrics[f"mean_of_{name}"] = value.mean().item()
+            if value.numel() > 1:
+                metrics[f"rms_of_{name}"] = value.square().mean().sqrt().item()
+    return metrics
 
 
 class MetaLearner(Protocol):

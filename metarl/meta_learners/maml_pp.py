@@ -1,7 +1,7 @@
 """MAML++ (Antoniou et al. 2019), for policies: what its section 4 changes in MAML.
 
 - a step size for every layer and inner step, learned;
-- a loss after every inner step; the weights move to the last step, of which the others keep 3 % / K each;
+- a loss after every inner step at first, whose weights move to the last step, until that alone counts;
 - first-order updates first, second-order later;
 - Adam with a cosine schedule and a bound on the gradient.
 
@@ -22,12 +22,17 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
 from metarl.adaptation import inner_step
-from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import ClippedConfig, clipped_step
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
-from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
+from metarl.meta_learners.learner import (
+    STEP_SIZE,
+    LearnerState,
+    Update,
+    learned_metrics,
+    without_step_sizes,
+)
 from metarl.meta_learners.meta_gradient import Path, meta_gradient
 from metarl.objectives import clipped_surrogate, inner_loss
 from metarl.policies.gaussian_mlp import Policy
@@ -42,13 +47,14 @@ class MamlPpConfig(GradientConfig):
     """MAML++.
 
     Args:
+        outer: "ppo", MAML++'s only outer step.
         multi_step_updates: updates over which the loss moves to the last inner step; 0 for it alone.
         first_order_updates: updates at the start that treat inner gradients as constants.
         schedule_updates: updates of the cosine schedule; 0 for a constant learning rate.
         final_learning_rate: at the schedule's end.
     """
 
-    outer: Literal["trpo", "ppo"] = "ppo"
+    outer: Literal["ppo"] = "ppo"
     clipped: ClippedConfig = field(default_factory=lambda: ClippedConfig(max_gradient_norm=10.0))
     multi_step_updates: NonNegativeInt = 50
     first_order_updates: NonNegativeInt = 20
@@ -60,12 +66,11 @@ class MamlPlusPlus:
     """The meta-learner (`MetaLearner`).
 
     Raises:
-        ConfigError: another outer step than Adam's.
+        ConfigError: a setting of a trust region.
     """
 
     def __init__(self, policy: Policy, config: MamlPpConfig, task_map: TaskMap) -> None:
-        if config.outer != "ppo":
-            raise ConfigError(f"meta_learner.outer: expected ppo, maml_pp's only one, got {config.outer}")
+        refuse_unread(config, "maml_pp", ["trust_region"])
         self.policy = policy
         self.inner_steps = int(config.inner_steps)
         self._config = config
@@ -99,32 +104,32 @@ class MamlPlusPlus:
             state.parameters,
             moments,
             lambda theta: meta_gradient(step, gain, theta, batch, self._map, recompute=config.recompute),
+            lambda theta: self._learner.evaluate(theta, batch),
             config.clipped,
             learning_rate=self._learning_rate(updates),
         )
-        after = self._learner.evaluate(result.parameters, batch)
         metrics = {
             **result.metrics,
-            "surrogate_after": after.surrogate,
-            "kl": after.kl,
             "final_step_weight": weights[-1],
             "second_order": float(not first_order),
-            **learned_metrics(result.parameters),
+            **learned_metrics(self.policy, result.parameters),
         }
+        if result.rejection:
+            return Update(state, metrics, result.rejection)
         optimiser = {**result.optimiser, UPDATES: torch.tensor(float(updates + 1))}
         return Update(LearnerState(result.parameters, optimiser), metrics)
 
     def _step(self, parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
         last = min(k, self.inner_steps - 1)
-        own = [name for name in parameters if not name.startswith("step_size.")]
-        sizes = {name: parameters[f"step_size.{last}.{layer(name)}"] for name in own}
+        own = without_step_sizes(parameters)
+        sizes = {name: parameters[f"{STEP_SIZE}{last}.{layer(name)}"] for name in own}
         return inner_step(self._loss, parameters, batch, sizes, names=own, first_order=first_order)
 
     def _step_sizes(self, parameters: Parameters) -> Parameters:
         layers = dict.fromkeys(layer(name) for name in parameters)
         like = next(iter(parameters.values()))
         return {
-            f"step_size.{k}.{name}": like.new_tensor(self._config.step_size(k))
+            f"{STEP_SIZE}{k}.{name}": like.new_tensor(self._config.step_size(k))
             for k in range(self.inner_steps)
             for name in layers
         }
@@ -143,9 +148,12 @@ def layer(name: str) -> str:
 
 
 def multi_step_weights(steps: int, updates: int, annealed_over: int) -> list[float]:
-    """The loss weight of every inner step: equal at first, then moving to the last (section 4)."""
-    if steps == 1 or not annealed_over:
+    """The loss weight of every inner step: equal at first, then moving to the last (section 4).
+
+    While they move, an earlier step keeps at least 0.03 / K; from `annealed_over` on the last one alone
+    counts. Both as in the authors' code (few_shot_learning_system.py).
+    """
+    if steps == 1 or updates >= annealed_over:
         return [0.0] * (steps - 1) + [1.0]
-    progress = min(updates / annealed_over, 1.0)
-    earlier = max((1 - progress) / steps, _LEAST_SHARE / steps)
+    earlier = max(1 - updates / annealed_over, _LEAST_SHARE) / steps
     return [earlier] * (steps - 1) + [1.0 - (steps - 1) * earlier]

@@ -11,11 +11,10 @@ from metarl.adaptation import inner_step
 from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.learner import STEP_SIZE, without_step_sizes
 from metarl.objectives import inner_loss
 from metarl.policies.gaussian_mlp import Policy
 from metarl.rollout import Batch
-
-PREFIX = "step_size."
 
 
 def meta_sgd(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:
@@ -24,16 +23,11 @@ def meta_sgd(policy: Policy, config: GradientConfig, task_map: TaskMap) -> Gradi
 
     def step(parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
         scale = config.step_size(k) / config.step_size(0)
-        sizes = {name: scale * parameters[PREFIX + name] for name in own(parameters)}
+        sizes = {name: scale * parameters[STEP_SIZE + name] for name in without_step_sizes(parameters)}
         return inner_step(loss, parameters, batch, sizes, names=sizes, first_order=first_order)
 
     def extra(parameters: Parameters) -> Parameters:
         start = config.step_size(0)
-        return {PREFIX + name: start * torch.ones_like(value) for name, value in parameters.items()}
+        return {STEP_SIZE + name: start * torch.ones_like(value) for name, value in parameters.items()}
 
     return GradientLearner(policy, config, task_map, step, extra=extra)
-
-
-def own(parameters: Parameters) -> list[str]:
-    """The names that are not step sizes."""
-    return [name for name in parameters if not name.startswith(PREFIX)]

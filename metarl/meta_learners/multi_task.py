@@ -12,13 +12,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from metarl.math.task_map import TaskMap
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
 from metarl.meta_learners.maml import gradient_step, quick_curvature
 from metarl.policies.gaussian_mlp import Policy
 
 
 def multi_task(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:
-    """The learner; no inner step is taken in training, whatever `inner_steps`."""
+    """The learner; no inner step is taken in training, whatever `inner_steps`.
+
+    Raises:
+        ConfigError: a setting of inner steps that are differentiated.
+    """
+    refuse_unread(config, "multi_task", ["first_order", "differentiated_steps", "recompute"])
     training = replace(config, inner_steps=0)
     step, curvature = gradient_step(policy, config), quick_curvature(policy, training, task_map)
     return GradientLearner(policy, training, task_map, step, cpu_curvature=curvature)

@@ -13,9 +13,8 @@ import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
-from metarl.errors import ConfigError
 from metarl.math.task_map import TaskMap
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
 from metarl.meta_learners.maml import gradient_step
 from metarl.meta_learners.meta_gradient import Gain, Path
 from metarl.objectives import InnerObjective, Objective, mean_kl
@@ -28,11 +27,12 @@ class PrompConfig(GradientConfig):
     """ProMP.
 
     Args:
+        outer: "ppo", ProMP's only outer step.
         kl_penalty: eta, on how far every sampling policy moves from the one that sampled.
     """
 
     inner_objective: InnerObjective = "lvc"
-    outer: Literal["trpo", "ppo"] = "ppo"
+    outer: Literal["ppo"] = "ppo"
     kl_penalty: NonNegativeFloat = 5e-4
 
 
@@ -40,10 +40,9 @@ def promp(policy: Policy, config: PrompConfig, task_map: TaskMap) -> GradientLea
     """The meta-learner.
 
     Raises:
-        ConfigError: another outer step than ProMP's.
+        ConfigError: a setting of a trust region.
     """
-    if config.outer != "ppo":
-        raise ConfigError(f"meta_learner.outer: expected ppo, promp's only one, got {config.outer}")
+    refuse_unread(config, "promp", ["trust_region"])
     kl, penalty = mean_kl(policy), float(config.kl_penalty)
 
     def gain_of(objective: Objective) -> Gain:

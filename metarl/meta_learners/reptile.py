@@ -16,12 +16,15 @@ from metarl.adaptation import inner_step
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite, flatten
 from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import adam_of, moments_of
+from metarl.meta_learners.clipped import adam_of, check_learning_rate, moments_of, why_wild
 from metarl.meta_learners.learner import LearnerState, Update
 from metarl.meta_learners.meta_gradient import inner_path
-from metarl.objectives import InnerObjective, inner_loss
+from metarl.meta_learners.trust_region import Evaluation
+from metarl.objectives import InnerObjective, inner_loss, mean_kl
 from metarl.policies.gaussian_mlp import Policy
 from metarl.rollout import Batch, MetaBatch
+
+_OUTER_STEP_SIZE = "meta_learner.outer_step_size"
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,21 @@ class ReptileConfig:
 
 
 class Reptile:
-    """The meta-learner (`MetaLearner`). Nothing is differentiated twice: memory does not grow with K."""
+    """The meta-learner (`MetaLearner`). Nothing is differentiated twice: memory does not grow with K.
+
+    Raises:
+        ConfigError: a step size that Adam cannot take.
+    """
 
     def __init__(self, policy: Policy, config: ReptileConfig, task_map: TaskMap) -> None:
+        if config.outer == "adam":
+            check_learning_rate(_OUTER_STEP_SIZE, float(config.outer_step_size))
         self.policy = policy
         self.inner_steps = int(config.inner_steps) - 1  # the query batch feeds the last
         self._config = config
         self._map = task_map
         self._loss = inner_loss(policy, config.inner_objective)
+        self._kl = mean_kl(policy)
 
     def initial_state(self, generator: torch.Generator) -> LearnerState:
         return LearnerState(self.policy.initial_parameters(generator))
@@ -75,8 +85,22 @@ class Reptile:
         if fault := first_not_finite(moves):
             raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1])
         mean = {name: values.mean(0) for name, values in moves.items()}
-        metrics = {"displacement_norm": torch.linalg.vector_norm(flatten(mean)).item()}
-        return Update(self._moved(state, mean), metrics)
+        moved = self._moved(state, mean)
+        distance = self._distance(moved.parameters, batch)
+        rejection = why_wild(moved.parameters, Evaluation(0.0, distance), _OUTER_STEP_SIZE)
+        metrics = {
+            "displacement_norm": torch.linalg.vector_norm(flatten(mean)).item(),
+            "kl": 0.0 if rejection else distance,
+            "accepted": float(rejection is None),
+        }
+        return Update(state if rejection else moved, metrics, rejection)
+
+    def _distance(self, parameters: Parameters, batch: MetaBatch) -> float:
+        """Mean KL of the policy before adaptation from the one that sampled."""
+        first = (*batch.support, batch.query)[0]
+        with torch.no_grad():
+            divergences = self._map(lambda data: self._kl(parameters, data), first, tasks=batch.tasks)
+        return float(divergences.mean())
 
     def _moved(self, state: LearnerState, displacement: Parameters) -> LearnerState:
         rate = float(self._config.outer_step_size)

@@ -181,4 +181,5 @@ def name_fault(error: NonFiniteError, environment_name: str, tasks: Tasks, where
         "every iteration before it is kept"
     )
     of_the_learner = any(word in error.what for word in ("parameters", "gradient", "action"))
-    return TrainingError(fault + "; try a smaller inner step size" * of_the_learner)
+    advice = "; try a smaller meta_learner.inner_step_size, or if it went well at first a smaller outer step"
+    return TrainingError(fault + advice * of_the_learner)

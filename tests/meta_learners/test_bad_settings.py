@@ -1,24 +1,21 @@
 """Settings no learner can work with: one clear error each, and what was learned is kept."""
 
+import csv
+
 import pytest
 import torch
 
 import metarl
 from metarl.build import build_experiment
 from metarl.errors import ConfigError, TrainingError
+from metarl.meta_learners.learner import STEP_SIZE, LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
 NAMES = sorted(META_LEARNERS)
-LEARNED_SIZES = ["maml_pp", "meta_sgd"]
-
-
-def huge(name):
-    """A step size whose second step overflows, or one beyond float32 itself.
-
-    A context of 1e38 only saturates the hidden units.
-    """
-    return ("--meta_learner.inner_step_size", "1e39" if name in ("cavia", "meta_sgd") else "1e38")
+HUGE = ("--meta_learner.inner_step_size", "1e39")
+"""Beyond float32: whatever an inner step moves is not finite."""
 
 
 def refused(small_config, *overrides):
@@ -43,8 +40,9 @@ def test_no_tasks_or_episodes(small_config, key):
 @pytest.mark.parametrize(
     ("name", "outer", "message"),
     [
-        ("promp", "trpo", "meta_learner.outer: expected ppo, promp's only one, got trpo"),
-        ("maml_pp", "trpo", "meta_learner.outer: expected ppo, maml_pp's only one, got trpo"),
+        ("promp", "trpo", "meta_learner.outer: expected one of ['ppo'], got 'trpo'"),
+        ("promp", "sgd", "meta_learner.outer: expected one of ['ppo'], got 'sgd'"),
+        ("maml_pp", "trpo", "meta_learner.outer: expected one of ['ppo'], got 'trpo'"),
         ("reptile", "trpo", "meta_learner.outer: expected one of ['sgd', 'adam'], got 'trpo'"),
         ("maml", "adam", "meta_learner.outer: expected one of ['trpo', 'ppo'], got 'adam'"),
     ],
@@ -80,17 +78,41 @@ def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
     assert f"meta_learner.{key}: expected one of the keys" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value", "usual"),
+    [
+        ("imaml", "first_order", "true", "False"),
+        ("imaml", "recompute", "true", "False"),
+        ("imaml", "differentiated_steps", "1", "None"),
+        ("multi_task", "first_order", "true", "False"),
+        ("promp", "trust_region.max_kl", "0.02", "0.01"),
+        ("maml_pp", "trust_region.cg_iterations", "3", "10"),
+    ],
+)
+def test_a_setting_that_an_algorithm_does_not_read_keeps_its_default(small_config, name, key, value, usual):
+    run = ("--meta_learner.name", name)
+    message = refused(small_config, *run, f"--meta_learner.{key}", value)
+    assert message.startswith(f"meta_learner.{key}: expected {usual}, since {name} does not use it, got ")
+    build_experiment(small_config(*run, f"--meta_learner.{key}", {"None": "null"}.get(usual, usual)))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_inner_step_that_overflows_is_named(train_small, name):
-    what = "adapted parameters" if name in ("anil", "cavia", "meta_sgd") else "action"
-    message = (
-        rf"PointNavigation.*task.*goal.*iteration 0: expected finite numbers, got {what}.*smaller inner step"
-    )
-    with pytest.raises(TrainingError, match=message):
-        train_small("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *huge(name))
+    """In an evaluation, where training takes none."""
+    advice = r"try a smaller meta_learner\.inner_step_size"
+    what = rf"expected finite numbers, got (adapted parameters|action).*{advice}"
+    where = r"PointNavigation.*task.*goal.*(iteration 0|evaluation after 4 iterations)"
+    with pytest.raises(TrainingError, match=f"{where}: {what}"):
+        train_small("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *HUGE)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in LEARNED_SIZES])
+def is_used(name):
+    """Whether training takes inner steps of the config's size, and not of learned ones."""
+    learner, _ = tiny_learner(name, 2)
+    return learner.inner_steps > 0 and not any(n.startswith(STEP_SIZE) for n in tiny_state(learner))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if is_used(name)])
 def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     """Two iterations with a step size that works, then one that does not."""
     run = ("--meta_learner.name", name, "--meta_learner.inner_steps", "2")
@@ -99,7 +121,7 @@ def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     before = (folder / CHECKPOINT).read_bytes()
     config = (folder / "config.yaml").read_text()
     assert config.count("inner_step_size: 0.125") == 1
-    key, value = huge(name)
+    key, value = HUGE
     edited = config.replace("inner_step_size: 0.125", f"inner_step_size: {float(value):.1e}")
     (folder / "config.yaml").write_text(edited)
     with pytest.raises(TrainingError, match="iteration 2: expected finite"):
@@ -109,11 +131,64 @@ def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     assert all(torch.isfinite(value).all() for value in metarl.load(folder).parameters.values())
 
 
-@pytest.mark.parametrize("name", LEARNED_SIZES)
-def test_step_sizes_learned_too_large_keep_the_last_good_checkpoint(train_small, tmp_path, name):
-    wild = ("--meta_learner.outer", "ppo", "--meta_learner.clipped.learning_rate", "1e25")
-    with pytest.raises(TrainingError, match="expected finite numbers"):
-        train_small("--meta_learner.name", name, *wild, "--meta_learner.clipped.epochs", "1")
+def wild(name, size):
+    """Adam's learning rate, or Reptile's way towards the adapted parameters."""
+    if rate(name) == "outer_step_size":
+        return ("--meta_learner.outer_step_size", size)
+    ppo = ("--meta_learner.outer", "ppo", "--meta_learner.clipped.epochs", "1")
+    return (*ppo, "--meta_learner.clipped.learning_rate", size)
+
+
+def rate(name):
+    """The key of an outer step's size."""
+    return "clipped.learning_rate" if "clipped" in by_adam(name) else "outer_step_size"
+
+
+@pytest.mark.parametrize("size", ["1e4", "1e25", "1e37"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wild_outer_step_is_rejected_and_the_kept_checkpoint_goes_on(
+    train_small, small_config, tmp_path, name, size
+):
+    """Also where the parameters are finite, and so is the KL, but the policy's deviation is not."""
+    run = ("--meta_learner.name", name, *wild(name, size))
+    train_small(*run, "--training.iterations", "1")
     kept = load_checkpoint(tmp_path / "run")
-    assert all(torch.isfinite(value).all() for value in kept.state.parameters.values())
-    assert kept.iteration >= 1
+    final = train_small(*run, "--training.iterations", "3", resume=True)
+    with (tmp_path / "run" / "progress.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert final.iteration == len(rows) == 3
+    for row in rows:
+        assert row["update/rejection"].endswith(f": try a smaller meta_learner.{rate(name)}")
+        assert (row["update/accepted"], row["update/kl"]) == ("0.0", "0.0")
+    learner = build_experiment(small_config(*run)).learner
+    start = learner.initial_state(torch.Generator().manual_seed(3))
+    assert not final.state.optimiser
+    for n, value in start.parameters.items():
+        assert torch.equal(kept.state.parameters[n], value)
+        assert torch.equal(final.state.parameters[n], value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rejected_update_leaves_the_moments_as_they_were(name):
+    tame, _ = tiny_learner(name, 2, **by_adam(name))
+    theta = tiny_state(tame)
+    batch = sampled_meta_batch(tame, theta)
+    state = tame.update(LearnerState(theta), batch).state
+    rejected = tiny_learner(name, 2, **by_adam(name, 1e20, epochs=2))[0].update(state, batch)
+    assert rejected.rejection
+    assert rejected.metrics["accepted"] == 0
+    for before, after in zip(parts(state), parts(rejected.state), strict=True):
+        assert list(before) == list(after)
+        assert all(torch.equal(value, after[n]) for n, value in before.items())
+
+
+def parts(state):
+    return state.parameters, state.optimiser
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_learning_rate_that_adam_cannot_take_is_named(small_config, name):
+    outer = ("--meta_learner.outer", by_adam(name)["outer"])
+    key = f"meta_learner.{rate(name)}"
+    message = refused(small_config, "--meta_learner.name", name, *outer, f"--{key}", "1e38")
+    assert message == f"{key}: expected at most 1e+37, got 1e+38"

@@ -8,14 +8,14 @@ import torch
 from metarl.math.parameters import flatten
 from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives import clipped_surrogate
 from metarl.rollout import select_task
 from metarl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.references import outer_gain
-from tests.tiny import sampled_meta_batch, tiny_learner, tiny_policy, tiny_state
+from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_policy, tiny_state
 
 CLIPPED = ClippedConfig(learning_rate=0.05, epochs=3, clip=0.2)
-NAMES = ["maml", "anil", "e_maml", "promp", "meta_sgd", "cavia", "imaml", "maml_pp", "reptile"]
 
 
 def trained(name, **settings):
@@ -73,11 +73,9 @@ def test_epochs_are_those_of_a_plain_adam_loop(name):
     assert update.metrics["surrogate_after"] == pytest.approx(after.item())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(META_LEARNERS))
 def test_moments_survive_a_checkpoint_bit_for_bit(name, tmp_path):
-    outer = {"outer": "adam"} if name == "reptile" else {}
-    own = {"outer_step_size": 0.05, **outer} if name == "reptile" else {"outer": "ppo", "clipped": CLIPPED}
-    learner, _ = tiny_learner(name, 2, **own)
+    learner, _ = tiny_learner(name, 2, **by_adam(name, 0.05, epochs=3))
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     once = learner.update(LearnerState(theta), batch).state

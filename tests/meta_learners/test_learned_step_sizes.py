@@ -101,7 +101,13 @@ def test_a_trust_region_moves_them_too():
     ],
 )
 def test_learned_quantities_are_in_the_updates_metrics(name, key):
+    """Their root mean square too, since the mean of a context says little; not the policy's own weights."""
     learner, _, theta, batch = setup(name, 1)
     update = learner.update(LearnerState(theta), batch)
     value = update.state.parameters[key.removeprefix("mean_of_")]
     assert update.metrics[key] == pytest.approx(value.mean().item())
+    if value.numel() > 1:
+        squares = [number**2 for number in value.flatten().tolist()]
+        rms = update.metrics[key.replace("mean_of_", "rms_of_")]
+        assert rms == pytest.approx((sum(squares) / len(squares)) ** 0.5)
+    assert not {"mean_of_mean.weight", "mean_of_hidden.0.bias"} & set(update.metrics)

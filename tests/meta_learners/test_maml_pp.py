@@ -41,13 +41,17 @@ def expected(theta, batch, config, weights, *, first_order):
         (0, [1 / 4, 1 / 4, 1 / 4, 1 / 4]),
         (5, [1 / 8, 1 / 8, 1 / 8, 5 / 8]),
         (9, [0.025, 0.025, 0.025, 0.925]),
-        (10, [0.0075, 0.0075, 0.0075, 0.9775]),
-        (99, [0.0075, 0.0075, 0.0075, 0.9775]),
+        (10, [0, 0, 0, 1]),
+        (99, [0, 0, 0, 1]),
     ],
 )
 def test_weights_move_from_all_steps_to_the_last(updates, weights):
-    """The earlier ones keep 0.03 between them and the last, as in the authors' code."""
+    """In the authors' code they count only while the epoch is below multi_step_loss_num_epochs."""
     assert multi_step_weights(4, updates, 10) == pytest.approx(weights)
+
+
+def test_while_weights_move_an_earlier_step_keeps_a_least_share():
+    assert multi_step_weights(4, 99, 100) == pytest.approx([0.0075, 0.0075, 0.0075, 0.9775])
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])

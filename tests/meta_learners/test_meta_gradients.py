@@ -80,6 +80,8 @@ def test_a_trust_region_climbs_the_same_gradient_without_clipping(name, steps, o
 @pytest.mark.parametrize("chunk_size", [1, 2, None])
 @pytest.mark.parametrize("name", [*NAMES, "imaml"])
 def test_chunked_recomputed_and_plain_gradients_agree(name, chunk_size, ladder):
+    """iMAML has no path to recompute."""
+    ladder = {} if name == "imaml" else ladder
     gradients = []
     for size, options in ((None, {}), (chunk_size, ladder)):
         learner, _ = tiny_learner(name, 3, task_map=TaskMap(size, 2), **settings(name, **options))

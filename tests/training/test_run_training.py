@@ -76,6 +76,14 @@ def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
     assert same(final.state.parameters, kept)
 
 
+def test_a_run_killed_before_its_first_checkpoint_starts_again(train_small, tmp_path):
+    train_small("--training.iterations", "2")
+    whole = rows(tmp_path / "run")
+    (tmp_path / "run" / CHECKPOINT).unlink()
+    train_small("--training.iterations", "2", resume=True)
+    assert rows(tmp_path / "run") == whole
+
+
 @pytest.mark.parametrize("checkpoint_every", ["1", "3"])
 def test_a_killed_run_resumes_to_the_same_bits_and_rows(
     train_small, small_config_file, tmp_path, checkpoint_every
@@ -153,7 +161,9 @@ def faulty_step(fault):
 
 
 def test_an_overflowing_inner_step_is_named(train_small, tmp_path):
-    with pytest.raises(TrainingError, match=r"PointNavigation.*goal.*iteration 0.*smaller inner step size"):
+    with pytest.raises(
+        TrainingError, match=r"PointNavigation.*goal.*iteration 0.*smaller meta_learner\.inner_step_size"
+    ):
         train_small("--meta_learner.inner_step_size", "1e38", "--meta_learner.inner_steps", "2")
 
 
