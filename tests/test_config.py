@@ -2,10 +2,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from metarl_envs.tasks import unstack_tasks
 
-from metarl.build import build_experiment
+from metarl.build import build_experiment, held_out_tasks
 from metarl.config import load_run_config, read_config, save_run_config
 from metarl.errors import ConfigError, RunError
+from metarl.scratch.settings import SCRATCH
+from metarl.scratch.training import make_model, make_vec_env
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 
@@ -15,6 +18,10 @@ def test_every_config_of_the_repository_builds(path):
     config = read_config(path)
     if path.parent.name == "meta_world":
         pytest.importorskip("metaworld")
+    if config.meta_learner_name == SCRATCH:
+        task = held_out_tasks(config, 1, 0)
+        make_model(config, make_vec_env(config, config.meta_learner.num_envs, next(unstack_tasks(task))), 0)
+        return
     build_experiment(config)
 
 
