@@ -17,6 +17,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from metarl.errors import ConfigError, RunError
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.sampling.advantages import AdvantageConfig
+from metarl.scratch.settings import SCRATCH, ScratchConfig
 from metarl.training.checkpoint import write_atomically
 from metarl.training.loop import TrainingConfig
 
@@ -154,7 +155,8 @@ def config_parser(meta_learner: str) -> ArgumentParser:
     parser.add_class_arguments(EnvironmentConfig, "environment")
     parser.add_class_arguments(PolicyConfig, "policy")
     parser.add_class_arguments(SamplingConfig, "sampling")
-    parser.add_class_arguments(META_LEARNERS[meta_learner].config, "meta_learner")
+    learner = ScratchConfig if meta_learner == SCRATCH else META_LEARNERS[meta_learner].config
+    parser.add_class_arguments(learner, "meta_learner")
     parser.add_class_arguments(TrainingConfig, "training")
     parser.add_argument("--run_dir", type=str, required=True, help="folder of the run")
     return parser
@@ -174,10 +176,9 @@ def _parse(values: dict[str, Any], overrides: Sequence[str], source: str) -> Exp
         at = words.index(NAME_OPTION)
         name = "".join(words[at + 1 : at + 2])
         del words[at : at + 2]
-    if name not in META_LEARNERS:
-        raise ConfigError(
-            f"{source}: meta_learner.name: expected one of {sorted(META_LEARNERS)}, got {name!r}"
-        )
+    names = sorted([*META_LEARNERS, SCRATCH])
+    if name not in names:
+        raise ConfigError(f"{source}: meta_learner.name: expected one of {names}, got {name!r}")
     parser = config_parser(name)
     try:
         parsed = parser.parse_args(words, namespace=parser.parse_object(values, defaults=True))
