@@ -16,6 +16,8 @@ from metarl.math.parameters import Parameters
 
 Data = TypeVar("Data")
 Loss = Callable[[Parameters, Data], Tensor]
+Step = Callable[[Parameters, Data, int], Parameters]
+"""(one task's parameters, its data, the step's number from 0) -> its parameters after the step."""
 StepSize = float | Mapping[str, Tensor]
 """One number for all parameters, or one tensor a parameter, broadcast over it."""
 
@@ -48,6 +50,14 @@ def inner_step(
     return {**parameters, **moved}
 
 
+def inner_path(step: Step[Data], parameters: Parameters, supports: Sequence[Data]) -> list[Parameters]:
+    """theta^0, ..., theta^K: each inner step on its own data."""
+    path = [parameters]
+    for k, data in enumerate(supports):
+        path.append(step(path[-1], data, k))
+    return path
+
+
 def adapt(
     loss: Loss[Data],
     parameters: Parameters,
@@ -65,9 +75,11 @@ def adapt(
         raise ValueError(
             f"expected one step size an inner step: {len(supports)} supports, {len(step_sizes)} step sizes"
         )
-    for data, step_size in zip(supports, step_sizes, strict=True):
-        parameters = inner_step(loss, parameters, data, step_size, first_order=first_order)
-    return parameters
+
+    def step(theta: Parameters, data: Data, k: int) -> Parameters:
+        return inner_step(loss, theta, data, step_sizes[k], first_order=first_order)
+
+    return inner_path(step, parameters, supports)[-1]
 
 
 def _step(step_size: StepSize, name: str) -> float | Tensor:

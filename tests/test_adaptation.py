@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from metarl.adaptation import adapt, inner_step
+from metarl.adaptation import adapt, inner_path, inner_step
 
 
 def quadratic(parameters, data):
@@ -34,6 +34,15 @@ def test_k_steps_on_quadratics_have_the_closed_form_in_value_and_jacobian(steps)
 
     torch.testing.assert_close(torch.func.jacrev(adapted)(start), jacobian)
     torch.testing.assert_close(torch.func.jacfwd(adapted)(start), jacobian)
+
+
+def test_a_path_takes_every_step_by_its_number_on_its_own_data():
+    def step(parameters, data, k):
+        return {"w": 10 * parameters["w"] + data + 0.1 * k}
+
+    path = inner_path(step, {"w": torch.tensor(1.0)}, [2.0, 3.0])
+    assert [theta["w"].item() for theta in path] == pytest.approx([1, 12, 123.1])
+    assert inner_path(step, path[0], []) == path[:1]
 
 
 def test_first_order_has_the_same_value_and_the_identity_as_jacobian():

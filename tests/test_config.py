@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ from metarl_envs.tasks import unstack_tasks
 from metarl.build import build_experiment, held_out_tasks
 from metarl.config import load_run_config, read_config, save_run_config
 from metarl.errors import ConfigError, RunError
+from metarl.math.task_map import TaskMap
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.scratch.settings import SCRATCH
 from metarl.scratch.training import make_model, make_vec_env
+from tests.tiny import tiny_policy
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 
@@ -24,6 +27,30 @@ def test_every_config_of_the_repository_builds(path):
         make_model(config, make_vec_env(config, config.meta_learner.num_envs, next(unstack_tasks(task))), 0)
         return
     build_experiment(config)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_key_of_a_config_is_explained(path):
+    settings = [line for line in path.read_text().splitlines() if re.match(r"\s*\w+: [^#\s]", line)]
+    assert settings
+    assert [line for line in settings if not re.search(r"\S +# \w+", line)] == []
+    for line in settings:
+        inline = re.search(r": \{(.*)\}", line)
+        assert inline is None or "options:" in line, "expected a line and a comment for every key"
+
+
+@pytest.mark.parametrize("environment", ["point_navigation", "half_cheetah_dir"])
+def test_algorithms_are_compared_at_equal_environment_steps(environment):
+    """Up to an iteration, and but for what trains nothing, or on the held-out tasks."""
+    steps = []
+    for path in (path for path in CONFIGS if path.parent.name == environment and path.stem != "random_init"):
+        config = read_config(path)
+        if config.meta_learner_name == SCRATCH:
+            continue
+        learner = META_LEARNERS[config.meta_learner_name].build(tiny_policy(), config.meta_learner, TaskMap())
+        a_rollout = config.sampling.tasks * config.sampling.episodes * config.environment.horizon
+        steps.append(config.training.iterations * (learner.inner_steps + 1) * a_rollout)
+    assert max(steps) - min(steps) <= 3 * a_rollout
 
 
 @pytest.mark.parametrize(

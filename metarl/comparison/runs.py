@@ -27,6 +27,7 @@ from metarl.training.loop import name_fault
 
 JUDGED = "comparison.json"
 _NO_END = 10**9
+_OF_POLICIES = ("observe_task", "action_scale")  # options that change neither bodies nor rewards
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,10 @@ def planned_steps(entry: Entry) -> int:
 
 
 def same_problem(one: ExperimentConfig, other: ExperimentConfig) -> bool:
-    """Whether two configs pose the same tasks at the same horizon; being told the task does not count."""
+    """Whether two configs pose the same tasks at the same horizon, whatever a policy sees and its box."""
 
     def posed(config: ExperimentConfig) -> tuple[object, ...]:
-        options = {k: v for k, v in config.environment.options.items() if k != "observe_task"}
+        options = {k: v for k, v in config.environment.options.items() if k not in _OF_POLICIES}
         return config.environment.id, config.environment.horizon, options
 
     return posed(one) == posed(other)

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from metarl.adaptation import Step, inner_path
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite
 from metarl.math.task_map import TaskMap
 from metarl.rollout import Batch, MetaBatch
 
-InnerStep = Callable[[Parameters, Batch, int], Parameters]
-"""(one task's parameters, its batch, the step's number from 0) -> its parameters after the step."""
+InnerStep = Step[Batch]
 Path = Sequence[Parameters]
 Gain = Callable[[Path, Sequence[Batch], Batch], Tensor]
 """(theta^0 ... theta^K, support batches, query batch) of one task -> scalar to be maximised."""
@@ -30,14 +30,6 @@ class MetaGradient(NamedTuple):
     gradient: Parameters
     gain: float
     metrics: Mapping[str, float] = {}
-
-
-def inner_path(step: InnerStep, parameters: Parameters, support: Sequence[Batch]) -> list[Parameters]:
-    """theta^0, ..., theta^K: each inner step on its own support batch."""
-    path = [parameters]
-    for k, batch in enumerate(support):
-        path.append(step(path[-1], batch, k))
-    return path
 
 
 def meta_gradient(

@@ -12,13 +12,12 @@ from typing import Literal
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
-from metarl.adaptation import inner_step
+from metarl.adaptation import inner_path, inner_step
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite, flatten
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import adam_of, check_learning_rate, moments_of, why_wild
 from metarl.meta_learners.learner import LearnerState, Update
-from metarl.meta_learners.meta_gradient import inner_path
 from metarl.meta_learners.trust_region import Evaluation
 from metarl.objectives import InnerObjective, inner_loss, mean_kl
 from metarl.policies.gaussian_mlp import Policy
