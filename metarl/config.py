@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +12,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
+from metarl.config_messages import explain, one_line, unknown_key
 from metarl.errors import ConfigError, RunError
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.sampling.advantages import AdvantageConfig
@@ -23,14 +22,6 @@ from metarl.training.loop import TrainingConfig
 
 CONFIG = "config.yaml"
 NAME_OPTION = "--meta_learner.name"
-EXPECTATIONS = {
-    "PositiveInt": "an integer > 0",
-    "NonNegativeInt": "an integer >= 0",
-    "PositiveFloat": "a number > 0",
-    "NonNegativeFloat": "a number >= 0",
-    "ClosedUnitInterval": "a number in [0, 1]",
-    "OpenUnitInterval": "a number in (0, 1)",
-}
 
 
 @dataclass(frozen=True)
@@ -118,15 +109,16 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
         ConfigError: the file is missing or no YAML, or a key is unknown, ill-typed or impossible; one
             line that names the key, what was expected and what was found.
     """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"expected a config file, got {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML: {_one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected sections (seed, environment, ...), got {values!r}")
-    return _parse(values, overrides, str(path))
+    return _parse(_read_sections(path), _words(overrides), str(path))
+
+
+def read_meta_learner_name(path: Path, overrides: Sequence[str] = ()) -> str:
+    """The meta-learner of a YAML file or, if they name one, of the overrides.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or names no meta-learner.
+    """
+    return _take_name(_read_sections(path), _words(overrides), str(path))
 
 
 def load_run_config(run_dir: Path) -> ExperimentConfig:
@@ -162,76 +154,56 @@ def config_parser(meta_learner: str) -> ArgumentParser:
     return parser
 
 
-def _parse(values: dict[str, Any], overrides: Sequence[str], source: str) -> ExperimentConfig:
-    values = {key: dict(section) if isinstance(section, dict) else section for key, section in values.items()}
+def _read_sections(path: Path) -> dict[str, Any]:
+    """A YAML file's sections, which are known and, where they should be, sections of keys."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"expected a config file, got {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected YAML: {one_line(error)}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections (seed, environment, ...), got {values!r}")
     sections = {*(field.name for field in fields(ExperimentConfig)), "meta_learner"} - {"meta_learner_name"}
     for key, section in values.items():
         if key not in sections:
-            raise ConfigError(f"{source}: {_unknown(str(key), sections)}")
+            raise ConfigError(f"{path}: {unknown_key(str(key), sections)}")
         if key not in ("seed", "run_dir") and not isinstance(section, dict):
-            raise ConfigError(f"{source}: {key}: expected a section of keys, got {section!r}")
-    words = [part for word in overrides for part in (word.split("=", 1) if word[:2] == "--" else [word])]
+            raise ConfigError(f"{path}: {key}: expected a section of keys, got {section!r}")
+    return values
+
+
+def _words(overrides: Sequence[str]) -> list[str]:
+    """Keys and values apart, also of `--key=value`."""
+    return [part for word in overrides for part in (word.split("=", 1) if word[:2] == "--" else [word])]
+
+
+def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
+    """Takes the meta-learner's name out of the values and the words, whose last one counts."""
     name = values.setdefault("meta_learner", {}).pop("name", None)
-    if NAME_OPTION in words:
+    while NAME_OPTION in words:
         at = words.index(NAME_OPTION)
         name = "".join(words[at + 1 : at + 2])
         del words[at : at + 2]
     names = sorted([*META_LEARNERS, SCRATCH])
     if name not in names:
         raise ConfigError(f"{source}: meta_learner.name: expected one of {names}, got {name!r}")
+    return str(name)
+
+
+def _parse(values: dict[str, Any], words: list[str], source: str) -> ExperimentConfig:
+    name = _take_name(values, words, source)
     parser = config_parser(name)
     try:
         parsed = parser.parse_args(words, namespace=parser.parse_object(values, defaults=True))
         settings: dict[str, Any] = vars(parser.instantiate(parsed))
     except (ArgumentError, TypeError, ValueError) as error:
         known = set(parser.get_defaults().keys(branches=True))
-        raise ConfigError(f"{source}: {_explain(_one_line(error), known, values, words)}") from error
+        raise ConfigError(f"{source}: {explain(one_line(error), known, values, words)}") from error
     config = ExperimentConfig(**settings, meta_learner_name=name)
     if infinite := _not_finite(config.as_dict()):
         raise ConfigError(f"{source}: {infinite}: expected a finite number")
     return config
-
-
-def _explain(message: str, known: set[str], values: dict[str, Any], words: list[str]) -> str:
-    """jsonargparse's message as: key, what was expected, what was found."""
-    if ill_typed := re.match(r'Parser key "([^"]+)": (.*)', message):
-        key, detail = ill_typed.groups()
-        if restricted := re.match(r"Not of type (\w+):", detail):
-            expected = EXPECTATIONS.get(restricted[1], restricted[1])
-        elif plain := re.match(r"Expected an? (.+?)\. Got value:", detail):
-            expected = re.sub(r"typing\.Literal|<class '(\w+)'>", r"\1", plain[1])
-            expected = f"one of {expected}" if expected[0] == "[" else f"a value of type {expected}"
-        elif optional := re.match(r"Does not validate against any of the Union.*Not of type (\w+):", detail):
-            expected = f"{EXPECTATIONS.get(optional[1], optional[1])} or null"
-        else:
-            return f"{key}: {detail}"
-        return f"{key}: expected {expected}, got {_found(key, values, words)!r}"
-    if unknown := re.match(r"Group '([^']+)' does not accept option '([^']+)'", message):
-        return _unknown(f"{unknown[1]}.{unknown[2]}", known)
-    if unknown := re.match(r"unrecognized arguments: --(\S+)", message):
-        return _unknown(unknown[1], known)
-    return message
-
-
-def _found(key: str, values: dict[str, Any], words: list[str]) -> Any:
-    """The value that the key was given, on the command line or in the file."""
-    if f"--{key}" in words:
-        return words[words.index(f"--{key}") + 1]
-    found: Any = values
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
-
-
-def _unknown(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    siblings = sorted(name for name in known if name.rpartition(".")[0] == key.rpartition(".")[0])
-    return f"{key}: expected one of the keys {siblings}, got an unknown one{hint}"
-
-
-def _one_line(error: object) -> str:
-    return re.sub(r"\s+", " ", str(error)).strip()
 
 
 def _not_finite(section: dict[str, Any], prefix: str = "") -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from metarl.build import build_experiment
-from metarl.config import ExperimentConfig, config_parser, read_config
+from metarl.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
 from metarl.errors import MetaRLError
 from metarl.run_training import Reporter, format_curve, prepare_run, run_training
 from metarl.scratch.settings import SCRATCH
@@ -28,11 +28,9 @@ def main() -> int:
     arguments, overrides = parser.parse_known_args()
     if arguments.help or arguments.config is None:
         parser.print_help()
-        print("\nEvery key of the config can be overridden:\n")
-        config_parser("maml").print_help()
         if not arguments.help:
             print("\nerror: expected --config FILE, e.g. configs/quickstart.yaml", file=sys.stderr)
-        return 0 if arguments.help else 2
+        return print_keys(arguments.config, overrides) if arguments.help else 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         config = read_config(arguments.config, overrides)
@@ -107,6 +105,18 @@ def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
         f"\nIn all {result.total_environment_steps:,} environment steps, {result.total_seconds:.0f} s of "
         f"learning. Every task's results are in {config.run_dir}/{RESULTS}"
     )
+
+
+def print_keys(config: Path | None, overrides: list[str]) -> int:
+    """Prints every key of the config's meta-learner, MAML's without a config."""
+    try:
+        name = read_meta_learner_name(config, overrides) if config else "maml"
+    except MetaRLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"\nEvery key of the config can be overridden; with meta_learner.name {name} they are:\n")
+    config_parser(name).print_help()
+    return 0
 
 
 if __name__ == "__main__":

@@ -66,6 +66,18 @@ def test_a_learning_rates_schedule_ends_with_training(path):
     [
         (["--sampling.tasks", "many"], "sampling.tasks: expected an integer > 0, got 'many'"),
         (["--sampling.tasks=0"], "sampling.tasks: expected an integer > 0, got '0'"),
+        (
+            ["--sampling.tasks", "3", "--seed", "1", "--sampling.tasks", "0"],
+            "sampling.tasks: expected an integer > 0, got '0'",
+        ),
+        (
+            ["--meta_learner.name", "reptile", "--meta_learner.clipped.epochs", "3"],
+            "meta_learner.clipped.epochs: expected one of the keys ['meta_learner.inner_objective', ",
+        ),
+        (
+            ["--nothing.at.all", "3"],
+            "nothing.at.all: expected one of the keys ['environment', 'meta_learner', ",
+        ),
         (["--sampling.tsaks", "3"], "did you mean sampling.tasks?"),
         (["--samplign.tasks", "3"], "samplign.tasks: expected one of the keys"),
         (["--policy.activation", "gelu"], "policy.activation: expected one of ['tanh', 'relu'], got 'gelu'"),
@@ -139,6 +151,13 @@ def test_overrides_reach_nested_keys_and_scientific_numbers(small_config):
     assert config.meta_learner.trust_region.max_kl == 1e-3
     assert config.policy.hidden_sizes == (4, 5)
     assert config.environment.horizon == 9
+
+
+def test_the_last_of_several_overrides_counts(small_config):
+    names = ("--meta_learner.name", "promp", "--meta_learner.name", "cavia")
+    config = small_config(*names, "--sampling.tasks", "3", "--sampling.tasks", "5")
+    assert config.meta_learner_name == "cavia"
+    assert config.sampling.tasks == 5
 
 
 def test_a_saved_config_reads_as_the_same(small_config, tmp_path):

@@ -15,6 +15,7 @@ FLOORS = [
     ("metarl.adaptation",),
     ("metarl.meta_learners",),
     ("metarl.training", "metarl.scratch.settings", "metarl.scratch.results"),
+    ("metarl.config_messages",),
     ("metarl.config",),
     ("metarl.build",),
     ("metarl.run_training", "metarl.meta_policy", "metarl.starting_point"),

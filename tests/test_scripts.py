@@ -136,6 +136,17 @@ def test_bad_input_is_one_line_and_exit_code_2(run_dir, name, arguments, message
     assert message in errors[0]
 
 
+def test_help_shows_the_keys_of_the_configs_algorithm():
+    config = ["--config", ROOT / "configs/point_navigation/promp.yaml"]
+    shown = script("train", *config, "--help").stdout
+    assert "--meta_learner.kl_penalty" in shown
+    assert "--meta_learner.context_size" not in shown
+    assert "--meta_learner.context_size" in script("train", *config, "--meta_learner.name=cavia", "-h").stdout
+    wrong = script("train", *config, "--meta_learner.name", "cavai", "--help")
+    assert wrong.returncode == 2
+    assert "meta_learner.name: expected one of" in wrong.stderr
+
+
 @pytest.mark.parametrize("name", ["train", "adapt", "evaluate", "benchmark", "render"])
 def test_help(name):
     done = script(name, "--help")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
@@ -25,8 +26,9 @@ class EMamlConfig(GradientConfig):
     """E-MAML.
 
     Args:
-        credit_weight: of the credit, per support step. The number of a task's support steps times the
-            standard deviation of the tasks' returns makes the gradient exact, and very noisy.
+        credit_weight: of the credit, per support step. The mean number of a task's support steps an inner
+            step, times the standard deviation of the tasks' returns, makes the gradient exact, and very
+            noisy. With the outer step "ppo" the credit's ratios are not clipped.
     """
 
     credit_weight: NonNegativeFloat = 1.0
@@ -40,7 +42,7 @@ def e_maml(policy: Policy, config: EMamlConfig, task_map: TaskMap) -> GradientLe
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             total = objective(path[-1], query)
             for k, batch in enumerate(support):
-                credit = query.returns.mean().expand_as(batch.advantages)
+                credit = batch.returns.mean().expand_as(batch.advantages)
                 total = total + weight * ratio(path[k], batch._replace(advantages=credit))
             return total
 
@@ -53,16 +55,31 @@ def e_maml(policy: Policy, config: EMamlConfig, task_map: TaskMap) -> GradientLe
 
 
 def with_credit(batch: MetaBatch) -> MetaBatch:
-    """The query's returns relative to the other tasks' mean, in standard deviations over the tasks.
+    """The support's returns replaced by what its sampling is credited with for the return after adaptation.
+
+    Eq. 4 sums over trajectories, while the gain is a mean over a task's valid steps: a batch's credit is
+    multiplied by its number of them, relative to the mean over tasks and inner steps.
+    """
+    if not batch.support:
+        return batch
+    credit = relative_returns(batch.query.returns)
+    steps = torch.stack([data.valid.sum((-2, -1)) for data in batch.support]).to(credit.dtype)
+    shares = (steps / steps.mean()).unsqueeze(-1)
+    support = [
+        data._replace(returns=share * credit) for data, share in zip(batch.support, shares, strict=True)
+    ]
+    return batch._replace(support=tuple(support))
+
+
+def relative_returns(returns: Tensor) -> Tensor:
+    """Returns [task, episode] relative to the other tasks' mean, in standard deviations over the tasks.
 
     The baseline of a task leaves out the task itself, so that it does not depend on what it judges.
     With one task there is nothing to compare with: its credit is its return.
     """
-    tasks, returns = batch.tasks, batch.query.returns
+    tasks = len(returns)
     if tasks == 1:
-        return batch
+        return returns
     means = returns.mean(-1)
     others = (means.sum() - means) / (tasks - 1)
-    scale = means.std().clamp(min=1e-8)
-    credit = (returns - others[:, None]) / scale
-    return batch._replace(query=batch.query._replace(returns=credit))
+    return (returns - others[:, None]) / means.std().clamp(min=1e-8)

@@ -33,7 +33,9 @@ class ReptileConfig:
     Args:
         inner_step_size: alpha.
         later_step_scale: multiplies alpha after the first inner step.
-        inner_steps: K; all of a task's episodes are used for inner steps, the last ones too.
+        inner_steps: K; all of a task's episodes are used for inner steps, the last ones too. The logged
+            `rollout/return_after` is therefore that after K - 1 steps; with K = 1 there is one rollout,
+            before and after are the same, and an evaluation tells what adaptation gains.
         inner_objective: "vpg" or "lvc".
         outer: "sgd" is the interpolation above; "adam" takes mean_i (theta - theta^K_i) as a gradient.
         outer_step_size: beta, or Adam's learning rate.

@@ -5,9 +5,9 @@ import torch
 
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.clipped import ClippedConfig
-from metarl.meta_learners.e_maml import EMamlConfig, e_maml, with_credit
+from metarl.meta_learners.e_maml import EMamlConfig, e_maml, relative_returns
 from metarl.meta_learners.learner import LearnerState
-from metarl.rollout import MetaBatch
+from metarl.rollout import MetaBatch, select_task
 from tests.bandit import (
     POLICY,
     THETA,
@@ -21,6 +21,7 @@ from tests.bandit import (
     slope,
     vector,
 )
+from tests.references import path, ratio
 from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 
 ALPHA = 0.05
@@ -69,25 +70,40 @@ def test_gradient_equals_finite_differences_of_the_expected_return(steps, n):
     assert (without - exact).norm() > 0.04 * exact.norm()
 
 
-def returns_of(batch, values):
-    return batch._replace(query=batch.query._replace(returns=torch.tensor(values, dtype=torch.float64)))
-
-
 def test_a_tasks_credit_is_its_return_above_the_other_tasks():
-    learner, _ = tiny_learner("e_maml")
-    batch = sampled_meta_batch(learner, tiny_state(learner))
-    credit = with_credit(returns_of(batch, [[1, 3], [2, 2], [9, 11]])).query.returns
+    returns = torch.tensor([[1, 3], [2, 2], [9, 11]], dtype=torch.float64)
     spread = (64 / 3) ** 0.5  # of the means 2, 2 and 10
     expected = torch.tensor([[1 - 6, 3 - 6], [2 - 6, 2 - 6], [9 - 2, 11 - 2]], dtype=torch.float64) / spread
-    torch.testing.assert_close(credit, expected)
+    torch.testing.assert_close(relative_returns(returns), expected)
 
 
 def test_equal_tasks_earn_no_credit_and_one_task_its_return():
-    learner, _ = tiny_learner("e_maml")
-    batch = sampled_meta_batch(learner, tiny_state(learner))
-    equal = with_credit(returns_of(batch, [[1, 3], [2, 2], [0, 4]])).query.returns
-    assert (equal.mean(-1) == 0).all()
-    query = torch.utils._pytree.tree_map(
-        lambda part: part[:1], returns_of(batch, [[5, 7], [0, 0], [0, 0]]).query
-    )
-    assert with_credit(MetaBatch((), query)).query.returns.tolist() == [[5, 7]]
+    equal = torch.tensor([[1.0, 3.0], [2.0, 2.0], [0.0, 4.0]])
+    assert (relative_returns(equal).mean(-1) == 0).all()
+    assert relative_returns(torch.tensor([[5.0, 7.0]])).tolist() == [[5, 7]]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_credit_is_a_sum_over_trajectories_of_any_length(steps):
+    """One weight for every step of every task, however soon its episodes end (eq. 4)."""
+    learner, config = tiny_learner("e_maml", steps, outer="ppo", clipped=ClippedConfig(epochs=1))
+    theta = tiny_state(learner)
+    batch = sampled_meta_batch(learner, theta)
+    first = batch.support[0]
+    valid = first.valid.clone()
+    valid[1, :, 2:] = False
+    batch = batch._replace(support=(first._replace(valid=valid), *batch.support[1:]))
+    without, _ = tiny_learner("e_maml", steps, outer="ppo", clipped=ClippedConfig(epochs=1), credit_weight=0)
+    whole, rest = (adam_gradient(one.update(LearnerState(theta), batch), theta) for one in (learner, without))
+    leaves = {n: value.clone().requires_grad_() for n, value in theta.items()}
+    credits = relative_returns(batch.query.returns).mean(-1)
+    count = sum(data.valid.sum() for data in batch.support) / len(batch.support) / batch.tasks
+    total = 0
+    for i in range(batch.tasks):
+        support = [select_task(data, i) for data in batch.support]
+        passed = path("e_maml", leaves, support, config, lambda k: False)
+        sums = [ratio(at, data)[data.valid].sum() for at, data in zip(passed[:-1], support, strict=True)]
+        total = total + credits[i] * sum(sums) / count / batch.tasks
+    expected = torch.autograd.grad(total, list(leaves.values()))
+    for (n, value), slope_of_credit in zip(whole.items(), expected, strict=True):
+        torch.testing.assert_close(value - rest[n], slope_of_credit, rtol=1e-7, atol=1e-10)
