@@ -23,6 +23,7 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.gaussian_mlp import GaussianMLP, Policy
 from metarl.sampling.rollout_sampler import RolloutSampler
+from metarl.scratch.settings import SCRATCH
 from metarl.training.evaluation import AdaptationCurve, evaluate_adaptation
 from metarl.training.loop import EVALUATION, HELD_OUT_TASKS, TASKS
 
@@ -60,8 +61,7 @@ class Experiment:
 
     def held_out_tasks(self, n: int, seed: int) -> Tasks:
         """Fresh tasks from a stream that training does not read; a benchmark's own test tasks."""
-        rng, source = np.random.default_rng([seed, 0, HELD_OUT_TASKS]), self.task_source
-        return source.sample_held_out(n, rng) if isinstance(source, SampledTasks) else source.sample(n, rng)
+        return _sample_held_out(self.task_source, n, seed)
 
     def training_tasks(self, n: int) -> Tasks:
         """The first n tasks that training draws."""
@@ -105,12 +105,33 @@ class Experiment:
                 raise TrainingError(f"{self.config.environment.id}, evaluation: {error}") from error
 
 
+def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
+    """As `Experiment.held_out_tasks`, of a config that needs no meta-learner.
+
+    Raises:
+        ConfigError: the environment cannot be had.
+    """
+    with closing(make_envs(config, 1)) as one:
+        return _sample_held_out(_task_distribution(config, one), n, seed)
+
+
+def _sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
+    rng = np.random.default_rng([seed, 0, HELD_OUT_TASKS])
+    return source.sample_held_out(n, rng) if isinstance(source, SampledTasks) else source.sample(n, rng)
+
+
 def build_experiment(config: ExperimentConfig) -> Experiment:
     """Builds everything but environments.
 
     Raises:
-        ConfigError: the environment or the device cannot be had.
+        ConfigError: the environment or the device cannot be had, or there is no meta-learner.
     """
+    if config.meta_learner_name == SCRATCH:
+        raise ConfigError(
+            "meta_learner.name: expected a meta-learner, got scratch, which learns every task anew and "
+            "leaves no policy that adapts; scripts/train.py runs it, and its results are in "
+            f"{config.run_dir}/tasks"
+        )
     device = resolve_device(config.training.device)
     with closing(make_envs(config, 1)) as one:
         return _experiment(config, device, one)

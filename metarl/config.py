@@ -16,6 +16,7 @@ from metarl.config_messages import explain, one_line, unknown_key
 from metarl.errors import ConfigError, RunError
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.sampling.advantages import AdvantageConfig
+from metarl.scratch.settings import SCRATCH, ScratchConfig
 from metarl.training.checkpoint import write_atomically
 from metarl.training.loop import TrainingConfig
 
@@ -146,7 +147,8 @@ def config_parser(meta_learner: str) -> ArgumentParser:
     parser.add_class_arguments(EnvironmentConfig, "environment")
     parser.add_class_arguments(PolicyConfig, "policy")
     parser.add_class_arguments(SamplingConfig, "sampling")
-    parser.add_class_arguments(META_LEARNERS[meta_learner].config, "meta_learner")
+    learner = ScratchConfig if meta_learner == SCRATCH else META_LEARNERS[meta_learner].config
+    parser.add_class_arguments(learner, "meta_learner")
     parser.add_class_arguments(TrainingConfig, "training")
     parser.add_argument("--run_dir", type=str, required=True, help="folder of the run")
     return parser
@@ -183,10 +185,9 @@ def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
         at = words.index(NAME_OPTION)
         name = "".join(words[at + 1 : at + 2])
         del words[at : at + 2]
-    if name not in META_LEARNERS:
-        raise ConfigError(
-            f"{source}: meta_learner.name: expected one of {sorted(META_LEARNERS)}, got {name!r}"
-        )
+    names = sorted([*META_LEARNERS, SCRATCH])
+    if name not in names:
+        raise ConfigError(f"{source}: meta_learner.name: expected one of {names}, got {name!r}")
     return str(name)
 
 

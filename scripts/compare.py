@@ -18,7 +18,7 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from metarl.comparison.report import markdown, plot, write_csv
-from metarl.comparison.runs import Entry, Protocol, Result, make_entry, run_entry, same_problem
+from metarl.comparison.runs import Entry, Protocol, Result, make_entry, planned_steps, run_entry, same_problem
 from metarl.comparison.summary import summarise
 from metarl.errors import ConfigError, MetaRLError
 from metarl.run_training import Reporter
@@ -145,8 +145,9 @@ def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, list[Re
     with tqdm(total=count, unit="run", dynamic_ncols=True) as runs:
         for name, entries in groups.items():
             for entry in entries:
-                budget = entry.config.training.environment_steps
-                with tqdm(total=budget, unit="step", unit_scale=True, leave=False, position=1) as bar:
+                with tqdm(
+                    total=planned_steps(entry), unit="step", unit_scale=True, leave=False, position=1
+                ) as bar:
                     bar.set_description(f"{name} {entry.label}, seed {entry.seed}")
 
                     def show(metrics: dict[str, float], bar: tqdm[None] = bar) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from metarl.build import build_experiment
-from metarl.config import config_parser, read_config, read_meta_learner_name
+from metarl.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
 from metarl.errors import MetaRLError
 from metarl.run_training import Reporter, format_curve, prepare_run, run_training
+from metarl.scratch.settings import SCRATCH
+from metarl.scratch.training import RESULTS, planned_steps, run_from_scratch
 from metarl.training.logging import PROGRESS
 
 
@@ -32,17 +34,23 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         config = read_config(arguments.config, overrides)
+        if config.meta_learner_name == SCRATCH:
+            learn_from_scratch(config, arguments.resume == "true")
+            return 0
         experiment = build_experiment(config)
         start = prepare_run(config, arguments.resume == "true", experiment)
-        iterations = config.training.iterations
+        iterations, budget = config.training.iterations, config.training.environment_steps
         print(
             f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, "
             f"run folder {config.run_dir}"
         )
         if start.iteration:
-            print(f"Resumed at iteration {start.iteration} of {iterations}.")
+            end = f"{budget:,} environment steps" if budget else iterations
+            print(f"Resumed at iteration {start.iteration} of {end}.")
         rejected: list[float] = []
-        with tqdm(total=iterations, initial=start.iteration, unit="it", dynamic_ncols=True) as bar:
+        unit = {"unit": "step", "unit_scale": True} if budget else {"unit": "it"}
+        done = start.environment_steps if budget else start.iteration
+        with tqdm(total=budget or iterations, initial=done, dynamic_ncols=True, **unit) as bar:
 
             def show(metrics: dict[str, float]) -> None:
                 bar.set_postfix(
@@ -51,13 +59,13 @@ def main() -> int:
                     refresh=False,
                 )
                 rejected.append(1.0 - metrics.get("update/accepted", 1.0))
-                bar.update()
+                bar.update(metrics["rollout/environment_steps"] - bar.n if budget else 1)
 
             reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
             final, curve = run_training(experiment, start, reporter)
     except KeyboardInterrupt:
         command = f"python scripts/train.py --config {arguments.config} {shlex.join(overrides)}".strip()
-        print(f"\nStopped; every finished iteration is kept. Go on with:\n  {command} --resume true")
+        print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command} --resume true")
         return 130
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -74,6 +82,29 @@ def main() -> int:
         f"  python scripts/adapt.py {config.run_dir} --task '{task}' --episodes 20 --steps 3"
     )
     return 0
+
+
+def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
+    settings, training = config.meta_learner, config.training
+    tasks = training.evaluation_tasks
+    print(
+        f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks, run folder "
+        f"{config.run_dir}"
+    )
+    with tqdm(total=planned_steps(config), unit="step", unit_scale=True, dynamic_ncols=True) as bar:
+        result = run_from_scratch(config, resume, bar.update)
+    inner_step = training.evaluation_episodes * config.environment.horizon
+    print(
+        f"\nReturn on {tasks} held-out tasks, by number of inner steps, each as {inner_step:,} environment "
+        f"steps of learning:\n\n{format_curve(result.curve)}\n"
+    )
+    print(f"{'environment steps':>18}{'seconds':>10}{'mean return':>14}   a task")
+    for steps, seconds, returns in zip(result.environment_steps, result.seconds, result.returns, strict=True):
+        print(f"{steps:>18,}{seconds.mean():>10.2f}{returns.mean():>14.2f}")
+    print(
+        f"\nIn all {result.total_environment_steps:,} environment steps, {result.total_seconds:.0f} s of "
+        f"learning. Every task's results are in {config.run_dir}/{RESULTS}"
+    )
 
 
 def print_keys(config: Path | None, overrides: list[str]) -> int:

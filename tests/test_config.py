@@ -3,12 +3,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from metarl_envs.tasks import unstack_tasks
 
-from metarl.build import build_experiment
+from metarl.build import build_experiment, held_out_tasks
 from metarl.config import load_run_config, read_config, save_run_config
 from metarl.errors import ConfigError, RunError
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.registry import META_LEARNERS
+from metarl.scratch.settings import SCRATCH
+from metarl.scratch.training import make_model, make_vec_env
 from tests.tiny import tiny_policy
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
@@ -19,6 +22,10 @@ def test_every_config_of_the_repository_builds(path):
     config = read_config(path)
     if path.parent.name == "meta_world":
         pytest.importorskip("metaworld")
+    if config.meta_learner_name == SCRATCH:
+        task = held_out_tasks(config, 1, 0)
+        make_model(config, make_vec_env(config, config.meta_learner.num_envs, next(unstack_tasks(task))), 0)
+        return
     build_experiment(config)
 
 
@@ -34,10 +41,12 @@ def test_every_key_of_a_config_is_explained(path):
 
 @pytest.mark.parametrize("environment", ["point_navigation", "half_cheetah_dir"])
 def test_algorithms_are_compared_at_equal_environment_steps(environment):
-    """Up to an iteration, and but for the policy that nothing trains."""
+    """Up to an iteration, and but for what trains nothing, or on the held-out tasks."""
     steps = []
     for path in (path for path in CONFIGS if path.parent.name == environment and path.stem != "random_init"):
         config = read_config(path)
+        if config.meta_learner_name == SCRATCH:
+            continue
         learner = META_LEARNERS[config.meta_learner_name].build(tiny_policy(), config.meta_learner, TaskMap())
         a_rollout = config.sampling.tasks * config.sampling.episodes * config.environment.horizon
         steps.append(config.training.iterations * (learner.inner_steps + 1) * a_rollout)
@@ -75,7 +84,7 @@ def test_a_learning_rates_schedule_ends_with_training(path):
         (["--policy.hidden_sizes", "[8, -1]"], "policy.hidden_sizes: expected an integer > 0"),
         (
             ["--meta_learner.name", "mamll"],
-            f"meta_learner.name: expected one of {sorted(META_LEARNERS)}, got 'mamll'",
+            f"meta_learner.name: expected one of {sorted([*META_LEARNERS, SCRATCH])}, got 'mamll'",
         ),
         (
             ["--meta_learner.trust_region.max_kl", "0"],

@@ -14,11 +14,12 @@ FLOORS = [
     ("metarl.sampling",),
     ("metarl.adaptation",),
     ("metarl.meta_learners",),
-    ("metarl.training",),
+    ("metarl.training", "metarl.scratch.settings", "metarl.scratch.results"),
     ("metarl.config_messages",),
     ("metarl.config",),
     ("metarl.build",),
     ("metarl.run_training", "metarl.meta_policy", "metarl.starting_point"),
+    ("metarl.scratch",),
     ("metarl.comparison",),
 ]
 ENVIRONMENT_FLOORS = [

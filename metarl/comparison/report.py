@@ -52,7 +52,9 @@ def _short(count: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.1f} min"
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

@@ -26,7 +26,7 @@ from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import ITERATION
 from metarl.training.meta_batch import collect_meta_batch
 
-TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION = 1, 2, 3, 4
+TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION, SCRATCH_LEARNING = 1, 2, 3, 4, 5
 """What a random key is for: [seed, iteration, purpose, ...]."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+import metarl
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
 from tests.conftest import SMALL
 
@@ -21,11 +22,12 @@ BUDGET = 700
 
 @pytest.fixture
 def configs(tmp_path):
-    """Three small configs: MAML, Reptile, and one that trains nothing."""
+    """Small configs: MAML, Reptile, one that trains nothing, and one from scratch."""
     kinds = {
         "maml": ({"name": "maml"}, 5),
         "reptile": ({"name": "reptile", "inner_steps": 2}, 5),
         "untrained": ({"name": "maml"}, 0),
+        "scratch": ({"name": "scratch", "num_envs": 2, "settings": {"n_steps": 4, "batch_size": 8}}, 5),
     }
     paths = []
     for name, (learner, iterations) in kinds.items():
@@ -56,18 +58,29 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     table = folder.with_suffix(".md").read_text()
     assert table in done.stdout
     assert readme.read_text() == f"before\n{start}\n\n{table}\n{end}\nafter\n"
-    assert all(f"| {name} |" in table for name in ("maml", "reptile", "untrained"))
+    assert all(f"| {name} |" in table for name in ("maml", "reptile", "untrained", "scratch"))
     assert folder.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     with folder.with_suffix(".csv").open(newline="") as file:
         rows = {(row["algorithm"], int(row["inner_steps"])): row for row in csv.DictReader(file)}
-    assert len(rows) == 3 * 3
+    assert len(rows) == 4 * 3
+    assert {name: row["tasks"] for (name, _), row in rows.items()} == {
+        "maml": "3",
+        "reptile": "3",
+        "untrained": "3",
+        "scratch": "2",
+    }
+    first = json.loads((folder / "scratch/seed_2/tasks/0000.json").read_text())
+    experiment = metarl.load(folder / "maml/seed_1").experiment
+    assert first["protocol"]["task"]["goal"] == experiment.held_out_tasks(3, 0)["goal"][0].tolist()
+    assert first["environment_steps"][-1] == BUDGET // 2 // 8 * 8
     judged = [json.loads((folder / f"maml/seed_{seed}/comparison.json").read_text()) for seed in (1, 2)]
     expected = np.mean([np.mean(one["returns"][2]) for one in judged])
     assert float(rows["maml", 2]["mean_return"]) == pytest.approx(expected)
     steps = [load_checkpoint(folder / f"{name}/seed_1").environment_steps for name in ("maml", "reptile")]
     assert all(BUDGET <= count < BUDGET + 192 for count in steps)
     assert load_checkpoint(folder / "untrained/seed_1").environment_steps == 0
-    files = sorted(path for path in folder.rglob("*") if path.name in (CHECKPOINT, "comparison.json"))
+    kept = (CHECKPOINT, "comparison.json", "0000.json")
+    files = sorted(path for path in folder.rglob("*") if path.name in kept)
     before = {path: path.stat().st_mtime_ns for path in files}
     again = compare(configs, tmp_path)
     assert again.returncode == 0, again.stderr

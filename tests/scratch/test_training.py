@@ -1,0 +1,238 @@
+"""Learning from scratch: the protocol, restarts, and the same tasks as everybody's."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from metarl_envs.sb3_vec_env import TaskVecEnv
+from stable_baselines3 import PPO
+
+import metarl
+from metarl.build import build_experiment, held_out_tasks
+from metarl.config import read_config
+from metarl.errors import ConfigError, RunError, TrainingError
+from metarl.scratch.training import evaluation_targets, run_from_scratch, train_from_scratch
+
+ROOT = Path(__file__).parents[2]
+SCRATCH = {
+    "seed": 3,
+    "environment": {"id": "metarl/PointNavigation-v0", "horizon": 8},
+    "policy": {"hidden_sizes": [8]},
+    "meta_learner": {
+        "name": "scratch",
+        "num_envs": 3,
+        "environment_steps": 300,
+        "evaluation_interval": 40,
+        "settings": {"n_steps": 4, "batch_size": 12},
+    },
+    "training": {"evaluation_tasks": 3, "evaluation_episodes": 2, "evaluation_steps": 3},
+}
+TARGETS = [0, 16, 32, 40, 48, 80, 100]
+OFF_POLICY = {"learning_starts": 5, "buffer_size": 200, "batch_size": 4, "train_freq": 2}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "scratch.yaml"
+    path.write_text(yaml.safe_dump({**SCRATCH, "run_dir": str(tmp_path / "run")}))
+    return path
+
+
+@pytest.fixture
+def config(config_file):
+    """(*overrides) -> config."""
+    return lambda *overrides: read_config(config_file, overrides)
+
+
+def kept(folder):
+    return sorted(path.name for path in (folder / "tasks").iterdir())
+
+
+def test_it_is_evaluated_after_every_inner_steps_worth_and_at_intervals():
+    assert evaluation_targets(16, 3, 100, 40) == TARGETS
+    assert evaluation_targets(16, 3, 10, 20) == [0, 16, 20, 32, 40, 48]
+
+
+def test_tasks_are_those_of_the_other_algorithms(config, small_config):
+    result = run_from_scratch(config("--environment.options", "{preset: maml}"), resume=False)
+    expected = build_experiment(small_config()).held_out_tasks(3, 3)
+    np.testing.assert_array_equal(result.curve.tasks["goal"], expected["goal"])
+
+
+@pytest.mark.parametrize(("algorithm", "rollout"), [("ppo", 12), ("sac", 6)])
+def test_learning_takes_no_more_steps_than_it_may(config, monkeypatch, algorithm, rollout):
+    """What does not fill another rollout is left; the evaluations have environments of their own."""
+    taken = dict.fromkeys((2, 3), 0)  # by number of environments: 2 evaluate, 3 learn
+    step = TaskVecEnv.step_wait
+
+    def counted(envs):
+        taken[envs.num_envs] += envs.num_envs
+        return step(envs)
+
+    monkeypatch.setattr(TaskVecEnv, "step_wait", counted)
+    settings = "" if algorithm == "ppo" else json.dumps(OFF_POLICY)
+    changed = ("--meta_learner.settings", settings) if settings else ()
+    shown = []
+    made = config("--meta_learner.algorithm", algorithm, *changed)
+    result = run_from_scratch(made, False, shown.append)
+    assert result.environment_steps.tolist() == [target // rollout * rollout for target in TARGETS]
+    assert taken == {2: 3 * len(TARGETS) * 2 * 8, 3: result.total_environment_steps}
+    assert sum(shown) == 3 * 100
+    assert result.returns.shape == result.seconds.shape == (7, 3)
+    np.testing.assert_array_equal(result.curve.returns, result.returns[[0, 1, 2, 4]])
+    assert (np.diff(result.seconds, axis=0) >= 0).all()
+    assert result.total_seconds == pytest.approx(result.seconds[-1].sum())
+
+
+def test_it_learns(config):
+    found = run_from_scratch(
+        config(
+            "--environment.horizon=20",
+            "--meta_learner.num_envs=32",
+            "--meta_learner.environment_steps=20480",
+            "--meta_learner.evaluation_interval=5120",
+            "--meta_learner.deterministic=true",
+            "--meta_learner.settings",
+            "{n_steps: 20, batch_size: 160, gamma: 0.9, learning_rate: 3.0e-3}",
+            "--training.evaluation_tasks=2",
+        ),
+        resume=False,
+    )
+    distances = np.linalg.norm(found.curve.tasks["goal"], axis=1)
+    assert (found.returns[-1] > -4 * distances).all()  # of 20 for staying
+    assert (found.returns[-1] > found.returns[0] + 3).all()
+
+
+def test_evaluations_leave_no_trace_in_learning(config, tmp_path):
+    """Deterministic from the one start, they tell how far learning is."""
+    seen = {}
+    for interval in (40, 5):
+        run = ("--run_dir", str(tmp_path / f"{interval}"), "--meta_learner.deterministic", "true")
+        result = run_from_scratch(config(f"--meta_learner.evaluation_interval={interval}", *run), False)
+        seen[interval] = result.curve.returns
+    np.testing.assert_array_equal(seen[40], seen[5])
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_same_seed_same_results(config, tmp_path, algorithm):
+    settings = ("--meta_learner.settings", json.dumps(OFF_POLICY)) if algorithm == "sac" else ()
+
+    def returns(folder, seed):
+        np.random.default_rng().random()
+        run = ("--run_dir", str(tmp_path / folder), "--seed", seed, "--meta_learner.algorithm", algorithm)
+        return run_from_scratch(config(*run, *settings), False).returns
+
+    first = returns("first", "3")
+    np.testing.assert_array_equal(first, returns("again", "3"))
+    assert not np.array_equal(first, returns("other", "4"))
+
+
+def test_an_interrupt_loses_one_task_and_repeats_no_other(config, tmp_path, monkeypatch):
+    whole = run_from_scratch(config("--run_dir", str(tmp_path / "whole")), False)
+    learn, calls = PPO.learn, []
+
+    def interrupted(model, *arguments, **settings):
+        calls.append(1)
+        if len(calls) == 9:  # of six a task
+            raise KeyboardInterrupt
+        return learn(model, *arguments, **settings)
+
+    monkeypatch.setattr(PPO, "learn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_from_scratch(config(), False)
+    assert kept(tmp_path / "run") == ["0000.json"]
+    calls[:] = [1] * 9
+    np.testing.assert_array_equal(run_from_scratch(config(), True).returns, whole.returns)
+    assert len(calls) == 9 + 2 * 6
+    np.testing.assert_array_equal(run_from_scratch(config(), True).returns, whole.returns)
+    assert len(calls) == 9 + 2 * 6
+
+
+def test_results_of_another_protocol_are_not_taken(config, tmp_path):
+    run_from_scratch(config(), False)
+    with pytest.raises(RunError, match="already holds a run"):
+        run_from_scratch(config(), False)
+    with pytest.raises(RunError, match=r"0000\.json: expected results with episodes 5, got 2; choose"):
+        run_from_scratch(config("--training.evaluation_episodes", "5"), True)
+    with pytest.raises(RunError, match=r"meta_learner.settings.n_steps: expected 4"):
+        run_from_scratch(config("--meta_learner.settings.n_steps", "5"), True)
+    protocol = {"steps": 3, "episodes": 2, "environment_steps_per_task": 100, "run_dir": tmp_path / "run"}
+    other = {"goal": np.zeros((3, 2))}
+    with pytest.raises(RunError, match=r"expected results with task {'goal': \[0.0, 0.0\]}"):
+        train_from_scratch(config(), other, **protocol)
+    more = config("--training.evaluation_tasks", "4", "--meta_learner.environment_steps", "400")
+    tasks = held_out_tasks(more, 4, 3)
+    assert train_from_scratch(more, tasks, **protocol).returns.shape == (7, 4)
+    (tmp_path / "run" / "tasks" / "0001.json").write_text("{")
+    with pytest.raises(RunError, match=r"0001\.json: expected the results of a task, found a damaged file"):
+        train_from_scratch(config(), tasks, **protocol)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["--meta_learner.settings", "{n_stepps: 3}"],
+            r"settings: expected keys among .*'n_steps'.*n_stepps",
+        ),
+        (
+            ["--meta_learner.settings", "{policy_kwargs: {}}"],
+            r"settings: expected keys .*got \['policy_kwargs",
+        ),
+        (
+            ["--meta_learner.algorithm", "td3"],
+            r"algorithm: expected one of \['ppo', 'sac', 'trpo'\], got 'td3",
+        ),
+        (["--meta_learner.num_envs", "0"], "num_envs: expected an integer > 0, got '0'"),
+        (["--meta_learner.inner_steps", "1"], "meta_learner.inner_steps: expected one of the keys"),
+        (["--meta_learner.settings", "{clip_range: wide}"], "settings: expected what PPO takes, got .*wide"),
+        (["--policy.start_from", "a.zip"], r"policy.start_from: expected \"\" to learn from scratch"),
+        (
+            ["--environment.id", "tests/Drift-v0", "--environment.vectorization", "sync"],
+            "environment: expected one of metarl's natively batched environments, got 'tests/Drift-v0'",
+        ),
+    ],
+)
+def test_settings_that_do_not_work_are_named(config, overrides, message):
+    with pytest.raises(ConfigError, match=message) as raised:
+        run_from_scratch(config(*overrides), resume=False)
+    assert "\n" not in str(raised.value)
+
+
+def test_learning_that_breaks_down_names_the_task(config, tmp_path):
+    wild = config("--meta_learner.settings.learning_rate", "1e30")
+    with pytest.raises(
+        TrainingError, match=r'PointNavigation-v0, task {"goal": .*before \d+ .*learning_rate'
+    ):
+        run_from_scratch(wild, False)
+
+
+def test_it_leaves_no_policy_to_load_and_says_so(config, tmp_path):
+    run_from_scratch(config(), False)
+    with pytest.raises(ConfigError, match=r"got scratch, which .* no policy that adapts.*run/tasks"):
+        metarl.load(tmp_path / "run")
+
+
+def test_train_py_runs_and_resumes_it(config_file, tmp_path):
+    command = [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(config_file)]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "ppo from scratch on 3 held-out tasks" in first.stdout
+    rows = [line.split() for line in first.stdout.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[0] for row in rows] == ["0", "1", "2", "3", "0", "12", "24", "36", "48", "72", "96"]
+    assert [row[1] for row in rows[:4]] == [rows[4 + k][2] for k in (0, 1, 2, 4)]
+    (tmp_path / "run/tasks/0002.json").unlink()
+    again = subprocess.run([*command, "--resume", "true"], capture_output=True, text=True, check=True)
+    table = "inner steps   mean"
+    assert again.stdout.split(table)[1][:400] == first.stdout.split(table)[1][:400]

@@ -1,0 +1,78 @@
+"""Adaptation curves: fresh episodes at every step, the papers' protocols, and the lists of tasks."""
+
+import numpy as np
+import pytest
+import torch
+from metarl_envs.tasks import TaskSpace
+
+import metarl
+from metarl.training.loop import EVALUATION
+
+
+@pytest.fixture
+def policy(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    return metarl.load(tmp_path / "run")
+
+
+def evaluate(policy, **options):
+    tasks = policy.experiment.held_out_tasks(3, 5)
+    return policy.experiment.evaluate(policy.parameters, tasks, episodes=4, steps=2, seed=5, **options)
+
+
+def test_returns_are_those_of_episodes_that_adaptation_did_not_use(policy):
+    """The return after k steps is of the rollout with key k, which only step k + 1 learns from."""
+    curve, adapted = evaluate(policy)
+    experiment = policy.experiment
+    tasks = experiment.held_out_tasks(3, 5)
+    sampler = experiment.sampler(3, 4)
+    last = sampler.collect(adapted, tasks, [5, 0, EVALUATION, 2])
+    np.testing.assert_allclose(curve.returns[2], last.returns.mean(-1).numpy(), rtol=1e-6)
+    noise = [sampler.collect(adapted, tasks, [5, 0, EVALUATION, step]).actions for step in range(3)]
+    assert not torch.equal(noise[0], noise[1])
+    assert not torch.equal(noise[1], noise[2])
+
+
+def test_mean_actions_measure_and_drawn_ones_adapt(policy):
+    drawn, by_drawn = evaluate(policy)
+    mean, by_mean = evaluate(policy, deterministic=True)
+    assert all(torch.equal(by_drawn[n], value) for n, value in by_mean.items())
+    assert not np.allclose(drawn.returns, mean.returns)
+    experiment = policy.experiment
+    tasks = experiment.held_out_tasks(3, 5)
+    still = experiment.sampler(3, 4).collect(by_mean, tasks, [0], deterministic=True)
+    torch.testing.assert_close(still.actions, still.behaviour.mean)
+    np.testing.assert_allclose(mean.returns[2], still.returns.mean(-1).numpy(), rtol=1e-6)
+
+
+def test_later_steps_are_scaled_as_asked(policy, tmp_path):
+    halved = metarl.load(tmp_path / "run", later_step_scale=0.5)
+    quartered = metarl.load(tmp_path / "run", later_step_scale=0.25)
+    (whole, at_whole), (half, at_half), (quarter, _) = map(evaluate, (policy, halved, quartered))
+    np.testing.assert_array_equal(whole.returns[:2], half.returns[:2])
+    np.testing.assert_array_equal(half.returns[:2], quarter.returns[:2])
+    after_one = evaluate_one(policy)
+    for name, value in after_one.items():
+        torch.testing.assert_close(at_half[name] - value, (at_whole[name] - value) / 2, rtol=1e-3, atol=1e-6)
+
+
+def evaluate_one(policy):
+    tasks = policy.experiment.held_out_tasks(3, 5)
+    return policy.experiment.evaluate(policy.parameters, tasks, episodes=4, steps=1, seed=5)[1]
+
+
+def test_training_tasks_are_those_that_training_draws(train_small, tmp_path, monkeypatch):
+    drawn = []
+    sample = TaskSpace.sample
+
+    def spy(self, n, rng):
+        drawn.append(sample(self, n, rng)["goal"])
+        return {"goal": drawn[-1]}
+
+    monkeypatch.setattr(TaskSpace, "sample", spy)
+    train_small("--training.iterations", "2")
+    trained = np.concatenate(drawn[:2])
+    found = metarl.load(tmp_path / "run").experiment.training_tasks(5)["goal"]
+    np.testing.assert_array_equal(found, trained[:5])
+    held_out = metarl.load(tmp_path / "run").experiment.held_out_tasks(5, 3)["goal"]
+    assert not np.isin(held_out, trained).any()
