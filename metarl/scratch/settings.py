@@ -42,7 +42,10 @@ class ScratchConfig:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        kind = find_algorithm(self.algorithm.upper())
+        try:
+            kind = find_algorithm(self.algorithm.upper())
+        except ValueError as error:
+            raise ValueError(f"meta_learner.algorithm: {error}") from error
         known = sorted(set(inspect.signature(kind).parameters) - {*_SET_ELSEWHERE})
         if unknown := [key for key in self.settings if key not in known]:
             raise ValueError(

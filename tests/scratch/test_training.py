@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -209,6 +210,12 @@ def test_settings_that_do_not_work_are_named(config, overrides, message):
     with pytest.raises(ConfigError, match=message) as raised:
         run_from_scratch(config(*overrides), resume=False)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(find_spec("sb3_contrib") is not None, reason="sb3-contrib is installed")
+def test_trpo_tells_what_to_install(config):
+    with pytest.raises(ConfigError, match=r"meta_learner.algorithm: expected .* \(pip install sb3-contrib\)"):
+        config("--meta_learner.algorithm", "trpo")
 
 
 def test_learning_that_breaks_down_names_the_task(config, tmp_path):
