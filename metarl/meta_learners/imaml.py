@@ -73,7 +73,7 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
             found: Parameters = task_map(solve, batch.support, shared=(theta,), tasks=batch.tasks)
         return found
 
-    def gradient(theta: Parameters, batch: MetaBatch, gain: Gain) -> MetaGradient:
+    def gradient(theta: Parameters, batch: MetaBatch, gain: Gain[Batch]) -> MetaGradient:
         solved = solutions(theta, batch)
         problem = proximal_loss(loss, theta, strength)
 

@@ -1,13 +1,14 @@
 """The gradient of an outer gain through K inner steps, and what it costs in memory.
 
 An inner step maps a parameter dict to a parameter dict; learned step sizes and contexts are entries of
-it like the policy's own. The path theta^0, ..., theta^K is what a gain may look at.
+it like the policy's own. The path theta^0, ..., theta^K is what a gain may look at. Data are episodes
+here, but nothing knows that: points of a regression do as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,13 +16,29 @@ from torch import Tensor
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite
 from metarl.math.task_map import TaskMap
-from metarl.rollout import Batch, MetaBatch
 
-InnerStep = Callable[[Parameters, Batch, int], Parameters]
-"""(one task's parameters, its batch, the step's number from 0) -> its parameters after the step."""
+Data = TypeVar("Data")
+DataOut = TypeVar("DataOut", covariant=True)
+InnerStep = Callable[[Parameters, Data, int], Parameters]
+"""(one task's parameters, its data, the step's number from 0) -> its parameters after the step."""
 Path = Sequence[Parameters]
-Gain = Callable[[Path, Sequence[Batch], Batch], Tensor]
-"""(theta^0 ... theta^K, support batches, query batch) of one task -> scalar to be maximised."""
+Gain = Callable[[Path, Sequence[Data], Data], Tensor]
+"""(theta^0 ... theta^K, support data, query data) of one task -> scalar to be maximised."""
+
+
+class TaskBatch(Protocol[DataOut]):
+    """Several tasks' data, pytrees of tensors [task, ...]: `MetaBatch`, if they are episodes."""
+
+    @property
+    def support(self) -> tuple[DataOut, ...]:
+        """Of every inner step."""
+        ...
+
+    @property
+    def query(self) -> DataOut: ...
+
+    @property
+    def tasks(self) -> int: ...
 
 
 class MetaGradient(NamedTuple):
@@ -32,19 +49,19 @@ class MetaGradient(NamedTuple):
     metrics: Mapping[str, float] = {}
 
 
-def inner_path(step: InnerStep, parameters: Parameters, support: Sequence[Batch]) -> list[Parameters]:
-    """theta^0, ..., theta^K: each inner step on its own support batch."""
+def inner_path(step: InnerStep[Data], parameters: Parameters, support: Sequence[Data]) -> list[Parameters]:
+    """theta^0, ..., theta^K: each inner step on its own support data."""
     path = [parameters]
-    for k, batch in enumerate(support):
-        path.append(step(path[-1], batch, k))
+    for k, data in enumerate(support):
+        path.append(step(path[-1], data, k))
     return path
 
 
 def meta_gradient(
-    step: InnerStep,
-    gain: Gain,
+    step: InnerStep[Data],
+    gain: Gain[Data],
     parameters: Parameters,
-    batch: MetaBatch,
+    batch: TaskBatch[Data],
     task_map: TaskMap,
     *,
     recompute: bool = False,
@@ -77,21 +94,21 @@ def mean_gradient(gradients: Parameters, gains: Tensor, metrics: Mapping[str, fl
     return MetaGradient(mean, gains.mean().item(), metrics)
 
 
-TaskGradient = Callable[[Parameters, Sequence[Batch], Batch], tuple[Parameters, Tensor]]
+TaskGradient = Callable[[Parameters, Sequence[Data], Data], tuple[Parameters, Tensor]]
 
 
-def _plain(step: InnerStep, gain: Gain) -> TaskGradient:
-    def of_meta_parameters(theta: Parameters, support: Sequence[Batch], query: Batch) -> Tensor:
+def _plain(step: InnerStep[Data], gain: Gain[Data]) -> TaskGradient[Data]:
+    def of_meta_parameters(theta: Parameters, support: Sequence[Data], query: Data) -> Tensor:
         return gain(inner_path(step, theta, support), support, query)
 
-    gradient: TaskGradient = torch.func.grad_and_value(of_meta_parameters)
+    gradient: TaskGradient[Data] = torch.func.grad_and_value(of_meta_parameters)
     return gradient
 
 
-def _recomputed(step: InnerStep, gain: Gain) -> TaskGradient:
+def _recomputed(step: InnerStep[Data], gain: Gain[Data]) -> TaskGradient[Data]:
     """Backward through the steps one by one: g_k = (d step_k / d theta^k)' g_{k+1} + d gain / d theta^k."""
 
-    def gradient(theta: Parameters, support: Sequence[Batch], query: Batch) -> tuple[Parameters, Tensor]:
+    def gradient(theta: Parameters, support: Sequence[Data], query: Data) -> tuple[Parameters, Tensor]:
         path = inner_path(step, theta, support)
         direct, value = torch.func.grad_and_value(gain)(path, support, query)
         total: Parameters = direct[-1]

@@ -46,7 +46,7 @@ def promp(policy: Policy, config: PrompConfig, task_map: TaskMap) -> GradientLea
         raise ConfigError(f"meta_learner.outer: expected ppo, promp's only one, got {config.outer}")
     kl, penalty = mean_kl(policy), float(config.kl_penalty)
 
-    def gain_of(objective: Objective) -> Gain:
+    def gain_of(objective: Objective) -> Gain[Batch]:
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             moved = torch.stack([kl(path[k], batch) for k, batch in enumerate(support)])
             return objective(path[-1], query) - penalty * moved.mean()
