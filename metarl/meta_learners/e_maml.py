@@ -38,7 +38,7 @@ def e_maml(policy: Policy, config: EMamlConfig, task_map: TaskMap) -> GradientLe
     """The meta-learner."""
     ratio, weight = surrogate(policy), float(config.credit_weight)
 
-    def gain_of(objective: Objective) -> Gain:
+    def gain_of(objective: Objective) -> Gain[Batch]:
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             total = objective(path[-1], query)
             for k, batch in enumerate(support):

@@ -30,9 +30,9 @@ from metarl.rollout import Batch, MetaBatch
 
 Step = Callable[[Parameters, Batch, int, bool], Parameters]
 """(one task's parameters, its batch, the step's number, whether first order) -> parameters after it."""
-GainOf = Callable[[Objective], Gain]
+GainOf = Callable[[Objective], Gain[Batch]]
 """The outer objective (a surrogate, clipped or not) -> an algorithm's gain."""
-GradientOf = Callable[[Parameters, MetaBatch, Gain], MetaGradient]
+GradientOf = Callable[[Parameters, MetaBatch, Gain[Batch]], MetaGradient]
 """(meta-parameters, meta-batch, gain) -> the gradient of the tasks' mean gain."""
 Curvature = Callable[[Parameters, MetaBatch], CurvatureProduct]
 
@@ -107,7 +107,7 @@ def refuse_unread(config: GradientConfig, name: str, unread: Sequence[str]) -> N
                 )
 
 
-def final_gain(objective: Objective) -> Gain:
+def final_gain(objective: Objective) -> Gain[Batch]:
     """The outer objective of the fully adapted parameters on the query batch (Finn et al. 2017, eq. 4)."""
 
     def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
@@ -177,7 +177,7 @@ class GradientLearner:
         prepared = self._prepare(batch)
         return self._trpo(state, prepared) if self._config.outer == "trpo" else self._ppo(state, prepared)
 
-    def _differentiated(self, parameters: Parameters, batch: MetaBatch, gain: Gain) -> MetaGradient:
+    def _differentiated(self, parameters: Parameters, batch: MetaBatch, gain: Gain[Batch]) -> MetaGradient:
         recompute = self._config.recompute
         return meta_gradient(self.inner_step, gain, parameters, batch, self._map, recompute=recompute)
 

@@ -70,7 +70,7 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
         return inner_path(lambda at, data, k: step(at, data, k, True), theta, support)
 
     def of_task(
-        theta: Parameters, gain: Gain, support: Sequence[Batch], query: Batch
+        theta: Parameters, gain: Gain[Batch], support: Sequence[Batch], query: Batch
     ) -> tuple[Parameters, Tensor, dict[str, float]]:
         with torch.no_grad():
             path = solve(theta, support)
@@ -92,7 +92,7 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
         of_systems, of_problems = (max(worst) for worst in zip(*residuals, strict=True))
         return gradient, value, {"solution_cg_residual": of_systems, "inner_residual": of_problems}
 
-    def gradient(theta: Parameters, batch: MetaBatch, gain: Gain) -> MetaGradient:
+    def gradient(theta: Parameters, batch: MetaBatch, gain: Gain[Batch]) -> MetaGradient:
         def run(task: int) -> tuple[Parameters, Tensor, dict[str, float]]:
             support = [select_task(data, task) for data in batch.support]
             return of_task(theta, gain, support, select_task(batch.query, task))

@@ -1,27 +1,42 @@
 """The gradient of an outer gain through K inner steps, and what it costs in memory.
 
 An inner step maps a parameter dict to a parameter dict; learned step sizes and contexts are entries of
-it like the policy's own. The path theta^0, ..., theta^K is what a gain may look at.
+it like the policy's own. The path theta^0, ..., theta^K is what a gain may look at. Data are episodes
+here, but nothing knows that: points of a regression do as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from metarl.adaptation import Step, inner_path
+from metarl.adaptation import Data, Step, inner_path
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite
 from metarl.math.task_map import TaskMap
-from metarl.rollout import Batch, MetaBatch
 
-InnerStep = Step[Batch]
+DataOut = TypeVar("DataOut", covariant=True)
 Path = Sequence[Parameters]
-Gain = Callable[[Path, Sequence[Batch], Batch], Tensor]
-"""(theta^0 ... theta^K, support batches, query batch) of one task -> scalar to be maximised."""
+Gain = Callable[[Path, Sequence[Data], Data], Tensor]
+"""(theta^0 ... theta^K, support data, query data) of one task -> scalar to be maximised."""
+
+
+class TaskBatch(Protocol[DataOut]):
+    """Several tasks' data, pytrees of tensors [task, ...]: `MetaBatch`, if they are episodes."""
+
+    @property
+    def support(self) -> tuple[DataOut, ...]:
+        """Of every inner step."""
+        ...
+
+    @property
+    def query(self) -> DataOut: ...
+
+    @property
+    def tasks(self) -> int: ...
 
 
 class MetaGradient(NamedTuple):
@@ -33,10 +48,10 @@ class MetaGradient(NamedTuple):
 
 
 def meta_gradient(
-    step: InnerStep,
-    gain: Gain,
+    step: Step[Data],
+    gain: Gain[Data],
     parameters: Parameters,
-    batch: MetaBatch,
+    batch: TaskBatch[Data],
     task_map: TaskMap,
     *,
     recompute: bool = False,
@@ -69,21 +84,21 @@ def mean_gradient(gradients: Parameters, gains: Tensor, metrics: Mapping[str, fl
     return MetaGradient(mean, gains.mean().item(), metrics)
 
 
-TaskGradient = Callable[[Parameters, Sequence[Batch], Batch], tuple[Parameters, Tensor]]
+TaskGradient = Callable[[Parameters, Sequence[Data], Data], tuple[Parameters, Tensor]]
 
 
-def _plain(step: InnerStep, gain: Gain) -> TaskGradient:
-    def of_meta_parameters(theta: Parameters, support: Sequence[Batch], query: Batch) -> Tensor:
+def _plain(step: Step[Data], gain: Gain[Data]) -> TaskGradient[Data]:
+    def of_meta_parameters(theta: Parameters, support: Sequence[Data], query: Data) -> Tensor:
         return gain(inner_path(step, theta, support), support, query)
 
-    gradient: TaskGradient = torch.func.grad_and_value(of_meta_parameters)
+    gradient: TaskGradient[Data] = torch.func.grad_and_value(of_meta_parameters)
     return gradient
 
 
-def _recomputed(step: InnerStep, gain: Gain) -> TaskGradient:
+def _recomputed(step: Step[Data], gain: Gain[Data]) -> TaskGradient[Data]:
     """Backward through the steps one by one: g_k = (d step_k / d theta^k)' g_{k+1} + d gain / d theta^k."""
 
-    def gradient(theta: Parameters, support: Sequence[Batch], query: Batch) -> tuple[Parameters, Tensor]:
+    def gradient(theta: Parameters, support: Sequence[Data], query: Data) -> tuple[Parameters, Tensor]:
         path = inner_path(step, theta, support)
         direct, value = torch.func.grad_and_value(gain)(path, support, query)
         total: Parameters = direct[-1]

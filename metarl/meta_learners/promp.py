@@ -71,7 +71,7 @@ def with_penalties(
 def penalised(kl: Objective, penalties: Sequence[float]) -> GainOf:
     """The outer objective less the mean over inner steps of eta KL."""
 
-    def gain_of(objective: Objective) -> Gain:
+    def gain_of(objective: Objective) -> Gain[Batch]:
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             moved = [eta * kl(path[k], support[k]) for k, eta in enumerate(penalties)]
             return objective(path[-1], query) - torch.stack(moved).mean()
