@@ -147,7 +147,7 @@ def test_help_shows_the_keys_of_the_configs_algorithm():
     assert "meta_learner.name: expected one of" in wrong.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "adapt", "evaluate", "benchmark", "render"])
+@pytest.mark.parametrize("name", ["train", "adapt", "evaluate", "benchmark", "render", "compare", "sinusoid"])
 def test_help(name):
     done = script(name, "--help")
     assert done.returncode == 0
