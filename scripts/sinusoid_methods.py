@@ -16,6 +16,7 @@ from metarl.adaptation import Step, adapt, inner_step
 from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
+from metarl.meta_learners.imaml import minimise
 from metarl.meta_learners.maml_pp import layer, multi_step_weights
 from metarl.meta_learners.meta_gradient import Path, meta_gradient
 
@@ -99,13 +100,10 @@ def imaml(
     """mean_i (I + H_i / lambda)^-1 grad L(phi_i; query_i) (Rajeswaran et al. 2019, eq. 6), phi_i the solution
     of a task's proximal problem. The tasks' Hessians H_i are the blocks of one linear system."""
     support = batch.support[0]
-    step = proximal_step(theta, regularisation)
+    problem = proximal_loss(mean_squared_error, theta, regularisation)
 
     def solve(points: Points) -> Parameters:
-        phi = theta
-        for k in range(solver_steps):
-            phi = step(phi, points, k)
-        return phi
+        return minimise(problem, theta, points, STEP_SIZE, solver_steps)
 
     phi = ALL_AT_ONCE(solve, support, tasks=batch.tasks)
     outer = ALL_AT_ONCE(torch.func.grad(mean_squared_error), phi, batch.query, tasks=batch.tasks)

@@ -84,8 +84,8 @@ METHODS = {
     "imaml": Method(
         "iMAML",
         partial(imaml, regularisation=IMAML_REGULARISATION, solver_steps=16, cg_iterations=5),
-        3_000,
-        learning_rate=2e-3,
+        2_500,
+        learning_rate=1e-3,
         adaptation=partial(proximal_step, regularisation=IMAML_REGULARISATION),
     ),
     "pre_training": Method("pre-training", pre_training, 5_000),

@@ -71,7 +71,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def plot(path: Path, rows: Sequence[Row], results: Sequence[Result], title: str, target: float) -> None:
-    """Adaptation curves, and learning curves as seeds saw them, to a PNG."""
+    """Adaptation curves, and learning curves of what learns from many tasks as seeds saw them, to a PNG."""
     figure = Figure(figsize=(11, 4.8), dpi=150, layout="constrained")
     adaptation, learning = figure.subplots(1, 2, sharey=True)
     colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
@@ -91,7 +91,8 @@ def plot(path: Path, rows: Sequence[Row], results: Sequence[Result], title: str,
             label=row.label,
         )
         for result in results:
-            if result.label == row.label and len(result.learning.returns):
+            meta_learned = result.label == row.label and not result.per_task
+            if meta_learned and len(result.learning.returns):
                 curve = result.learning
                 learning.plot(curve.environment_steps, curve.returns, color=colour, linewidth=1)
     learning.axhline(target, color="grey", linestyle=":", linewidth=1)

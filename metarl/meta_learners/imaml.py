@@ -19,7 +19,7 @@ import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from metarl.adaptation import inner_path, inner_step
+from metarl.adaptation import Data, Loss, inner_path, inner_step
 from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import Parameters, flatten
 from metarl.math.task_map import TaskMap
@@ -118,16 +118,16 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> GradientLea
     return GradientLearner(policy, config, task_map, step, gradient=gradient, curvature=curvature)
 
 
-def minimise(problem: Objective, start: Parameters, batch: Batch, step_size: float, steps: int) -> Parameters:
+def minimise(problem: Loss[Data], start: Parameters, data: Data, step_size: float, steps: int) -> Parameters:
     """Gradient descent, as far as every step is at most as long as the first.
 
     On a convex problem none is longer, with a step size that is stable; where one is, descent would only
     leave the neighbourhood that the problem describes.
     """
-    phi = inner_step(problem, start, batch, step_size, first_order=True)
+    phi = inner_step(problem, start, data, step_size, first_order=True)
     longest = _distance(phi, start)
     for _ in range(steps - 1):
-        further = inner_step(problem, phi, batch, step_size, first_order=True)
+        further = inner_step(problem, phi, data, step_size, first_order=True)
         taken = _distance(further, phi) <= longest
         phi = {name: torch.where(taken, value, phi[name]) for name, value in further.items()}
     return phi
