@@ -11,16 +11,19 @@ import re
 import signal
 import sys
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 
 import torch
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
+from metarl.comparison.judgement import Protocol
 from metarl.comparison.report import markdown, plot, write_csv
-from metarl.comparison.runs import Entry, Protocol, Result, make_entry, planned_steps, run_entry, same_problem
+from metarl.comparison.runs import Entry, Result, check, make_entry, planned_steps, run_entry, same_problem
 from metarl.comparison.summary import summarise
 from metarl.errors import ConfigError, MetaRLError
+from metarl.math.task_map import available_cpus
 from metarl.run_training import Reporter
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
@@ -32,8 +35,8 @@ def main() -> int:
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     protocol = Protocol(**{field.name: getattr(arguments, field.name) for field in fields(Protocol)})
     try:
-        if arguments.into is not None and START not in arguments.into.read_text():
-            raise ConfigError(f"--into: expected a file with the line {START}, got {arguments.into}")
+        if arguments.into is not None:
+            check_markers(arguments.into)
         groups = entries_by_environment(arguments, protocol)
         results = run(groups, protocol)
         tables = [report(arguments, name, found) for name, found in results.items()]
@@ -53,6 +56,13 @@ def main() -> int:
         )
     print(f"Written to {arguments.output}: a .md, .csv and .png an environment.")
     return 0
+
+
+def check_markers(path: Path) -> None:
+    """The lines between which the tables go."""
+    text = path.read_text() if path.is_file() else ""
+    if START not in text or END not in text.partition(START)[2]:
+        raise ConfigError(f"--into: expected a file with the lines {START} and {END}, got {path}")
 
 
 def parse() -> argparse.Namespace:
@@ -76,8 +86,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--deterministic", action="store_true", help="measure with mean actions")
     parser.add_argument(
         "--later_step_scale",
-        type=ClosedUnitInterval,
-        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training)",
+        type=PositiveFloat,
+        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training; learned "
+        "step sizes keep theirs)",
     )
     parser.add_argument("--target", type=float, help="the return whose cost is told (one near the best)")
     parser.add_argument(
@@ -139,7 +150,13 @@ def budget_of(name: str, given: list[str]) -> int:
 
 
 def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, list[Result]]:
-    """Every run, trained and judged, by environment."""
+    """Every run, trained and judged, by environment.
+
+    Raises:
+        MetaRLError: a config that cannot be built, before anything is trained; or a run that breaks down.
+    """
+    for entry in (entry for entries in groups.values() for entry in entries if entry.seed == 1):
+        check(entry)
     results: dict[str, list[Result]] = {name: [] for name in groups}
     count = sum(map(len, groups.values()))
     with tqdm(total=count, unit="run", dynamic_ncols=True) as runs:
@@ -171,7 +188,8 @@ def report(arguments: argparse.Namespace, name: str, results: list[Result]) -> s
         f"{name}: {budget:,} environment steps of training, {arguments.seeds} seeds, "
         f"{arguments.tasks} held-out tasks, {arguments.episodes} episodes a task and inner step"
     )
-    text = f"**{title}**\n\n{markdown(rows, target)}"
+    where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
+    text = f"**{title}** ({where})\n\n{markdown(rows, target)}"
     stem = arguments.output / name
     stem.with_suffix(".md").write_text(text)
     write_csv(stem.with_suffix(".csv"), rows)

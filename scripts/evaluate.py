@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from metarl_envs.task_files import read_tasks
 from metarl_envs.tasks import Tasks, TaskSpace, number_of_tasks
 from tqdm import tqdm
@@ -45,8 +45,9 @@ def main() -> int:
     parser.add_argument("--deterministic", action="store_true", help="measure with mean actions")
     parser.add_argument(
         "--later_step_scale",
-        type=ClosedUnitInterval,
-        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training)",
+        type=PositiveFloat,
+        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training; learned "
+        "step sizes keep theirs)",
     )
     parser.add_argument(
         "--scale",
@@ -89,7 +90,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, AdaptationCurve]:
             experiment = meta_policy.experiment
             tasks = task_list(experiment, name, arguments)
             try:
-                curves[Path(name).stem], _ = experiment.evaluate(
+                curves[name if Path(name).stem in curves else Path(name).stem], _ = experiment.evaluate(
                     meta_policy.parameters,
                     tasks,
                     episodes=arguments.episodes,

@@ -16,7 +16,7 @@ from metarl.comparison.summary import Row
 
 _COLUMNS = (
     *("algorithm", "seeds", "tasks", "inner_steps", "mean_return", "low_95", "high_95", "worsened_share"),
-    *("environment_steps", "seconds"),
+    *("per_task", "environment_steps", "seconds"),
     *("environment_steps_to_target", "seconds_to_target", "seeds_at_target"),
 )
 
@@ -32,9 +32,11 @@ def markdown(rows: Sequence[Row], target: float) -> str:
         "time",
     ]
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
+    most = max(row.tasks for row in rows)
     for row in rows:
+        label = row.label if row.tasks == most else f"{row.label} ({row.tasks} of the tasks)"
         cells = [f"{one.mean:.1f} [{one.low:.1f}, {one.high:.1f}]" for one in row.returns]
-        lines.append([row.label, *cells, f"{row.worsened:.0%}", *_cost(row)])
+        lines.append([label, *cells, f"{row.worsened:.0%}", *_cost(row)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -48,7 +50,9 @@ def _cost(row: Row) -> tuple[str, str]:
 
 
 def _short(count: float) -> str:
-    return f"{count / 1e6:.2f}M" if count >= 1e6 else f"{count / 1e3:.0f}k"
+    if count >= 1e6:
+        return f"{count / 1e6:.2f}M"
+    return f"{count / 1e3:.0f}k" if count >= 1e3 else f"{count:.0f}"
 
 
 def _duration(seconds: float) -> str:
@@ -66,7 +70,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         for step, one in enumerate(row.returns):
             counts = (row.label, row.seeds, row.tasks, step, *one, row.worsened)
             cost = row.to_target or ("", "")
-            writer.writerow([*counts, row.environment_steps, row.seconds, *cost, row.reached])
+            writer.writerow([*counts, row.per_task, row.environment_steps, row.seconds, *cost, row.reached])
     path.write_text(buffer.getvalue())
 
 

@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.task_parameters import Array
 
 from metarl.build import build_experiment, held_out_tasks
+from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
 from metarl.config import ExperimentConfig, read_config
-from metarl.errors import NonFiniteError
-from metarl.meta_policy import load
+from metarl.errors import ConfigError, RunError
 from metarl.run_training import Reporter, find_run, make_run_folder, prepare_run, train_run
 from metarl.scratch.settings import SCRATCH
 from metarl.scratch.training import planned_steps as scratch_steps
 from metarl.scratch.training import train_from_scratch
-from metarl.training.checkpoint import load_checkpoint, write_atomically
+from metarl.training.checkpoint import load_checkpoint
 from metarl.training.logging import PROGRESS
-from metarl.training.loop import name_fault
 
-JUDGED = "comparison.json"
 _NO_END = 10**9
 _OF_POLICIES = ("observe_task", "action_scale")  # options that change neither bodies nor rewards
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How every policy is judged: on the same held-out tasks, on episodes that adaptation did not use.
-
-    Args:
-        tasks: held-out tasks.
-        episodes: episodes a task and inner step.
-        steps: inner steps K.
-        seed: chooses the tasks and the evaluation's noise, for all runs alike.
-        deterministic: measure returns with mean actions.
-        later_step_scale: of inner steps after the first; null for each algorithm's own.
-    """
-
-    tasks: PositiveInt = 40
-    episodes: PositiveInt = 20
-    steps: PositiveInt = 3
-    seed: NonNegativeInt = 0
-    deterministic: bool = False
-    later_step_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -123,13 +98,33 @@ def planned_steps(entry: Entry) -> int:
 
 
 def same_problem(one: ExperimentConfig, other: ExperimentConfig) -> bool:
-    """Whether two configs pose the same tasks at the same horizon, whatever a policy sees and its box."""
+    """Whether two configs pose the same tasks at the same horizon, whatever a policy sees and its box.
+
+    Meta-batches of as many tasks are the same training tasks, for a seed.
+    """
 
     def posed(config: ExperimentConfig) -> tuple[object, ...]:
         options = {k: v for k, v in config.environment.options.items() if k not in _OF_POLICIES}
         return config.environment.id, config.environment.horizon, options
 
-    return posed(one) == posed(other)
+    both_train = SCRATCH not in (one.meta_learner_name, other.meta_learner_name)
+    same_batches = not both_train or one.sampling.tasks == other.sampling.tasks
+    return posed(one) == posed(other) and same_batches
+
+
+def check(entry: Entry) -> None:
+    """Builds what a run needs, and nothing more.
+
+    Raises:
+        ConfigError: it cannot be built; the message names the config.
+    """
+    try:
+        if entry.config.meta_learner_name == SCRATCH:
+            held_out_tasks(entry.config, 1, 0)
+        else:
+            build_experiment(entry.config)
+    except ConfigError as error:
+        raise ConfigError(f"{entry.label}: {error}") from error
 
 
 def run_entry(entry: Entry, protocol: Protocol, reporter: Reporter, advance: Callable[[int], None]) -> Result:
@@ -147,9 +142,10 @@ def run_entry(entry: Entry, protocol: Protocol, reporter: Reporter, advance: Cal
         return _run_from_scratch(entry, protocol, advance)
     experiment = build_experiment(entry.config)
     start = prepare_run(entry.config, True, experiment)
+    run_dir = Path(entry.config.run_dir)
+    _check_budget(run_dir, entry.config.training.environment_steps)
     advance(start.environment_steps)
     train_run(experiment, start, reporter)
-    run_dir = Path(entry.config.run_dir)
     rows = _rows(run_dir)
     return Result(
         entry.label,
@@ -159,6 +155,16 @@ def run_entry(entry: Entry, protocol: Protocol, reporter: Reporter, advance: Cal
         sum(float(row["time/iteration_seconds"]) for row in rows),
         _learning(rows, f"evaluation/return_after_{protocol.steps}_steps"),
     )
+
+
+def _check_budget(run_dir: Path, budget: int) -> None:
+    """A finished run serves the budget that its last iteration reached, and no smaller one."""
+    taken = [float(row["rollout/environment_steps"]) for row in _rows(run_dir)]
+    if len(taken) > 1 and taken[-2] >= budget > 0:
+        raise RunError(
+            f"{run_dir}: expected a run of at most {budget:,} environment steps, got {taken[-1]:,.0f}; "
+            "choose another --output, or that budget"
+        )
 
 
 def _run_from_scratch(entry: Entry, protocol: Protocol, advance: Callable[[int], None]) -> Result:
@@ -181,36 +187,6 @@ def _run_from_scratch(entry: Entry, protocol: Protocol, advance: Callable[[int],
     )
     steps, seconds = int(found.environment_steps[-1]), float(found.seconds[-1].mean())
     return Result(entry.label, entry.seed, found.curve.returns, steps, seconds, learning, per_task=True)
-
-
-def judge(run_dir: Path, protocol: Protocol) -> Array:
-    """Returns by inner step and task, [step + 1, task]; measured once for a checkpoint and a protocol.
-
-    Raises:
-        MetaRLError: the run cannot be read, or something was not finite.
-    """
-    stamp = {"protocol": asdict(protocol), "iteration": load_checkpoint(run_dir).iteration}
-    kept = run_dir / JUDGED
-    if kept.is_file():
-        found = json.loads(kept.read_text())
-        if {name: found.get(name) for name in stamp} == stamp:
-            return np.array(found["returns"])
-    policy = load(run_dir, "auto", later_step_scale=protocol.later_step_scale)
-    tasks = policy.experiment.held_out_tasks(protocol.tasks, protocol.seed)
-    try:
-        curve, _ = policy.experiment.evaluate(
-            policy.parameters,
-            tasks,
-            episodes=protocol.episodes,
-            steps=protocol.steps,
-            seed=protocol.seed,
-            deterministic=protocol.deterministic,
-        )
-    except NonFiniteError as error:
-        raise name_fault(error, policy.experiment.config.environment.id, tasks, str(run_dir)) from error
-    text = json.dumps({**stamp, "returns": curve.returns.tolist()})
-    write_atomically(kept, text.encode())
-    return curve.returns
 
 
 def _rows(run_dir: Path) -> list[dict[str, str]]:

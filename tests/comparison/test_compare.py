@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 import yaml
 
 import metarl
+from metarl.build import Experiment
+from metarl.comparison.judgement import Protocol, judge
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
 from tests.conftest import SMALL
 
@@ -58,7 +61,9 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     table = folder.with_suffix(".md").read_text()
     assert table in done.stdout
     assert readme.read_text() == f"before\n{start}\n\n{table}\n{end}\nafter\n"
-    assert all(f"| {name} |" in table for name in ("maml", "reptile", "untrained", "scratch"))
+    assert all(
+        f"| {name} |" in table for name in ("maml", "reptile", "untrained", "scratch (2 of the tasks)")
+    )
     assert folder.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     with folder.with_suffix(".csv").open(newline="") as file:
         rows = {(row["algorithm"], int(row["inner_steps"])): row for row in csv.DictReader(file)}
@@ -134,3 +139,45 @@ def test_configs_of_other_tasks_are_not_compared(configs, tmp_path):
     assert "expected environment options and horizon as in maml" in done.stderr
     twice = compare([configs[0], configs[0]], tmp_path)
     assert "expected configs of different names, got maml twice" in twice.stderr
+
+
+def test_a_finished_run_does_not_serve_a_smaller_budget(configs, tmp_path):
+    assert compare(configs[:1], tmp_path).returncode == 0
+    smaller = compare(configs[:1], tmp_path, "--budget", 200)
+    assert smaller.returncode == 2
+    assert "expected a run of at most 200 environment steps" in smaller.stderr
+
+
+def test_what_is_damaged_is_measured_again(configs, tmp_path):
+    first = compare(configs[:1], tmp_path)
+    kept = tmp_path / "out/PointNavigation/maml/seed_1/comparison.json"
+    kept.write_text("{")
+    again = compare(configs[:1], tmp_path)
+    assert again.returncode == 0, again.stderr
+    table = (tmp_path / "out/PointNavigation.md").read_text()
+    assert table in first.stdout
+    assert table in again.stdout
+
+
+def test_all_seeds_are_judged_on_the_protocols_tasks(train_small, tmp_path, monkeypatch):
+    seen = []
+    evaluate = Experiment.evaluate
+
+    def spy(self, parameters, tasks, **options):
+        seen.append((tasks["goal"].tolist(), options))
+        return evaluate(self, parameters, tasks, **options)
+
+    for seed in (1, 2):
+        train_small("--training.iterations", "1", "--seed", str(seed), "--run_dir", str(tmp_path / str(seed)))
+    monkeypatch.setattr(Experiment, "evaluate", spy)
+    protocol = Protocol(tasks=3, episodes=2, steps=1, seed=9, deterministic=True, later_step_scale=0.5)
+    returns = [judge(tmp_path / str(seed), protocol) for seed in (1, 2)]
+    assert seen[0] == seen[1]
+    held_out = metarl.load(tmp_path / "1").experiment.held_out_tasks(3, 9)["goal"].tolist()
+    assert seen[0][0] == held_out
+    assert (seen[0][1]["deterministic"], seen[0][1]["episodes"], seen[0][1]["seed"]) == (True, 2, 9)
+    assert not np.array_equal(*returns)
+    np.testing.assert_array_equal(judge(tmp_path / "1", protocol), returns[0])
+    assert len(seen) == 2
+    shutil.copy(tmp_path / "2/policy.safetensors", tmp_path / "1/policy.safetensors")
+    np.testing.assert_array_equal(judge(tmp_path / "1", protocol), returns[1])
