@@ -33,6 +33,8 @@ class TaskDistribution(Protocol):
 
     def sample(self, n: int, rng: np.random.Generator) -> Tasks: ...
 
+    def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks: ...
+
     def validate(self, task: Mapping[str, Any]) -> Task: ...
 
 
@@ -60,7 +62,10 @@ class Experiment:
         )
 
     def held_out_tasks(self, n: int, seed: int) -> Tasks:
-        """Fresh tasks from a stream that training does not read; a benchmark's own test tasks."""
+        """Fresh tasks from a stream that training does not read; a benchmark's own test tasks.
+
+        Where an environment has finitely many tasks, they come in turn, whether trained on or not.
+        """
         return _sample_held_out(self.task_source, n, seed)
 
     def training_tasks(self, n: int) -> Tasks:
@@ -116,8 +121,7 @@ def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
 
 
 def _sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
-    rng = np.random.default_rng([seed, 0, HELD_OUT_TASKS])
-    return source.sample_held_out(n, rng) if isinstance(source, SampledTasks) else source.sample(n, rng)
+    return source.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
 
 
 def build_experiment(config: ExperimentConfig) -> Experiment:

@@ -22,7 +22,7 @@ from metarl.math.parameters import Parameters, repeat, select
 from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes, within
 from metarl.stable_baselines import to_sb3
-from metarl.training.checkpoint import CHECKPOINT, POLICY, load_parameters, save_parameters
+from metarl.training.checkpoint import CHECKPOINT, POLICY, load_parameters, load_snapshots, save_parameters
 from metarl.training.meta_batch import adapt_tasks
 
 
@@ -30,18 +30,20 @@ def load(
     run_dir: str | Path,
     device: str = "cpu",
     *,
+    iteration: int | None = None,
     later_step_scale: float | None = None,
     environment_options: Mapping[str, Any] | None = None,
 ) -> MetaPolicy:
     """Loads the meta-policy of a run folder, or an adapted policy that was saved.
 
     Args:
+        iteration: of a policy that `training.snapshot_every` kept; None for the last one.
         later_step_scale: scales inner steps after the first, instead of the scale in training; Finn et al.
             2017 halve them in their tests.
         environment_options: added to the run's, e.g. {"out_of_distribution": 1.5}.
 
     Raises:
-        RunError: the folder is missing, foreign or damaged.
+        RunError: the folder is missing, foreign or damaged, or holds no policy of that iteration.
         ConfigError: the device is not there, or the environment does not take the options.
     """
     folder = Path(run_dir)
@@ -53,12 +55,22 @@ def load(
         options = {**config.environment.options, **environment_options}
         config = replace(config, environment=replace(config.environment, options=options))
     experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
-    parameters = load_parameters(folder / POLICY)
+    parameters = load_parameters(folder / POLICY) if iteration is None else _snapshot(folder, iteration)
     expected = experiment.learner.initial_state(torch.Generator()).parameters
     if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in parameters.items()}:
         raise RunError(f"{folder / POLICY}: its parameters are not those of the policy in the run's config")
     on_device = {name: value.to(experiment.device) for name, value in parameters.items()}
     return MetaPolicy(experiment, on_device)
+
+
+def _snapshot(folder: Path, iteration: int) -> Parameters:
+    kept = {one.iteration: one.state.parameters for one in load_snapshots(folder)}
+    if iteration not in kept:
+        raise RunError(
+            f"{folder}: expected one of the iterations whose policies were kept, {sorted(kept)}, "
+            f"got {iteration}; training.snapshot_every keeps them"
+        )
+    return kept[iteration]
 
 
 class AdaptedPolicy:

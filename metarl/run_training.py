@@ -27,6 +27,7 @@ CHANGEABLE = {
     "training.iterations",
     "training.environment_steps",
     "training.checkpoint_every",
+    "training.snapshot_every",
     "training.threads",
     "training.table_every",
     "training.evaluate_every",
@@ -72,7 +73,7 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
             raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
         _check_same(load_run_config(run_dir), config)
         return True
-    if resume and run_dir.exists() and any(run_dir.iterdir()):
+    if resume and run_dir.exists() and any(path.suffix != ".partial" for path in run_dir.iterdir()):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
     if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
         raise RunError(

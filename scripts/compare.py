@@ -1,7 +1,8 @@
 """Compares algorithms: python scripts/compare.py configs/a.yaml configs/b.yaml ... --seeds 3 --budget STEPS.
 Trains every config with every seed for the same environment steps, judges all by one evaluator on the same
 held-out tasks, and writes a table as Markdown, CSV and PNG. Stopped, it goes on where it was; finished runs
-are not repeated. Configs of several environments get a table each."""
+are not repeated. A run that breaks down is named under the table. Configs of several environments get a table
+each."""
 
 from __future__ import annotations
 
@@ -10,19 +11,21 @@ import json
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
 from metarl.comparison.judgement import Protocol
 from metarl.comparison.report import markdown, plot, write_csv
 from metarl.comparison.runs import Entry, Result, check, make_entry, planned_steps, run_entry, same_problem
-from metarl.comparison.summary import summarise
-from metarl.errors import ConfigError, MetaRLError
+from metarl.comparison.summary import Row, summarise
+from metarl.errors import ConfigError, MetaRLError, TrainingError
 from metarl.math.task_map import available_cpus
 from metarl.run_training import Reporter
 
@@ -38,8 +41,14 @@ def main() -> int:
         if arguments.into is not None:
             check_markers(arguments.into)
         groups = entries_by_environment(arguments, protocol)
-        results = run(groups, protocol)
-        tables = [report(arguments, name, found) for name, found in results.items()]
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        with FileLock(arguments.output / ".lock", timeout=0):
+            outcomes = run(groups, protocol)
+            tables = [report(arguments, name, *outcome) for name, outcome in outcomes.items()]
+    except Timeout:
+        message = f"error: --output: expected a folder of its own, got {arguments.output}, where another "
+        print(f"{message}compare.py is at work; wait for it, or choose another", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nStopped; what is finished is kept. The same command goes on.")
         return 130
@@ -55,7 +64,10 @@ def main() -> int:
             re.sub(between, lambda _: f"{START}\n\n{text}\n{END}", old, flags=re.DOTALL)
         )
     print(f"Written to {arguments.output}: a .md, .csv and .png an environment.")
-    return 0
+    broken = sum(len(failures) for _, failures in outcomes.values())
+    if broken:
+        print(f"error: {broken} runs broke down; they are named under the tables", file=sys.stderr)
+    return 1 if broken else 0
 
 
 def check_markers(path: Path) -> None:
@@ -92,7 +104,10 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--target", type=float, help="the return whose cost is told (one near the best)")
     parser.add_argument(
-        "--evaluate_every", type=NonNegativeInt, default=10, help="iterations an evaluation in training (10)"
+        "--evaluations",
+        type=PositiveInt,
+        default=10,
+        help="of the policies that training keeps for the learning curve, evenly over the budget (10)",
     )
     parser.add_argument(
         "--into", type=Path, metavar="FILE", help="put the tables into this Markdown file too"
@@ -112,7 +127,7 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
             name = environment_name(path, protocol)
             folder = arguments.output / name
             budget = budget_of(name, arguments.budget)
-            entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluate_every)
+            entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations)
             group = groups.setdefault(name, [])
             if any((other.label, other.seed) == (entry.label, seed) for other in group):
                 raise ConfigError(f"{path}: expected configs of different names, got {path.stem} twice")
@@ -122,12 +137,15 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
                     f"{group[0].config.environment}, got {entry.config.environment}"
                 )
             group.append(entry)
+    named = [word.partition("=")[0] for word in arguments.budget if "=" in word]
+    if unknown := [name for name in named if name not in groups]:
+        raise ConfigError(f"--budget: expected environments among {sorted(groups)}, got {unknown[0]}")
     return groups
 
 
 def environment_name(path: Path, protocol: Protocol) -> str:
     """ "metarl/AntDir-v0" -> "AntDir"."""
-    env_id = make_entry(path, 0, 1, Path(), protocol, 0).config.environment.id
+    env_id = make_entry(path, 0, 1, Path(), protocol, 1).config.environment.id
     return re.sub(r"-v\d+$", "", re.split(r"[/:]", env_id)[-1])
 
 
@@ -149,54 +167,75 @@ def budget_of(name: str, given: list[str]) -> int:
     return int(budget)
 
 
-def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, list[Result]]:
-    """Every run, trained and judged, by environment.
+def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[list[Result], list[str]]]:
+    """Every run, trained and judged, and what broke down, by environment.
 
     Raises:
-        MetaRLError: a config that cannot be built, before anything is trained; or a run that breaks down.
+        MetaRLError: a config that cannot be built, or a folder that holds another run, before anything is
+            trained.
     """
-    for entry in (entry for entries in groups.values() for entry in entries if entry.seed == 1):
+    for entry in (entry for entries in groups.values() for entry in entries):
         check(entry)
-    results: dict[str, list[Result]] = {name: [] for name in groups}
-    count = sum(map(len, groups.values()))
-    with tqdm(total=count, unit="run", dynamic_ncols=True) as runs:
+    outcomes: dict[str, tuple[list[Result], list[str]]] = {name: ([], []) for name in groups}
+    with tqdm(total=sum(map(len, groups.values())), unit="run", dynamic_ncols=True) as runs:
         for name, entries in groups.items():
+            results, failures = outcomes[name]
             for entry in entries:
-                with tqdm(
-                    total=planned_steps(entry), unit="step", unit_scale=True, leave=False, position=1
-                ) as bar:
-                    bar.set_description(f"{name} {entry.label}, seed {entry.seed}")
-
-                    def show(metrics: dict[str, float], bar: tqdm[None] = bar) -> None:
-                        bar.set_postfix(after=f"{metrics['rollout/return_after']:.1f}", refresh=False)
-                        bar.update(metrics["rollout/environment_steps"] - bar.n)
-
-                    reporter = Reporter(lambda line: None, show)
-                    result = run_entry(entry, protocol, reporter, bar.update)
-                results[name].append(result)
-                curve = ", ".join(f"{value:.1f}" for value in result.returns.mean(1))
-                runs.write(f"{name} {entry.label}, seed {entry.seed}: return by inner step {curve}")
+                title = f"{entry.label}, seed {entry.seed}"
+                try:
+                    result = run_shown(entry, protocol, f"{name} {title}")
+                except TrainingError as error:
+                    failures.append(f"{title} broke down: {error}")
+                    runs.write(f"{name} {failures[-1]}")
+                else:
+                    results.append(result)
+                    curve = ", ".join(f"{value:.1f}" for value in result.returns.mean(1))
+                    runs.write(f"{name} {title}: return by inner step {curve}")
                 runs.update()
-    return results
+    return outcomes
 
 
-def report(arguments: argparse.Namespace, name: str, results: list[Result]) -> str:
+def run_shown(entry: Entry, protocol: Protocol, title: str) -> Result:
+    """One run, with a progress bar of its own."""
+    with tqdm(total=planned_steps(entry), unit="step", unit_scale=True, leave=False, position=1) as bar:
+        bar.set_description(title)
+
+        def show(metrics: dict[str, float]) -> None:
+            bar.set_postfix(after=f"{metrics['rollout/return_after']:.1f}", refresh=False)
+            bar.update(metrics["rollout/environment_steps"] - bar.n)
+
+        def judging(done: int, count: int) -> None:
+            bar.set_description(f"{title}: evaluation {done + 1} of {count}")
+
+        return run_entry(entry, protocol, Reporter(lambda line: None, show), bar.update, judging)
+
+
+def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:
     """Writes one environment's table as Markdown, CSV and PNG; returns the Markdown."""
-    rows, target = summarise(results, arguments.target)
     budget = budget_of(name, arguments.budget)
-    title = (
-        f"{name}: {budget:,} environment steps of training, {arguments.seeds} seeds, "
-        f"{arguments.tasks} held-out tasks, {arguments.episodes} episodes a task and inner step"
-    )
+    title = f"{name}: at most {budget:,} environment steps of training, {arguments.seeds} seeds"
     where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
-    text = f"**{title}** ({where})\n\n{markdown(rows, target)}"
     stem = arguments.output / name
+    broken = "".join(f"\n- {failure}" for failure in failures) + "\n" * bool(failures)
+    if not results:
+        return f"**{title}** ({where})\n{broken}"
+    rows, target = summarise(results, arguments.target)
+    title += f", {listed(rows)}, {arguments.episodes} episodes a task and inner step"
+    text = f"**{title}** ({where})\n\n{markdown(rows, target)}{broken}"
     stem.with_suffix(".md").write_text(text)
     write_csv(stem.with_suffix(".csv"), rows)
     plot(stem.with_suffix(".png"), rows, results, title, target)
     settings = {key: str(value) for key, value in vars(arguments).items()}
     stem.with_suffix(".json").write_text(json.dumps(settings, indent=2) + "\n")
     return text
+
+
+def listed(rows: Sequence[Row]) -> str:
+    """The longest list of tasks: "40 held-out tasks", or "its 2 tasks 20 times each"."""
+    row = max(rows, key=lambda row: row.tasks)
+    if row.different_tasks == row.tasks:
+        return f"{row.tasks} held-out tasks"
+    return f"its {row.different_tasks} tasks {row.tasks // row.different_tasks} times each"
 
 
 if __name__ == "__main__":

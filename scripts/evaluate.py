@@ -70,7 +70,7 @@ def main() -> int:
         return 2
     for name, curve in curves.items():
         count = curve.returns.shape[1]
-        print(f"\n{count} {name} tasks:\n\n{format_curve(curve)}")
+        print(f"\n{curve.count} {name} tasks:\n\n{format_curve(curve)}")
         print(f"\nAdaptation made {curve.worsened} of {count} tasks worse.")
     print(f"\nWritten to {folder}:\n  adaptation.csv  adaptation.json  adaptation.png")
     return 0

@@ -19,7 +19,7 @@ from sinusoid_tasks import pictured_points, sample_tasks
 from sinusoid_training import EVALUATION_SHOTS, METHODS, adaptation_errors, adapted_curves, train
 from tqdm import tqdm
 
-from metarl.errors import ConfigError, MetaRLError
+from metarl.errors import ConfigError, MetaRLError, TrainingError
 from metarl.math.task_map import available_cpus
 
 EVALUATION_SEED = 10**6
@@ -40,7 +40,11 @@ def main() -> int:
             raise ConfigError("--tasks: expected 2 or more, for an interval, got 1")
         arguments.output.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        results = run_all(names, arguments)
+        outcomes = run_all(names, arguments)
+        results = [one for one in outcomes if isinstance(one, Result)]
+        broken = [one for one in outcomes if isinstance(one, TrainingError)]
+        if not results:
+            raise broken[0]
         table = markdown(results)
         (arguments.output / "sinusoid.md").write_text(table + "\n")
         write_csv(results, arguments.output / "sinusoid.csv")
@@ -53,7 +57,9 @@ def main() -> int:
     print(f"\n{arguments.tasks} new sinusoids, gradient steps on the same 5 points:\n\n{table}\n")
     print(f"{time.perf_counter() - started:.0f} s in all. Written to {arguments.output}:")
     print("  sinusoid.md  sinusoid.csv  sinusoid.png")
-    return 0
+    for error in broken:
+        print(f"error: {error}", file=sys.stderr)
+    return 1 if broken else 0
 
 
 def read_methods(text: str) -> list[str]:
@@ -64,8 +70,8 @@ def read_methods(text: str) -> list[str]:
     return names
 
 
-def run_all(names: list[str], arguments: argparse.Namespace) -> list[Result]:
-    """Trains and evaluates a method a process, as many at once as there are CPUs."""
+def run_all(names: list[str], arguments: argparse.Namespace) -> list[Result | TrainingError]:
+    """Trains and evaluates a method a process, as many at once as there are CPUs; one may break down."""
     context = get_context("spawn")
     work = partial(run, iterations=arguments.iterations, seed=arguments.seed, tasks=arguments.tasks)
     with context.Pool(min(available_cpus(), len(names)), prepare, (context.RLock(),)) as pool:
@@ -78,11 +84,14 @@ def prepare(lock: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
 
 
-def run(place: int, name: str, *, iterations: int | None, seed: int, tasks: int) -> Result:
+def run(place: int, name: str, *, iterations: int | None, seed: int, tasks: int) -> Result | TrainingError:
     method = METHODS[name]
     number = iterations or method.iterations
     started = time.perf_counter()
-    theta = train(method, seed, tqdm(range(number), desc=method.title, unit="it", position=place), number)
+    try:
+        theta = train(method, seed, tqdm(range(number), desc=method.title, unit="it", position=place), number)
+    except TrainingError as error:
+        return error
     seconds = time.perf_counter() - started
     generator = torch.Generator().manual_seed(EVALUATION_SEED + seed)
     new = sample_tasks(tasks, generator)

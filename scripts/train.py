@@ -70,7 +70,7 @@ def main() -> int:
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"\nReturn on {curve.returns.shape[1]} held-out tasks, by number of inner steps:\n")
+    print(f"\nReturn on {curve.count} held-out tasks, by number of inner steps:\n")
     print(format_curve(curve))
     if any(rejected):
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
@@ -95,8 +95,8 @@ def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
         result = run_from_scratch(config, resume, bar.update)
     inner_step = training.evaluation_episodes * config.environment.horizon
     print(
-        f"\nReturn on {tasks} held-out tasks, by number of inner steps, each as {inner_step:,} environment "
-        f"steps of learning:\n\n{format_curve(result.curve)}\n"
+        f"\nReturn on {result.curve.count} held-out tasks, by number of inner steps, each as {inner_step:,} "
+        f"environment steps of learning:\n\n{format_curve(result.curve)}\n"
     )
     print(f"{'environment steps':>18}{'seconds':>10}{'mean return':>14}   a task")
     for steps, seconds, returns in zip(result.environment_steps, result.seconds, result.returns, strict=True):

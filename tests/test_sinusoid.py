@@ -18,6 +18,7 @@ from sinusoid_tasks import (
 )
 from sinusoid_training import METHODS, adaptation_errors, train
 
+from metarl.errors import TrainingError
 from metarl.math.parameters import flatten, unflatten
 from tests.test_scripts import script
 
@@ -213,6 +214,20 @@ def test_script_writes_table_and_picture(tmp_path):
         for cell, step in zip(line.split("|")[2:6], (0, 1, 5, 10), strict=True):
             assert cell.strip() == f"{float(row[f'mse_{step}']):.2f} ± {float(row[f'half_width_{step}']):.2f}"
     assert (tmp_path / "sinusoid.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_method_that_breaks_down_loses_no_other(monkeypatch, capsys, tmp_path):
+    def one_of_two(names, arguments):
+        done = sinusoid.run(0, "pre_training", iterations=1, seed=0, tasks=2)
+        return [done, TrainingError("iMAML: the gradient is not finite in iteration 7")]
+
+    monkeypatch.setattr(sinusoid, "run_all", one_of_two)
+    monkeypatch.setattr(sys, "argv", ["sinusoid.py", "--output", str(tmp_path)])
+    assert sinusoid.main() == 1
+    assert "error: iMAML: the gradient is not finite in iteration 7\n" in capsys.readouterr().err
+    assert "| pre-training " in (tmp_path / "sinusoid.md").read_text()
+    monkeypatch.setattr(sinusoid, "run_all", lambda *given: one_of_two(*given)[1:])
+    assert sinusoid.main() == 2
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl_envs.task_parameters import Array, Beyond, Choice, Parameter
 
@@ -35,6 +37,19 @@ class TaskSpace:
             raise ValueError(f"expected at least one task to sample, got n={n}")
         return {name: parameter.sample(n, rng) for name, parameter in self.parameters.items()}
 
+    def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks:
+        """n tasks to measure on: drawn, or of finitely many all in turn, so that each comes as often.
+
+        Raises:
+            ValueError: n is not positive.
+        """
+        choices = self._choices()
+        if choices is None or n < 1:
+            return self.sample(n, rng)
+        existing = list(product(*choices.values()))
+        columns = np.array(existing)[np.resize(rng.permutation(len(existing)), n)].T
+        return {name: column.copy() for name, column in zip(choices, columns, strict=True)}
+
     def split(self, train: int, held_out: int, seed: int) -> tuple[Tasks, Tasks]:
         """Fixed lists of training and held-out tasks: all different, the same for the same seed.
 
@@ -43,12 +58,17 @@ class TaskSpace:
         Raises:
             ValueError: a count that is not positive, or fewer different tasks than asked for.
         """
-        finite = [p for p in self.parameters.values() if isinstance(p, Choice)]
-        if len(finite) == len(self.parameters) and prod(len(p.values) for p in finite) < train + held_out:
-            existing = prod(len(p.values) for p in finite)
+        choices = self._choices()
+        existing = np.inf if choices is None else prod(len(values) for values in choices.values())
+        if existing < train + held_out:
             raise ValueError(f"expected at most {existing} different tasks, got {train} + {held_out}")
         taken: set[bytes] = set()
         return self._distinct(train, [seed, 1], taken), self._distinct(held_out, [seed, 2], taken)
+
+    def _choices(self) -> dict[str, tuple[float, ...]] | None:
+        """The values of every parameter, if there are finitely many."""
+        finite = {name: p.values for name, p in self.parameters.items() if isinstance(p, Choice)}
+        return finite if len(finite) == len(self.parameters) else None
 
     def _distinct(self, n: int, seed: Sequence[int], taken: set[bytes]) -> Tasks:
         if n < 1:
@@ -184,3 +204,12 @@ def repeat_tasks(tasks: Mapping[str, Array], episodes: int) -> Tasks:
 
 def number_of_tasks(tasks: Mapping[str, Array]) -> int:
     return len(next(iter(tasks.values())))
+
+
+def number_tasks(tasks: Mapping[str, Array]) -> NDArray[np.int64]:
+    """A number for every task, equal where tasks are: 0, 1, ... in order of appearance; [task]."""
+    numbers: dict[bytes, int] = {}
+    contents = (
+        b"".join(v.tobytes() for v in map(np.asarray, task.values())) for task in unstack_tasks(tasks)
+    )
+    return np.array([numbers.setdefault(content, len(numbers)) for content in contents])

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Tasks
 
 from metarl.errors import NonFiniteError
 from metarl.meta_policy import load
-from metarl.training.checkpoint import POLICY, write_atomically
+from metarl.training.checkpoint import (
+    Checkpoint,
+    digest,
+    load_checkpoint,
+    load_snapshots,
+    write_atomically,
+)
 from metarl.training.loop import name_fault
 
 JUDGED = "comparison.json"
@@ -41,39 +49,99 @@ class Protocol:
     later_step_scale: float | None = None
 
 
-def judge(run_dir: Path, protocol: Protocol) -> Array:
-    """Returns by inner step and task, [step + 1, task]; measured once for a checkpoint and a protocol.
+@dataclass(frozen=True)
+class Judged:
+    """A policy's returns under a protocol.
+
+    Args:
+        iteration, environment_steps: of training before it.
+        returns: by inner step and task, [step + 1, task].
+    """
+
+    iteration: int
+    environment_steps: int
+    returns: Array
+
+
+def judge(
+    run_dir: Path, protocol: Protocol, progress: Callable[[int, int], None] = lambda done, all_: None
+) -> tuple[Tasks, list[Judged]]:
+    """The policies that a run kept, the last one at the end, each measured once for a protocol.
+
+    Args:
+        progress: called with how many policies are measured, and of how many.
+
+    Returns:
+        The protocol's tasks, and the policies in the order of training.
 
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.
     """
-    digest = hashlib.sha256((run_dir / POLICY).read_bytes()).hexdigest()
-    stamp = {"protocol": asdict(protocol), "policy": digest}
-    kept = run_dir / JUDGED
-    if (returns := _kept_returns(kept, stamp)) is not None:
-        return returns
     policy = load(run_dir, "auto", later_step_scale=protocol.later_step_scale)
-    tasks = policy.experiment.held_out_tasks(protocol.tasks, protocol.seed)
-    try:
-        curve, _ = policy.experiment.evaluate(
-            policy.parameters,
-            tasks,
-            episodes=protocol.episodes,
-            steps=protocol.steps,
-            seed=protocol.seed,
-            deterministic=protocol.deterministic,
-        )
-    except NonFiniteError as error:
-        raise name_fault(error, policy.experiment.config.environment.id, tasks, str(run_dir)) from error
-    text = json.dumps({**stamp, "returns": curve.returns.tolist()})
-    write_atomically(kept, text.encode())
-    return curve.returns
+    experiment = policy.experiment
+    tasks = experiment.held_out_tasks(protocol.tasks, protocol.seed)
+    last = load_checkpoint(run_dir)
+    kept = [one for one in load_snapshots(run_dir) if one.iteration < last.iteration]
+    known = _Known(run_dir / JUDGED, protocol, tasks)
+
+    def measure(checkpoint: Checkpoint) -> Array:
+        on_device = {name: v.to(experiment.device) for name, v in checkpoint.state.parameters.items()}
+        try:
+            curve, _ = experiment.evaluate(
+                on_device,
+                tasks,
+                episodes=protocol.episodes,
+                steps=protocol.steps,
+                seed=protocol.seed,
+                deterministic=protocol.deterministic,
+            )
+        except NonFiniteError as error:
+            where = f"evaluation of {run_dir} after {checkpoint.iteration} iterations"
+            raise name_fault(error, experiment.config.environment.id, tasks, where) from error
+        return curve.returns
+
+    return tasks, _measured([*kept, last], known, measure, progress)
 
 
-def _kept_returns(path: Path, stamp: dict[str, Any]) -> Array | None:
-    """Returns measured before for the same policy and protocol; None without whole ones."""
-    try:
-        found = json.loads(path.read_text())
-        return np.array(found["returns"]) if {name: found[name] for name in stamp} == stamp else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _measured(
+    checkpoints: Sequence[Checkpoint],
+    known: _Known,
+    measure: Callable[[Checkpoint], Array],
+    progress: Callable[[int, int], None],
+) -> list[Judged]:
+    judged = []
+    for done, checkpoint in enumerate(checkpoints):
+        progress(done, len(checkpoints))
+        name = digest(checkpoint.state.parameters, {})
+        returns = known.get(name)
+        if returns is None:
+            returns = measure(checkpoint)
+            known.keep(name, returns)
+        judged.append(Judged(checkpoint.iteration, checkpoint.environment_steps, returns))
+    return judged
+
+
+class _Known:
+    """Returns measured before, by the digest of the policy, in a file of one protocol."""
+
+    def __init__(self, path: Path, protocol: Protocol, tasks: Tasks) -> None:
+        self._path = path
+        self._stamp: dict[str, Any] = {
+            "protocol": asdict(protocol),
+            "tasks": {name: values.tolist() for name, values in tasks.items()},
+            "metarl": version("metarl"),
+        }
+        self._returns: dict[str, list[list[float]]] = {}
+        try:
+            found = json.loads(path.read_text())
+            if {name: found[name] for name in self._stamp} == self._stamp:
+                self._returns = dict(found["returns"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # measured anew
+
+    def get(self, name: str) -> Array | None:
+        return np.array(self._returns[name]) if name in self._returns else None
+
+    def keep(self, name: str, returns: Array) -> None:
+        self._returns[name] = returns.tolist()
+        write_atomically(self._path, json.dumps({**self._stamp, "returns": self._returns}).encode())

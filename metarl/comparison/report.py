@@ -15,7 +15,17 @@ from metarl.comparison.runs import Result
 from metarl.comparison.summary import Row
 
 _COLUMNS = (
-    *("algorithm", "seeds", "tasks", "inner_steps", "mean_return", "low_95", "high_95", "worsened_share"),
+    *(
+        "algorithm",
+        "seeds",
+        "tasks",
+        "different_tasks",
+        "inner_steps",
+        "mean_return",
+        "low_95",
+        "high_95",
+        "worsened_share",
+    ),
     *("per_task", "environment_steps", "seconds"),
     *("environment_steps_to_target", "seconds_to_target", "seeds_at_target"),
 )
@@ -34,10 +44,16 @@ def markdown(rows: Sequence[Row], target: float) -> str:
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     most = max(row.tasks for row in rows)
     for row in rows:
-        label = row.label if row.tasks == most else f"{row.label} ({row.tasks} of the tasks)"
+        label = row.label if row.tasks == most else f"{row.label} ({_tasks(row)})"
         cells = [f"{one.mean:.1f} [{one.low:.1f}, {one.high:.1f}]" for one in row.returns]
         lines.append([label, *cells, f"{row.worsened:.0%}", *_cost(row)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _tasks(row: Row) -> str:
+    if row.different_tasks == row.tasks:
+        return f"{row.tasks} of the tasks"
+    return f"{row.different_tasks} tasks, {row.tasks // row.different_tasks} times each"
 
 
 def _cost(row: Row) -> tuple[str, str]:
@@ -68,7 +84,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     writer.writerow(_COLUMNS)
     for row in rows:
         for step, one in enumerate(row.returns):
-            counts = (row.label, row.seeds, row.tasks, step, *one, row.worsened)
+            counts = (row.label, row.seeds, row.tasks, row.different_tasks, step, *one, row.worsened)
             cost = row.to_target or ("", "")
             writer.writerow([*counts, row.per_task, row.environment_steps, row.seconds, *cost, row.reached])
     path.write_text(buffer.getvalue())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from metarl_envs.task_parameters import Array
+from numpy.typing import NDArray
 
 _DRAWS = 4000
 _LEVEL = 0.95
@@ -20,15 +21,24 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap(values: Array, rng: np.random.Generator) -> Interval:
+def bootstrap(values: Array, task_numbers: NDArray[np.int64], rng: np.random.Generator) -> Interval:
     """The mean of [seed, task] and its 95 % percentile interval (Efron and Tibshirani 1993, chapter 13).
 
     Seeds and tasks are both drawn with replacement, because both would differ in another study; tasks
-    are those of all seeds, so that one draw of tasks serves them all.
+    are those of all seeds, so that one draw of tasks serves them all. Where tasks come several times,
+    the list holds all there are, and each task's times alone are drawn.
+
+    Args:
+        task_numbers: equal where tasks are, [task].
     """
     seeds, tasks = values.shape
     chosen_seeds = rng.integers(seeds, size=(_DRAWS, seeds, 1))
-    chosen_tasks = rng.integers(tasks, size=(_DRAWS, 1, tasks))
+    different = np.unique(task_numbers)
+    strata = [np.arange(tasks)]
+    if len(different) < tasks:
+        strata = [np.flatnonzero(task_numbers == number) for number in different]
+    drawn = [rng.choice(stratum, size=(_DRAWS, 1, len(stratum))) for stratum in strata]
+    chosen_tasks = np.concatenate(drawn, axis=2)
     means = values[chosen_seeds, chosen_tasks].mean((1, 2))
     low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Interval(float(values.mean()), float(low), float(high))

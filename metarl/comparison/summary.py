@@ -17,7 +17,7 @@ class Row:
 
     Args:
         label: the algorithm's.
-        seeds, tasks: how many.
+        seeds, tasks, different_tasks: how many.
         returns: after 0, ..., K inner steps.
         worsened: share of tasks whose return after the last inner step is below that before the first.
         environment_steps, seconds: means over seeds.
@@ -29,6 +29,7 @@ class Row:
     label: str
     seeds: int
     tasks: int
+    different_tasks: int
     returns: list[Interval]
     worsened: float
     environment_steps: float
@@ -58,6 +59,7 @@ def summarise(results: Sequence[Result], target: float | None) -> tuple[list[Row
 
 def _row(label: str, results: Sequence[Result], target: float) -> Row:
     returns = np.stack([result.returns for result in results])  # [seed, step + 1, task]
+    numbers = results[0].task_numbers
     found = [result.learning.first_at(target) for result in results]
     reached = [one for one in found if one is not None]
     rng = np.random.default_rng(0)
@@ -65,7 +67,8 @@ def _row(label: str, results: Sequence[Result], target: float) -> Row:
         label,
         seeds=len(results),
         tasks=returns.shape[2],
-        returns=[bootstrap(returns[:, step], rng) for step in range(returns.shape[1])],
+        different_tasks=len(np.unique(numbers)),
+        returns=[bootstrap(returns[:, step], numbers, rng) for step in range(returns.shape[1])],
         worsened=float((returns[:, -1] < returns[:, 0]).mean()),
         environment_steps=float(np.mean([result.environment_steps for result in results])),
         seconds=float(np.mean([result.seconds for result in results])),

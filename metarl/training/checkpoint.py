@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from metarl.meta_learners.learner import LearnerState
 
 CHECKPOINT = "checkpoint.safetensors"
 POLICY = "policy.safetensors"
+SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,15 @@ class Checkpoint:
 
 def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> None:
     """Writes the policy and the checkpoint into the run folder; a crash leaves the old or the new file."""
-    state = checkpoint.state
-    tensors = {f"parameters/{name}": value for name, value in state.parameters.items()}
-    tensors |= {f"optimiser/{name}": value for name, value in state.optimiser.items()}
-    counters = {
-        "iteration": str(checkpoint.iteration),
-        "environment_steps": str(checkpoint.environment_steps),
-        "parameter_order": "\n".join(state.parameters),
-    }
-    save_parameters(run_dir / POLICY, state.parameters)
-    _write(run_dir / CHECKPOINT, tensors, counters)
+    save_parameters(run_dir / POLICY, checkpoint.state.parameters)
+    _write_checkpoint(run_dir / CHECKPOINT, checkpoint)
+
+
+def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
+    """Keeps the policy of an iteration beside the last one: the checkpoint without its optimiser."""
+    path = run_dir / SNAPSHOTS / f"iteration_{checkpoint.iteration:06}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    _write_checkpoint(path, replace(checkpoint, state=LearnerState(checkpoint.state.parameters)))
 
 
 def load_checkpoint(run_dir: Path) -> Checkpoint:
@@ -55,17 +55,16 @@ def load_checkpoint(run_dir: Path) -> Checkpoint:
     Raises:
         RunError: there is none, or it is not a whole checkpoint.
     """
-    path = run_dir / CHECKPOINT
-    tensors, metadata = _read(path)
-    try:
-        order = metadata["parameter_order"].split("\n")
-        parameters = {name: tensors[f"parameters/{name}"] for name in order}
-        counters = int(metadata["iteration"]), int(metadata["environment_steps"])
-    except (KeyError, ValueError) as error:
-        raise RunError(f"{path}: expected a metarl checkpoint, found no {error}") from error
-    prefix = "optimiser/"
-    optimiser = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-    return Checkpoint(LearnerState(parameters, optimiser), *counters)
+    return _read_checkpoint(run_dir / CHECKPOINT)
+
+
+def load_snapshots(run_dir: Path) -> list[Checkpoint]:
+    """Reads the policies that were kept in training, in their order; without their optimisers.
+
+    Raises:
+        RunError: a file is not a whole snapshot.
+    """
+    return [_read_checkpoint(path) for path in sorted((run_dir / SNAPSHOTS).glob("*.safetensors"))]
 
 
 def save_parameters(path: Path, parameters: Parameters) -> None:
@@ -96,9 +95,43 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
+def digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """The SHA-256 of tensors on the CPU, their names and metadata."""
+    content = hashlib.sha256(repr(sorted(metadata.items())).encode())
+    for name, value in sorted(tensors.items()):
+        content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        content.update(value.numpy().tobytes())
+    return content.hexdigest()
+
+
+def _write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    state = checkpoint.state
+    tensors = {f"parameters/{name}": value for name, value in state.parameters.items()}
+    tensors |= {f"optimiser/{name}": value for name, value in state.optimiser.items()}
+    counters = {
+        "iteration": str(checkpoint.iteration),
+        "environment_steps": str(checkpoint.environment_steps),
+        "parameter_order": "\n".join(state.parameters),
+    }
+    _write(path, tensors, counters)
+
+
+def _read_checkpoint(path: Path) -> Checkpoint:
+    tensors, metadata = _read(path)
+    try:
+        order = metadata["parameter_order"].split("\n")
+        parameters = {name: tensors[f"parameters/{name}"] for name in order}
+        counters = int(metadata["iteration"]), int(metadata["environment_steps"])
+    except (KeyError, ValueError) as error:
+        raise RunError(f"{path}: expected a metarl checkpoint, found no {error}") from error
+    prefix = "optimiser/"
+    optimiser = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+    return Checkpoint(LearnerState(parameters, optimiser), *counters)
+
+
 def _write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:
     on_cpu = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, save(on_cpu, {**metadata, "digest": _digest(on_cpu, metadata)}))
+    write_atomically(path, save(on_cpu, {**metadata, "digest": digest(on_cpu, metadata)}))
 
 
 def _read(path: Path) -> tuple[Parameters, dict[str, str]]:
@@ -110,15 +143,7 @@ def _read(path: Path) -> tuple[Parameters, dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: expected a safetensors file, found a damaged one ({error})") from error
-    digest = metadata.pop("digest", None)
-    if digest != _digest(tensors, metadata):
+    found = metadata.pop("digest", None)
+    if found != digest(tensors, metadata):
         raise RunError(f"{path}: its contents do not match its digest; the file was damaged or edited")
     return tensors, metadata
-
-
-def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
-    digest = hashlib.sha256(repr(sorted(metadata.items())).encode())
-    for name, value in sorted(tensors.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()

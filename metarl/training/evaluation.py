@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from metarl_envs.task_parameters import Array
-from metarl_envs.tasks import Tasks, number_of_tasks
+from metarl_envs.tasks import Tasks, number_of_tasks, number_tasks
 
 from metarl.math.parameters import Parameters, repeat
 from metarl.math.task_map import TaskMap
@@ -39,6 +39,13 @@ class AdaptationCurve:
         if tasks == 1:
             return np.full(len(self.returns), np.nan)
         return np.asarray(1.96 * self.returns.std(1, ddof=1) / np.sqrt(tasks))
+
+    @property
+    def count(self) -> str:
+        """ "40", or "40 (2 different)" where an environment has no more."""
+        numbers = number_tasks(self.tasks)
+        different = len(set(numbers.tolist()))
+        return f"{len(numbers)}" if different == len(numbers) else f"{len(numbers)} ({different} different)"
 
     @property
     def worsened(self) -> int:

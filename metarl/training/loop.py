@@ -21,7 +21,7 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.policies.gaussian_mlp import Policy
 from metarl.sampling.advantages import AdvantageConfig
 from metarl.sampling.rollout_sampler import RolloutSampler
-from metarl.training.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint
+from metarl.training.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint, save_snapshot
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import ITERATION
 from metarl.training.meta_batch import collect_meta_batch
@@ -38,6 +38,7 @@ class TrainingConfig:
         iterations: outer updates in all; 0 leaves the policy as it starts.
         environment_steps: stops sooner, after the iteration that reaches so many; 0 for no bound.
         checkpoint_every: iterations a checkpoint.
+        snapshot_every: environment steps between policies that are kept beside the last one; 0 for none.
         table_every: iterations a line of the console table.
         evaluate_every: iterations an evaluation on held-out tasks; 0 for none.
         evaluation_tasks, evaluation_episodes, evaluation_steps: its tasks, the episodes a task and
@@ -51,6 +52,7 @@ class TrainingConfig:
     iterations: NonNegativeInt = 100
     environment_steps: NonNegativeInt = 0
     checkpoint_every: PositiveInt = 1
+    snapshot_every: NonNegativeInt = 0
     table_every: PositiveInt = 10
     evaluate_every: NonNegativeInt = 0
     evaluation_tasks: PositiveInt = 40
@@ -64,6 +66,11 @@ class TrainingConfig:
         """Whether training ends with so many iterations and environment steps done."""
         spent = bool(self.environment_steps) and environment_steps >= int(self.environment_steps)
         return spent or iteration >= int(self.iterations)
+
+    def is_snapshot(self, before: int, environment_steps: int) -> bool:
+        """Whether the policy after an iteration is kept, given the environment steps before and after it."""
+        every = int(self.snapshot_every)
+        return every > 0 and before // every < environment_steps // every
 
 
 class TaskSource(Protocol):
@@ -103,6 +110,8 @@ def train(
             task and iteration, and the last checkpoint is that of the iteration before.
     """
     current = saved = start
+    if config.snapshot_every and not start.iteration:
+        save_snapshot(run_dir, start)
     try:
         while not config.is_done(current.iteration, current.environment_steps):
             finished = _iterate(training, current, logger, progress)
@@ -115,6 +124,8 @@ def train(
                     fault = error
             final = config.is_done(finished.iteration, finished.environment_steps)
             logger.record("final", final, exclude=("csv", "tensorboard"))
+            if config.is_snapshot(current.environment_steps, finished.environment_steps):
+                save_snapshot(run_dir, finished)
             logger.dump(current.iteration)
             # Only now: an interrupt must not count an iteration whose row is not written.
             current = finished

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 
 import metarl
-from metarl.build import Experiment
+from metarl.build import Experiment, build_experiment
 from metarl.comparison.judgement import Protocol, judge
+from metarl.comparison.runs import make_entry, run_entry
+from metarl.run_training import Reporter, prepare_run, train_run
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
 from tests.conftest import SMALL
 
@@ -42,7 +45,7 @@ def configs(tmp_path):
 
 
 def command(configs, tmp_path, *options):
-    counts = ["--seeds", 2, "--tasks", 3, "--episodes", 2, "--steps", 2, "--evaluate_every", 2]
+    counts = ["--seeds", 2, "--tasks", 3, "--episodes", 2, "--steps", 2, "--evaluations", 2]
     words = [*configs, "--budget", BUDGET, "--output", tmp_path / "out", *counts, *options]
     return [sys.executable, str(ROOT / "scripts/compare.py"), *map(str, words)]
 
@@ -79,8 +82,9 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     assert first["protocol"]["task"]["goal"] == experiment.held_out_tasks(3, 0)["goal"][0].tolist()
     assert first["environment_steps"][-1] == BUDGET // 2 // 8 * 8
     judged = [json.loads((folder / f"maml/seed_{seed}/comparison.json").read_text()) for seed in (1, 2)]
-    expected = np.mean([np.mean(one["returns"][2]) for one in judged])
+    expected = np.mean([np.mean(list(one["returns"].values())[-1][2]) for one in judged])
     assert float(rows["maml", 2]["mean_return"]) == pytest.approx(expected)
+    assert [len(one["returns"]) for one in judged] == [3, 3]  # at the start, half-way and at the end
     steps = [load_checkpoint(folder / f"{name}/seed_1").environment_steps for name in ("maml", "reptile")]
     assert all(BUDGET <= count < BUDGET + 192 for count in steps)
     assert load_checkpoint(folder / "untrained/seed_1").environment_steps == 0
@@ -119,6 +123,7 @@ def test_stopped_it_goes_on_to_the_same_table(configs, tmp_path):
     [
         (["--budget", "many"], "--budget: expected a whole number of environment steps for PointNavigation"),
         (["--budget", "AntDir=100"], "for PointNavigation, got nothing"),
+        (["--budget", "PointNavigation=100", "Pointnavigation=9"], "environments among ['PointNavigation']"),
         (["--into", "CONFIG"], "--into: expected a file with the line"),
     ],
 )
@@ -145,7 +150,62 @@ def test_a_finished_run_does_not_serve_a_smaller_budget(configs, tmp_path):
     assert compare(configs[:1], tmp_path).returncode == 0
     smaller = compare(configs[:1], tmp_path, "--budget", 200)
     assert smaller.returncode == 2
+    assert "maml, seed 1: " in smaller.stderr
     assert "expected a run of at most 200 environment steps" in smaller.stderr
+    assert "folders of --output" in smaller.stderr
+
+
+def test_a_run_that_breaks_down_is_named_and_the_others_go_on(configs, tmp_path):
+    wild = yaml.safe_load(configs[0].read_text())
+    wild["meta_learner"]["inner_step_size"] = 1e300
+    configs[0].write_text(yaml.safe_dump(wild))
+    done = compare(configs[:2], tmp_path)
+    assert done.returncode == 1, done.stderr
+    table = (tmp_path / "out/PointNavigation.md").read_text()
+    assert "\n- maml, seed 1 broke down: metarl/PointNavigation-v0, task " in table
+    assert "\n- maml, seed 2 broke down: " in table
+    assert "| reptile |" in table
+    assert "| maml |" not in table
+    assert "error: 2 runs broke down" in done.stderr
+    alone = compare(configs[:1], tmp_path)
+    assert alone.returncode == 1
+    assert "Traceback" not in alone.stderr
+    assert "maml, seed 2 broke down" in alone.stdout
+
+
+def test_two_at_once_in_one_folder_are_kept_apart(configs, tmp_path):
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out/.lock"):
+        done = compare(configs[:1], tmp_path)
+    assert done.returncode == 2
+    assert "where another compare.py is at work" in done.stderr
+
+
+def test_an_oracle_is_compared_with_those_that_are_not_told(configs, tmp_path):
+    told = yaml.safe_load(configs[0].read_text())
+    told["meta_learner"] = {"name": "multi_task"}
+    told["environment"]["options"]["observe_task"] = True
+    (tmp_path / "oracle.yaml").write_text(yaml.safe_dump(told))
+    done = compare([configs[0], tmp_path / "oracle.yaml"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| oracle |" in done.stdout
+
+
+def test_lost_rows_of_a_run_are_told(configs, tmp_path):
+    assert compare(configs[:1], tmp_path).returncode == 0
+    progress = tmp_path / "out/PointNavigation/maml/seed_2/progress.csv"
+    progress.write_text("".join(progress.read_text().splitlines(keepends=True)[:2]))
+    done = compare(configs[:1], tmp_path)
+    assert done.returncode == 2
+    assert "progress.csv: expected a row for each of 4 iterations, got 1; delete" in done.stderr
+
+
+def test_from_scratch_is_measured_by_the_protocol(configs, tmp_path):
+    protocol = Protocol(tasks=3, episodes=5, steps=4, deterministic=True)
+    config = make_entry(configs[3], 1, 100, tmp_path, protocol, 10).config
+    assert config.meta_learner.deterministic is True
+    assert (config.training.evaluation_episodes, config.training.evaluation_steps) == (5, 4)
+    assert make_entry(configs[3], 1, 100, tmp_path, Protocol(), 10).config.meta_learner.deterministic is False
 
 
 def test_what_is_damaged_is_measured_again(configs, tmp_path):
@@ -171,13 +231,53 @@ def test_all_seeds_are_judged_on_the_protocols_tasks(train_small, tmp_path, monk
         train_small("--training.iterations", "1", "--seed", str(seed), "--run_dir", str(tmp_path / str(seed)))
     monkeypatch.setattr(Experiment, "evaluate", spy)
     protocol = Protocol(tasks=3, episodes=2, steps=1, seed=9, deterministic=True, later_step_scale=0.5)
-    returns = [judge(tmp_path / str(seed), protocol) for seed in (1, 2)]
+    returns = [judge(tmp_path / str(seed), protocol)[1][-1].returns for seed in (1, 2)]
     assert seen[0] == seen[1]
     held_out = metarl.load(tmp_path / "1").experiment.held_out_tasks(3, 9)["goal"].tolist()
     assert seen[0][0] == held_out
     assert (seen[0][1]["deterministic"], seen[0][1]["episodes"], seen[0][1]["seed"]) == (True, 2, 9)
     assert not np.array_equal(*returns)
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol), returns[0])
+    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[1][-1].returns, returns[0])
     assert len(seen) == 2
-    shutil.copy(tmp_path / "2/policy.safetensors", tmp_path / "1/policy.safetensors")
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol), returns[1])
+    shutil.copy(tmp_path / "2" / CHECKPOINT, tmp_path / "1" / CHECKPOINT)
+    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[1][-1].returns, returns[1])
+    assert len(seen) == 3
+
+
+def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(configs, tmp_path):
+    """The one at the start, those that cross a multiple of the budget's third, and the last."""
+    protocol = Protocol(tasks=3, episodes=2, steps=2, seed=4, later_step_scale=0.5)
+    entry = make_entry(configs[0], 1, BUDGET, tmp_path, protocol, 3)
+    silent = Reporter(lambda line: None, lambda metrics: None)
+    counted = []
+    result = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: counted.append(done))
+    run_dir = tmp_path / "maml/seed_1"
+    with (run_dir / "progress.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    steps = [0.0, *(float(row["rollout/environment_steps"]) for row in rows)]
+    seconds = np.cumsum([0.0, *(float(row["time/iteration_seconds"]) for row in rows)])
+    every = -(-BUDGET // 3)
+    crossed = [0] + [i for i in range(1, len(steps)) if steps[i - 1] // every < steps[i] // every]
+    kept = sorted({*crossed, len(rows)})
+    assert len(kept) == 4
+    assert counted == [(i, 4) for i in range(4)]
+    assert result.learning.environment_steps.tolist() == [steps[i] for i in kept]
+    np.testing.assert_allclose(result.learning.seconds, seconds[kept])
+    policy = metarl.load(run_dir, later_step_scale=0.5)
+    tasks = policy.experiment.held_out_tasks(3, 4)
+    again = {}
+    for i in (kept[1], len(rows)):
+        whole = make_entry(configs[0], 1, int(steps[i]), tmp_path / f"{i}", protocol, 3)
+        parameters = load_checkpoint(trained(whole, silent)).state.parameters
+        curve, _ = policy.experiment.evaluate(parameters, tasks, episodes=2, steps=2, seed=4)
+        again[i] = curve.returns
+    assert result.learning.returns[1] == pytest.approx(again[kept[1]][2].mean())
+    assert result.learning.returns[-1] == pytest.approx(again[len(rows)][2].mean())
+    np.testing.assert_allclose(result.returns, again[len(rows)])
+
+
+def trained(entry, reporter):
+    """The folder of an entry's run, trained."""
+    experiment = build_experiment(entry.config)
+    train_run(experiment, prepare_run(entry.config, True, experiment), reporter)
+    return Path(entry.config.run_dir)

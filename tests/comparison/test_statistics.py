@@ -16,9 +16,13 @@ def learning(*triples):
 NOTHING = LearningCurve(np.array([]), np.array([]), np.array([]))
 
 
+def apart(n):
+    return np.arange(n)
+
+
 def test_of_many_tasks_the_interval_is_the_normal_one():
     values = np.random.default_rng(0).normal(5.0, 2.0, size=(1, 400))
-    found = bootstrap(values, np.random.default_rng(1))
+    found = bootstrap(values, apart(400), np.random.default_rng(1))
     error = 1.96 * values.std() / 20
     assert found.mean == pytest.approx(values.mean())
     assert found.low == pytest.approx(values.mean() - error, abs=0.03)
@@ -28,14 +32,26 @@ def test_of_many_tasks_the_interval_is_the_normal_one():
 def test_seeds_that_differ_widen_the_interval():
     """Two seeds at -1 and 1, many tasks alike: a mean of -1, 0 or 1 with 1/4, 1/2, 1/4."""
     values = np.array([[-1.0] * 50, [1.0] * 50])
-    assert bootstrap(values, np.random.default_rng(0)) == (0.0, -1.0, 1.0)
+    assert bootstrap(values, apart(50), np.random.default_rng(0)) == (0.0, -1.0, 1.0)
 
 
 def test_seeds_share_their_tasks():
     """One hard task for all seeds counts once: the same interval as of one seed."""
     tasks = np.random.default_rng(0).normal(size=(1, 30))
-    one, three = (bootstrap(np.repeat(tasks, n, 0), np.random.default_rng(2)) for n in (1, 3))
+    one, three = (bootstrap(np.repeat(tasks, n, 0), apart(30), np.random.default_rng(2)) for n in (1, 3))
     assert three.high - three.low == pytest.approx(one.high - one.low, rel=0.05)
+
+
+def test_where_tasks_come_several_times_their_differences_widen_nothing():
+    """Two tasks, 50 times each: all there are, so the interval is that of the times alone."""
+    noise = np.random.default_rng(0).normal(size=(1, 100))
+    numbers = np.tile([0, 1], 50)
+    near, far = (bootstrap(noise + gap * numbers, numbers, np.random.default_rng(1)) for gap in (0.0, 100.0))
+    assert far.mean == pytest.approx(near.mean + 50)
+    assert far.high - far.low == pytest.approx(near.high - near.low)
+    of_each = [noise[0, numbers == number] for number in (0, 1)]
+    error = 1.96 * np.sqrt(sum(one.var() / 50 for one in of_each)) / 2
+    assert near.high - near.low == pytest.approx(2 * error, rel=0.1)
 
 
 def test_the_first_evaluation_that_reaches_a_return_tells_its_cost():
@@ -46,26 +62,29 @@ def test_the_first_evaluation_that_reaches_a_return_tells_its_cost():
 
 
 def results():
-    worse, same, better = [0.0, -1.0], [0.0, 0.0], [-2.0, 4.0]
+    worse, same, better = [0.0, 2.0, -1.0], [0.0, -1.0, 0.0], [-2.0, -3.0, 4.0]
     good = np.array([same, better, better, better]).T
     bad = np.array([worse, worse, same, better]).T
     return [
-        Result("bad", 1, bad, 1000, 10.0, learning((500, 5.0, -7.0))),
-        Result("good", 1, good, 1000, 20.0, learning((100, 2.0, 1.0), (500, 10.0, 3.0))),
-        Result("good", 2, good, 3000, 40.0, learning((300, 6.0, 2.9))),
-        Result("untrained", 1, bad - 10, 0, 0.0, NOTHING, per_task=True),
+        Result("bad", 1, bad, apart(4), 1000, 10.0, learning((500, 5.0, -7.0))),
+        Result("good", 1, good, apart(4), 1000, 20.0, learning((100, 2.0, 1.0), (500, 10.0, 3.0))),
+        Result("good", 2, good, apart(4), 3000, 40.0, learning((300, 6.0, 2.9))),
+        Result("single", 1, bad[:, :2] - 20, np.zeros(2), 0, 0.0, learning((50, 30.0, 5.0)), per_task=True),
+        Result("untrained", 1, bad - 10, np.array([0, 1, 0, 1]), 0, 0.0, NOTHING),
     ]
 
 
 def test_rows_by_hand():
     rows, target = summarise(results(), None)
-    assert [row.label for row in rows] == ["good", "bad", "untrained"]
-    good, bad, untrained = rows
+    assert [row.label for row in rows] == ["good", "bad", "untrained", "single"]
+    good, bad, untrained, _ = rows
     assert good.returns[0].mean == pytest.approx(-1.5)
-    assert good.returns[1].mean == pytest.approx(3.0)
-    assert (good.seeds, good.tasks) == (2, 4)
-    assert target == pytest.approx(3.0 - 0.2 * (3.0 - (-10.5)))
+    assert good.returns[2].mean == pytest.approx(3.0)
+    assert (good.seeds, good.tasks, good.different_tasks) == (2, 4, 4)
+    assert (untrained.tasks, untrained.different_tasks) == (4, 2)
+    assert target == pytest.approx(3.0 - 0.2 * (3.0 - (-20.0)))
     assert good.to_target == (200.0, 4.0)
+    assert good.reached == 2
     assert bad.worsened == 0.5
     assert good.worsened == 0.0
     assert bad.to_target is None
@@ -82,7 +101,11 @@ def test_a_target_that_some_seeds_miss_says_so(tmp_path):
     assert "| good | -1.5 [" in text
     assert "50%" in text
     assert text.count("not reached") == 2
+    assert "| single (1 tasks, 2 times each) |" in text
+    assert "| 50 a task | 30 s a task |" in text
     write_csv(tmp_path / "t.csv", rows)
     lines = (tmp_path / "t.csv").read_text().splitlines()
-    assert len(lines) == 1 + 3 * 2
-    assert lines[1].startswith("good,2,4,0,-1.5,")
+    assert len(lines) == 1 + 4 * 3
+    assert lines[1].startswith("good,2,4,4,0,-1.5,")
+    assert lines[1].endswith(",False,2000.0,30.0,500.0,10.0,1")
+    assert lines[-1].endswith(",True,0.0,0.0,50.0,30.0,1")

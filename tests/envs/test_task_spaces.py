@@ -7,6 +7,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from metarl_envs import TaskSpace, Uniform
 from metarl_envs.plane_parameters import Heading
 from metarl_envs.task_parameters import Choice, LogUniform
+from metarl_envs.tasks import number_tasks
 
 SPACE = TaskSpace(
     {
@@ -68,6 +69,31 @@ def test_few_tasks_are_shared_out_to_the_last(seed):
 def test_lists_that_cannot_be(space, counts, message):
     with pytest.raises(ValueError, match=message):
         space.split(*counts, seed=0)
+
+
+def test_few_tasks_are_measured_in_turn_and_many_are_drawn():
+    for space, number in ((DIRECTIONS, 2), (FOUR, 4)):
+        held_out = space.sample_held_out(5 * number, np.random.default_rng(3))
+        space.validate_batch(held_out, 5 * number)
+        vectors = space.pack(held_out)
+        assert len(rows(space, held_out)) == number
+        np.testing.assert_array_equal(vectors, np.tile(vectors[:number], (5, 1)))
+        np.testing.assert_array_equal(number_tasks(held_out), np.tile(np.arange(number), 5))
+    drawn = (getattr(SPACE, name)(6, np.random.default_rng(3)) for name in ("sample", "sample_held_out"))
+    assert data_equivalence(*drawn, exact=True)
+    with pytest.raises(ValueError, match="at least one task"):
+        FOUR.sample_held_out(0, np.random.default_rng(0))
+
+
+def test_the_order_of_few_tasks_is_the_seeds():
+    first = {FOUR.sample_held_out(1, np.random.default_rng(seed))["y"][0] for seed in range(20)}
+    assert first == {1.0, 2.0}
+
+
+def test_equal_tasks_have_equal_numbers():
+    tasks = SPACE.sample(3, np.random.default_rng(0))
+    again = {name: values[[1, 0, 1, 2]] for name, values in tasks.items()}
+    np.testing.assert_array_equal(number_tasks(again), [0, 1, 0, 2])
 
 
 def test_packing_keeps_the_order_and_the_tasks():

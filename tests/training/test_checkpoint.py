@@ -9,7 +9,9 @@ from metarl.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_parameters,
+    load_snapshots,
     save_checkpoint,
+    save_snapshot,
     write_atomically,
 )
 
@@ -31,6 +33,19 @@ def test_a_checkpoint_comes_back_bit_for_bit_and_in_order(saved):
         assert torch.equal(loaded.state.parameters[name], value)
         assert torch.equal(load_parameters(folder / POLICY)[name], value)
     assert torch.equal(loaded.state.optimiser["moment"], state.optimiser["moment"])
+
+
+def test_snapshots_come_back_in_order_without_their_optimiser(saved):
+    folder, state = saved
+    for iteration in (1000, 7, 20):
+        save_snapshot(folder, Checkpoint(state, iteration, 10 * iteration))
+    found = load_snapshots(folder)
+    assert [(one.iteration, one.environment_steps) for one in found] == [(7, 70), (20, 200), (1000, 10000)]
+    for one in found:
+        assert list(one.state.parameters) == ["z.weight", "a.bias"]
+        assert all(torch.equal(value, state.parameters[name]) for name, value in one.state.parameters.items())
+        assert one.state.optimiser == {}
+    assert load_checkpoint(folder).iteration == 7
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "foreign", "empty"])

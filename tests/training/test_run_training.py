@@ -11,7 +11,7 @@ import torch
 
 import metarl
 from metarl.errors import ConfigError, RunError, TrainingError
-from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+from metarl.training.checkpoint import CHECKPOINT, load_checkpoint, load_snapshots
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,6 +67,30 @@ def test_training_stops_after_the_iteration_that_spends_its_environment_steps(tr
     whole = train_small("--run_dir", str(tmp_path / "b"), *budget, "900")
     assert more.iteration == whole.iteration > final.iteration
     assert same(parameters(tmp_path / "a"), parameters(tmp_path / "b"))
+
+
+def test_policies_are_kept_at_the_start_and_wherever_a_multiple_of_steps_is_crossed(train_small, tmp_path):
+    every = ("--training.snapshot_every", "300")
+    train_small("--run_dir", str(tmp_path / "whole"), *every, "--training.iterations", "6")
+    with (tmp_path / "whole/progress.csv").open(newline="") as file:
+        taken = [0] + [int(float(row["rollout/environment_steps"])) for row in csv.DictReader(file)]
+    crossed = [i for i in range(1, 7) if taken[i] // 300 > taken[i - 1] // 300]
+    found = load_snapshots(tmp_path / "whole")
+    assert [one.iteration for one in found] == [0, *crossed]
+    assert [one.environment_steps for one in found] == [taken[i] for i in (0, *crossed)]
+    last = str(crossed[-1])
+    stopped = train_small("--run_dir", str(tmp_path / "b"), "--training.iterations", last)
+    assert same(stopped.state.parameters, found[-1].state.parameters)
+    loaded = metarl.load(tmp_path / "whole", iteration=int(last))
+    assert same(loaded.parameters, stopped.state.parameters)
+    with pytest.raises(RunError, match=r"iterations whose policies were kept, \[0, .*got 77"):
+        metarl.load(tmp_path / "whole", iteration=77)
+    halves = ("--run_dir", str(tmp_path / "halves"), *every)
+    train_small(*halves, "--training.iterations", "2")
+    train_small(*halves, "--training.iterations", "6", resume=True)
+    assert [one.iteration for one in load_snapshots(tmp_path / "halves")] == [0, *crossed]
+    train_small("--run_dir", str(tmp_path / "none"))
+    assert load_snapshots(tmp_path / "none") == []
 
 
 def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
