@@ -1,6 +1,5 @@
 """Out to stable-baselines3 and back."""
 
-import sys
 import types
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from metarl_envs.sb3_vec_env import make_sb3_vec_env
+from sb3_contrib import TRPO
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -116,15 +116,18 @@ def test_learning_goes_on_from_the_adapted_policy(train_small, tmp_path):
     assert not any(torch.equal(value, before[name]) for name, value in after.items())
 
 
-def test_an_algorithm_of_sb3_contrib_is_found(train_small, tmp_path, monkeypatch):
+def test_an_algorithm_of_sb3_contrib_goes_on_too(train_small, tmp_path):
     adapted = adapted_policy(train_small, tmp_path)
     with pytest.raises(ValueError, match=r"with sb3-contrib installed .*'TRPOO'"):
         adapted.to_sb3("TRPOO", single())
-    contrib = types.ModuleType("sb3_contrib")
-    contrib.__spec__ = types.SimpleNamespace()
-    contrib.TRPO = type("TRPO", (A2C,), {})
-    monkeypatch.setitem(sys.modules, "sb3_contrib", contrib)
-    assert type(adapted.to_sb3("TRPO", single())) is contrib.TRPO
+    envs = make_sb3_vec_env(POINT, 8, task=TASK, max_episode_steps=8)
+    model = adapted.to_sb3("TRPO", envs, n_steps=16, batch_size=32)
+    assert type(model) is TRPO
+    acted, expected = (one.predict(OBSERVATIONS, deterministic=True)[0] for one in (model, adapted))
+    np.testing.assert_allclose(acted, expected, atol=1e-6)
+    model.learn(256)
+    back = from_sb3(model, adapted.experiment.policy)
+    assert not any(torch.equal(value, adapted.parameters[name]) for name, value in back.items())
 
 
 def test_what_does_not_fit_is_told(train_small, tmp_path):

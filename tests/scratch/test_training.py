@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -212,8 +211,24 @@ def test_settings_that_do_not_work_are_named(config, overrides, message):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.skipif(find_spec("sb3_contrib") is not None, reason="sb3-contrib is installed")
-def test_trpo_tells_what_to_install(config):
+def test_trpo_of_sb3_contrib_learns(config):
+    settings = (
+        "--meta_learner.settings",
+        "{n_steps: 20, batch_size: 160, gamma: 0.9, learning_rate: 3.0e-3}",
+    )
+    found = run_from_scratch(
+        config(
+            *("--environment.horizon=20", "--meta_learner.num_envs=32", "--meta_learner.algorithm=trpo"),
+            *("--meta_learner.environment_steps=6400", "--training.evaluation_tasks=1", *settings),
+            "--meta_learner.deterministic=true",
+        ),
+        resume=False,
+    )
+    assert found.returns[-1, 0] > found.returns[0, 0] + 3
+
+
+def test_trpo_tells_what_to_install(config, monkeypatch):
+    monkeypatch.setattr("metarl.stable_baselines.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"meta_learner.algorithm: expected .* \(pip install sb3-contrib\)"):
         config("--meta_learner.algorithm", "trpo")
 
