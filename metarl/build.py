@@ -116,8 +116,17 @@ def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
     Raises:
         ConfigError: the environment cannot be had.
     """
+    return _sample_held_out(task_distribution(config), n, seed)
+
+
+def task_distribution(config: ExperimentConfig) -> TaskDistribution:
+    """The tasks of a config's environment.
+
+    Raises:
+        ConfigError: the environment cannot be had.
+    """
     with closing(make_envs(config, 1)) as one:
-        return _sample_held_out(_task_distribution(config, one), n, seed)
+        return _task_distribution(config, one)
 
 
 def _sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:

@@ -34,6 +34,10 @@ CHANGEABLE = {
     "training.evaluation_tasks",
     "training.evaluation_episodes",
     "training.evaluation_steps",
+    # Of learning from scratch, which keeps the results of every such setting.
+    "meta_learner.environment_steps",
+    "meta_learner.evaluation_interval",
+    "meta_learner.deterministic",
 }
 """Settings that may differ at a resume without changing what is learned."""
 

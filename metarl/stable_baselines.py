@@ -34,6 +34,7 @@ def to_sb3(
     policy: Policy,
     parameters: Parameters,
     env: gymnasium.Env[Any, Any] | VecEnv,
+    /,
     **settings: Any,
 ) -> OnPolicyAlgorithm:
     """Builds a stable-baselines3 model whose actor is a policy; its critic is fresh.
@@ -62,7 +63,14 @@ def to_sb3(
     hidden = list(network.hidden_sizes)
     shape = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": ACTIVATIONS[network.activation]}
     settings = {"device": plain["log_std"].device, **settings, "policy_kwargs": {**given, **shape}}
-    model = model_class("MlpPolicy", env, **settings)
+    try:
+        model = model_class("MlpPolicy", env, **settings)
+    except (TypeError, AssertionError) as error:
+        keys = sorted(set(settings) - {"device", "policy_kwargs"})
+        reason = f"{error}".splitlines()[0]
+        raise ValueError(
+            f"expected settings that {model_class.__name__} takes, got {keys}: {reason}"
+        ) from error
     state = model.policy.state_dict()
     actor = {_sb3_name(name, network): value for name, value in plain.items()}
     actor["log_std"] = network.log_std(plain)
@@ -153,7 +161,7 @@ def _of(model: OnPolicyAlgorithm) -> tuple[Mapping[str, Tensor], str]:
 
 def _read(path: Path) -> tuple[Mapping[str, Tensor], str]:
     try:
-        with zipfile.ZipFile(path) as file:
+        with zipfile.ZipFile(path if path.suffix else path.with_suffix(".zip")) as file:
             kwargs = json.loads(file.read("data")).get("policy_kwargs", {})
             tensors = BytesIO(file.read("policy.pth"))
         state = torch.load(tensors, map_location="cpu", weights_only=True)

@@ -11,7 +11,6 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -21,15 +20,17 @@ from filelock import FileLock, Timeout
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from tqdm import tqdm
 
+from metarl.comparison.entries import Entry, check, difference, make_entry, planned_steps
 from metarl.comparison.judgement import Protocol
-from metarl.comparison.report import markdown, plot, write_csv
-from metarl.comparison.runs import Entry, Result, check, make_entry, planned_steps, run_entry, same_problem
-from metarl.comparison.summary import Row, summarise
-from metarl.errors import ConfigError, MetaRLError, TrainingError
+from metarl.comparison.report import markdown, plot, tasks_of, write_csv
+from metarl.comparison.runs import Result, run_entry
+from metarl.comparison.summary import summarise
+from metarl.errors import ConfigError, MetaRLError
 from metarl.math.task_map import available_cpus
 from metarl.run_training import Reporter
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
+KINDS = (".md", ".csv", ".png", ".json")
 
 
 def main() -> int:
@@ -63,7 +64,8 @@ def main() -> int:
         arguments.into.write_text(
             re.sub(between, lambda _: f"{START}\n\n{text}\n{END}", old, flags=re.DOTALL)
         )
-    print(f"Written to {arguments.output}: a .md, .csv and .png an environment.")
+    written = [f"{name}{kind}" for name, (found, _) in outcomes.items() if found for kind in KINDS]
+    print(f"Written to {arguments.output}: {', '.join(written) or 'nothing'}")
     broken = sum(len(failures) for _, failures in outcomes.values())
     if broken:
         print(f"error: {broken} runs broke down; they are named under the tables", file=sys.stderr)
@@ -131,11 +133,9 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
             group = groups.setdefault(name, [])
             if any((other.label, other.seed) == (entry.label, seed) for other in group):
                 raise ConfigError(f"{path}: expected configs of different names, got {path.stem} twice")
-            if group and not same_problem(group[0].config, entry.config):
-                raise ConfigError(
-                    f"{path}: expected environment options and horizon as in {group[0].label}, "
-                    f"{group[0].config.environment}, got {entry.config.environment}"
-                )
+            for other in group:
+                if found := difference(other.config, entry.config):
+                    raise ConfigError(f"{path}: {found}, to be compared with {other.label}")
             group.append(entry)
     named = [word.partition("=")[0] for word in arguments.budget if "=" in word]
     if unknown := [name for name in named if name not in groups]:
@@ -171,8 +171,8 @@ def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[l
     """Every run, trained and judged, and what broke down, by environment.
 
     Raises:
-        MetaRLError: a config that cannot be built, or a folder that holds another run, before anything is
-            trained.
+        MetaRLError: before anything is trained, a config that cannot be built, or a folder that holds
+            another run.
     """
     for entry in (entry for entries in groups.values() for entry in entries):
         check(entry)
@@ -184,7 +184,7 @@ def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[l
                 title = f"{entry.label}, seed {entry.seed}"
                 try:
                     result = run_shown(entry, protocol, f"{name} {title}")
-                except TrainingError as error:
+                except MetaRLError as error:
                     failures.append(f"{title} broke down: {error}")
                     runs.write(f"{name} {failures[-1]}")
                 else:
@@ -212,15 +212,17 @@ def run_shown(entry: Entry, protocol: Protocol, title: str) -> Result:
 
 def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:
     """Writes one environment's table as Markdown, CSV and PNG; returns the Markdown."""
-    budget = budget_of(name, arguments.budget)
-    title = f"{name}: at most {budget:,} environment steps of training, {arguments.seeds} seeds"
+    budget, seeds = budget_of(name, arguments.budget), arguments.seeds
+    title = f"{name}: training until {budget:,} environment steps are taken, {seeds} seed{'s' * (seeds != 1)}"
     where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
     stem = arguments.output / name
     broken = "".join(f"\n- {failure}" for failure in failures) + "\n" * bool(failures)
     if not results:
+        for kind in KINDS:
+            stem.with_suffix(kind).unlink(missing_ok=True)
         return f"**{title}** ({where})\n{broken}"
     rows, target = summarise(results, arguments.target)
-    title += f", {listed(rows)}, {arguments.episodes} episodes a task and inner step"
+    title += f", {tasks_of(max(rows, key=lambda row: row.tasks))}, {arguments.episodes} episodes each a step"
     text = f"**{title}** ({where})\n\n{markdown(rows, target)}{broken}"
     stem.with_suffix(".md").write_text(text)
     write_csv(stem.with_suffix(".csv"), rows)
@@ -228,14 +230,6 @@ def report(arguments: argparse.Namespace, name: str, results: list[Result], fail
     settings = {key: str(value) for key, value in vars(arguments).items()}
     stem.with_suffix(".json").write_text(json.dumps(settings, indent=2) + "\n")
     return text
-
-
-def listed(rows: Sequence[Row]) -> str:
-    """The longest list of tasks: "40 held-out tasks", or "its 2 tasks 20 times each"."""
-    row = max(rows, key=lambda row: row.tasks)
-    if row.different_tasks == row.tasks:
-        return f"{row.tasks} held-out tasks"
-    return f"its {row.different_tasks} tasks {row.tasks // row.different_tasks} times each"
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ def main() -> int:
 def evaluate(arguments: argparse.Namespace) -> dict[str, AdaptationCurve]:
     """The curve of every task list, by its name."""
     curves: dict[str, AdaptationCurve] = {}
+    titles = {
+        name: name if name in (HELD_OUT, TRAINING, BEYOND) else Path(name).stem for name in arguments.on
+    }
+    if len(set(titles.values())) < len(arguments.on):
+        raise ConfigError(f"--on: expected lists of different names, got {' '.join(arguments.on)}")
     with tqdm(total=len(arguments.on) * (arguments.steps + 1), unit="rollout", leave=False) as bar:
         for name in arguments.on:
             meta_policy = load(
@@ -90,7 +95,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, AdaptationCurve]:
             experiment = meta_policy.experiment
             tasks = task_list(experiment, name, arguments)
             try:
-                curves[name if Path(name).stem in curves else Path(name).stem], _ = experiment.evaluate(
+                curves[titles[name]], _ = experiment.evaluate(
                     meta_policy.parameters,
                     tasks,
                     episodes=arguments.episodes,
@@ -145,7 +150,7 @@ def write(curves: dict[str, AdaptationCurve], folder: Path, title: str, protocol
                 task = [number for values in columns.values() for number in values[i].tolist()]
                 writer.writerow([name, *task, *curve.returns[:, i].tolist()])
     summary = {name: summarised(curve) for name, curve in curves.items()}
-    text = json.dumps({**summary, "protocol": protocol}, indent=2)
+    text = json.dumps({"lists": summary, "protocol": protocol}, indent=2)
     (folder / "adaptation.json").write_text(text + "\n")
     plot_adaptation(curves, title, folder / "adaptation.png")
 

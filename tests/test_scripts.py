@@ -56,7 +56,7 @@ def test_evaluate_writes_table_summary_and_picture(run_dir):
     done = script("evaluate", run_dir, "--tasks", 5, "--steps", 2, "--episodes", 3)
     assert done.returncode == 0, done.stderr
     folder = run_dir / "evaluation"
-    summary = json.loads((folder / "adaptation.json").read_text())["held-out"]
+    summary = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
     with (folder / "adaptation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["tasks", "goal_0", "goal_1", *(f"return_after_{k}_steps" for k in range(3))]
@@ -95,6 +95,13 @@ def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
     protocol = json.loads((run_dir / "evaluation/adaptation.json").read_text())["protocol"]
     assert protocol["deterministic"] is True
     assert protocol["later_step_scale"] == 0.5
+
+
+def test_evaluate_takes_no_list_twice(run_dir, tmp_path):
+    (tmp_path / "training.json").write_text('[{"goal": [0.1, 0.2]}]')
+    done = script("evaluate", run_dir, "--on", "training", tmp_path / "training.json")
+    assert done.returncode == 2
+    assert "--on: expected lists of different names, got training " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,9 @@ def test_what_does_not_fit_is_told(train_small, tmp_path):
         adapted.to_sb3("PPO", VecNormalize(native()))
     with pytest.raises(ValueError, match=r"policy_kwargs without \['net_arch'\]"):
         adapted.to_sb3("PPO", native(), policy_kwargs={"net_arch": [3]})
+    for wrong in ({"n_stepps": 3}, {"n_steps": 1}, {"policy": "CnnPolicy"}):
+        with pytest.raises(ValueError, match=rf"settings that PPO takes, got .*{next(iter(wrong))}"):
+            adapted.to_sb3("PPO", single(), **wrong)
     with pytest.raises(ValueError, match=r"expected an actor 2-8-8-2 tanh .*leave out use_sde"):
         adapted.to_sb3("PPO", native(), use_sde=True)
     with pytest.raises(ValueError, match=r"expected a Gaussian MLP policy.*got SimpleNamespace"):

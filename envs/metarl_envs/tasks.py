@@ -58,10 +58,8 @@ class TaskSpace:
         Raises:
             ValueError: a count that is not positive, or fewer different tasks than asked for.
         """
-        choices = self._choices()
-        existing = np.inf if choices is None else prod(len(values) for values in choices.values())
-        if existing < train + held_out:
-            raise ValueError(f"expected at most {existing} different tasks, got {train} + {held_out}")
+        if self.size is not None and self.size < train + held_out:
+            raise ValueError(f"expected at most {self.size} different tasks, got {train} + {held_out}")
         taken: set[bytes] = set()
         return self._distinct(train, [seed, 1], taken), self._distinct(held_out, [seed, 2], taken)
 
@@ -130,6 +128,12 @@ class TaskSpace:
         pieces = np.split(packed, np.cumsum(sizes)[:-1], axis=1)
         parts = zip(self.parameters.items(), pieces, strict=True)
         return {name: p.unpack(piece) for (name, p), piece in parts}
+
+    @property
+    def size(self) -> int | None:
+        """How many different tasks there are; None for infinitely many."""
+        choices = self._choices()
+        return None if choices is None else prod(len(values) for values in choices.values())
 
     @property
     def packed_size(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -64,15 +64,16 @@ class Judged:
 
 
 def judge(
-    run_dir: Path, protocol: Protocol, progress: Callable[[int, int], None] = lambda done, all_: None
-) -> tuple[Tasks, list[Judged]]:
-    """The policies that a run kept, the last one at the end, each measured once for a protocol.
+    run_dir: Path,
+    protocol: Protocol,
+    iterations: Collection[int] = (),
+    progress: Callable[[int, int], None] = lambda done, all_: None,
+) -> list[Judged]:
+    """Policies that a run kept, the last one at the end, each measured once for a protocol.
 
     Args:
+        iterations: of the policies to judge before the last one, as far as they were kept.
         progress: called with how many policies are measured, and of how many.
-
-    Returns:
-        The protocol's tasks, and the policies in the order of training.
 
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.
@@ -81,7 +82,8 @@ def judge(
     experiment = policy.experiment
     tasks = experiment.held_out_tasks(protocol.tasks, protocol.seed)
     last = load_checkpoint(run_dir)
-    kept = [one for one in load_snapshots(run_dir) if one.iteration < last.iteration]
+    before = [one for one in load_snapshots(run_dir) if one.iteration in iterations]
+    kept = [one for one in before if one.iteration < last.iteration]
     known = _Known(run_dir / JUDGED, protocol, tasks)
 
     def measure(checkpoint: Checkpoint) -> Array:
@@ -100,7 +102,7 @@ def judge(
             raise name_fault(error, experiment.config.environment.id, tasks, where) from error
         return curve.returns
 
-    return tasks, _measured([*kept, last], known, measure, progress)
+    return _measured([*kept, last], known, measure, progress)
 
 
 def _measured(

@@ -21,23 +21,21 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap(values: Array, task_numbers: NDArray[np.int64], rng: np.random.Generator) -> Interval:
+def bootstrap(values: Array, rng: np.random.Generator, strata: NDArray[np.int64] | None = None) -> Interval:
     """The mean of [seed, task] and its 95 % percentile interval (Efron and Tibshirani 1993, chapter 13).
 
     Seeds and tasks are both drawn with replacement, because both would differ in another study; tasks
-    are those of all seeds, so that one draw of tasks serves them all. Where tasks come several times,
-    the list holds all there are, and each task's times alone are drawn.
+    are those of all seeds, so that one draw of tasks serves them all.
 
     Args:
-        task_numbers: equal where tasks are, [task].
+        strata: numbers within which tasks are drawn, [task]: of a list that holds all tasks there are,
+            each several times, the task's; None draws among all.
     """
     seeds, tasks = values.shape
     chosen_seeds = rng.integers(seeds, size=(_DRAWS, seeds, 1))
-    different = np.unique(task_numbers)
-    strata = [np.arange(tasks)]
-    if len(different) < tasks:
-        strata = [np.flatnonzero(task_numbers == number) for number in different]
-    drawn = [rng.choice(stratum, size=(_DRAWS, 1, len(stratum))) for stratum in strata]
+    numbers = np.zeros(tasks, dtype=np.int64) if strata is None else strata
+    groups = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
+    drawn = [rng.choice(group, size=(_DRAWS, 1, len(group))) for group in groups]
     chosen_tasks = np.concatenate(drawn, axis=2)
     means = values[chosen_seeds, chosen_tasks].mean((1, 2))
     low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
@@ -52,11 +50,13 @@ class LearningCurve:
         environment_steps: taken in learning before every evaluation, [evaluation].
         seconds: of learning before it, [evaluation].
         returns: mean over tasks, [evaluation].
+        complete: whether no evaluation of the comparison's is missing; else what a return took is a bound.
     """
 
     environment_steps: Array
     seconds: Array
     returns: Array
+    complete: bool = True
 
     def first_at(self, target: float) -> tuple[float, float] | None:
         """Environment steps and seconds of the first evaluation that reaches a return; None if none does."""

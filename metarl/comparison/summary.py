@@ -17,25 +17,29 @@ class Row:
 
     Args:
         label: the algorithm's.
-        seeds, tasks, different_tasks: how many.
+        seeds, tasks: how many.
+        existing: how many different tasks there are, where all are among them; None for drawn ones.
         returns: after 0, ..., K inner steps.
         worsened: share of tasks whose return after the last inner step is below that before the first.
         environment_steps, seconds: means over seeds.
         to_target: mean environment steps and seconds to the target, over the seeds that reached it.
         reached: how many seeds did.
+        exact: whether the target was looked for at all of the comparison's evaluations; else
+            `to_target` is a bound.
         per_task: whether steps and seconds are those of a single task.
     """
 
     label: str
     seeds: int
     tasks: int
-    different_tasks: int
+    existing: int | None
     returns: list[Interval]
     worsened: float
     environment_steps: float
     seconds: float
     to_target: tuple[float, float] | None
     reached: int
+    exact: bool
     per_task: bool
 
 
@@ -59,7 +63,7 @@ def summarise(results: Sequence[Result], target: float | None) -> tuple[list[Row
 
 def _row(label: str, results: Sequence[Result], target: float) -> Row:
     returns = np.stack([result.returns for result in results])  # [seed, step + 1, task]
-    numbers = results[0].task_numbers
+    strata = results[0].strata
     found = [result.learning.first_at(target) for result in results]
     reached = [one for one in found if one is not None]
     rng = np.random.default_rng(0)
@@ -67,8 +71,8 @@ def _row(label: str, results: Sequence[Result], target: float) -> Row:
         label,
         seeds=len(results),
         tasks=returns.shape[2],
-        different_tasks=len(np.unique(numbers)),
-        returns=[bootstrap(returns[:, step], numbers, rng) for step in range(returns.shape[1])],
+        existing=None if strata is None else len(np.unique(strata)),
+        returns=[bootstrap(returns[:, step], rng, strata) for step in range(returns.shape[1])],
         worsened=float((returns[:, -1] < returns[:, 0]).mean()),
         environment_steps=float(np.mean([result.environment_steps for result in results])),
         seconds=float(np.mean([result.seconds for result in results])),
@@ -76,5 +80,6 @@ def _row(label: str, results: Sequence[Result], target: float) -> Row:
         if reached
         else None,
         reached=len(reached),
+        exact=all(result.learning.complete for result in results),
         per_task=results[0].per_task,
     )

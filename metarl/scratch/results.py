@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -74,6 +75,12 @@ def gather(outcomes: Sequence[TaskOutcome], tasks: Any, at_inner_steps: Sequence
     )
 
 
+def outcome_path(folder: Path, index: int, protocol: dict[str, Any]) -> Path:
+    """The file of a task's results under a protocol: those of other protocols are kept beside it."""
+    content = json.dumps(protocol, sort_keys=True).encode()
+    return folder / f"{index:04}-{hashlib.sha256(content).hexdigest()[:12]}.json"
+
+
 def write_outcome(path: Path, protocol: dict[str, Any], outcome: TaskOutcome) -> None:
     """Writes a finished task's file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,24 +88,17 @@ def write_outcome(path: Path, protocol: dict[str, Any], outcome: TaskOutcome) ->
     write_atomically(path, f"{text}\n".encode())
 
 
-def read_outcome(path: Path, protocol: dict[str, Any]) -> TaskOutcome | None:
+def read_outcome(path: Path) -> TaskOutcome | None:
     """Reads a finished task's file; None where there is none.
 
     Raises:
-        RunError: the file is damaged, or of another protocol.
+        RunError: the file is damaged.
     """
     if not path.exists():
         return None
     try:
         found = json.loads(path.read_text())
-        saved = found.pop("protocol")
-        outcome = TaskOutcome(**found)
+        found.pop("protocol")
+        return TaskOutcome(**found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: expected the results of a task, found a damaged file; delete it") from error
-    for key, value in json.loads(json.dumps(protocol)).items():
-        if saved.get(key) != value:
-            raise RunError(
-                f"{path}: expected results with {key} {value!r}, got {saved.get(key)!r}; choose another "
-                "run folder, or delete the file"
-            )
-    return outcome

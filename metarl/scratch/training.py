@@ -8,33 +8,33 @@ budget, with more evaluations.
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
-from metarl_envs.sb3_vec_env import make_sb3_vec_env
 from metarl_envs.tasks import Task, Tasks, unstack_tasks
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.type_aliases import TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.build import held_out_tasks
 from metarl.config import ExperimentConfig
-from metarl.errors import ConfigError, TrainingError
+from metarl.errors import TrainingError
 from metarl.run_training import find_run, make_run_folder
-from metarl.scratch.results import ScratchResult, TaskOutcome, gather, read_outcome, write_outcome
+from metarl.scratch.model import make_model, make_vec_env, steps_between_updates
+from metarl.scratch.results import (
+    ScratchResult,
+    TaskOutcome,
+    gather,
+    outcome_path,
+    read_outcome,
+    write_outcome,
+)
 from metarl.scratch.settings import ScratchConfig
-from metarl.stable_baselines import ACTIVATIONS, find_algorithm
 from metarl.training.loop import SCRATCH_LEARNING
 
 RESULTS = "tasks"
@@ -94,7 +94,7 @@ def train_from_scratch(
 
     Raises:
         ConfigError: an environment without native batch, or settings that the algorithm refuses.
-        RunError: the folder holds results of another protocol.
+        RunError: a task's file is damaged.
         TrainingError: learning broke down.
     """
     torch.set_num_threads(1)  # small networks
@@ -105,9 +105,9 @@ def train_from_scratch(
     )
     outcomes = []
     for index, task in enumerate(unstack_tasks(tasks)):
-        path = run_dir / RESULTS / f"{index:04}.json"
         protocol = _protocol(config, task, episodes, targets)
-        outcome = read_outcome(path, protocol)
+        path = outcome_path(run_dir / RESULTS, index, protocol)
+        outcome = read_outcome(path)
         if outcome is None:
             outcome = _learn(config, task, index, episodes, targets, progress)
             write_outcome(path, protocol, outcome)
@@ -121,66 +121,6 @@ def evaluation_targets(inner_step: int, steps: int, budget: int, interval: int) 
     """Environment steps of a task at which it is evaluated, in order."""
     end = max(budget, steps * inner_step)
     return sorted({*range(0, steps * inner_step + 1, inner_step), *range(interval, end, interval), end})
-
-
-def make_vec_env(config: ExperimentConfig, num_envs: int, task: Mapping[str, Any]) -> VecEnv:
-    """Environments of one task for stable-baselines3.
-
-    Raises:
-        ConfigError: no such environment, or none with a native batch.
-    """
-    environment = config.environment
-    if environment.vectorization != "native":
-        raise ConfigError(
-            f"environment: expected one of metarl's natively batched environments, got {environment.id!r} "
-            f"with vectorization {environment.vectorization}"
-        )
-    try:
-        return make_sb3_vec_env(
-            environment.id,
-            num_envs,
-            task=task,
-            max_episode_steps=environment.horizon,
-            num_threads=config.sampling.num_threads,
-            **environment.options,
-        )
-    except (gymnasium.error.Error, ValueError, ModuleNotFoundError) as error:
-        raise ConfigError(f"environment: {error}") from error
-
-
-def make_model(config: ExperimentConfig, envs: VecEnv, seed: int) -> BaseAlgorithm:
-    """The untrained model.
-
-    Raises:
-        ConfigError: the algorithm refuses its settings.
-    """
-    settings, policy = config.meta_learner, config.policy
-    if policy.start_from:
-        raise ConfigError(
-            f'policy.start_from: expected "" to learn from scratch, got {policy.start_from!r}; '
-            "AdaptedPolicy.to_sb3 goes on from a policy"
-        )
-    kind = find_algorithm(settings.algorithm.upper())
-    network = {"net_arch": list(policy.hidden_sizes), "activation_fn": ACTIVATIONS[policy.activation]}
-    if issubclass(kind, OnPolicyAlgorithm):
-        network["log_std_init"] = math.log(policy.initial_std)
-    try:
-        model = kind("MlpPolicy", envs, policy_kwargs=network, seed=seed, device="cpu", **settings.settings)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise ConfigError(
-            f"meta_learner.settings: expected what {kind.__name__} takes, got {settings.settings}: {error}"
-        ) from error
-    model.set_logger(Logger(folder=None, output_formats=[]))
-    return model
-
-
-def steps_between_updates(model: BaseAlgorithm) -> int:
-    """Environment steps that are sampled before the model learns from them."""
-    if isinstance(model, OnPolicyAlgorithm):
-        return model.n_steps * model.n_envs
-    assert isinstance(model, OffPolicyAlgorithm)
-    assert isinstance(model.train_freq, TrainFreq)
-    return model.train_freq.frequency * model.n_envs
 
 
 def _learn(

@@ -11,6 +11,7 @@ from typing import Any
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
+from metarl.errors import RunError
 from metarl.training.checkpoint import write_atomically
 
 ITERATION = "iteration"
@@ -49,6 +50,22 @@ def make_logger(
         ConsoleTable(table, table_every),
     ]
     return Logger(str(run_dir), writers)
+
+
+def read_progress(run_dir: Path, iterations: int) -> list[dict[str, str]]:
+    """The rows of a run's first iterations.
+
+    Raises:
+        RunError: rows are missing.
+    """
+    with (run_dir / PROGRESS).open(newline="") as file:
+        rows = list(csv.DictReader(file))[:iterations]
+    if len(rows) < iterations:
+        raise RunError(
+            f"{run_dir / PROGRESS}: expected a row for each of {iterations} iterations, got {len(rows)}; "
+            "delete the run's folder, to train it anew"
+        )
+    return rows
 
 
 class ProgressCsv(KVWriter):

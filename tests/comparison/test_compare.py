@@ -1,23 +1,30 @@
 """The script: same tasks and budget for all, nothing done twice, one table."""
 
 import csv
+import io
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
+import compare as compare_script
 import numpy as np
 import pytest
+import torch
 import yaml
 from filelock import FileLock
 
 import metarl
 from metarl.build import Experiment, build_experiment
+from metarl.comparison.entries import make_entry
 from metarl.comparison.judgement import Protocol, judge
-from metarl.comparison.runs import make_entry, run_entry
+from metarl.comparison.runs import run_entry
 from metarl.run_training import Reporter, prepare_run, train_run
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
 from tests.conftest import SMALL
@@ -51,7 +58,17 @@ def command(configs, tmp_path, *options):
 
 
 def compare(configs, tmp_path, *options):
-    return subprocess.run(command(configs, tmp_path, *options), capture_output=True, text=True, check=False)
+    """The script in this process: its exit code and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    handler, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    words = command(configs, tmp_path, *options)[1:]
+    try:
+        with patch.object(sys, "argv", words), redirect_stdout(out), redirect_stderr(err):
+            code = compare_script.main()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        torch.set_num_threads(threads)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
@@ -77,7 +94,7 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
         "untrained": "3",
         "scratch": "2",
     }
-    first = json.loads((folder / "scratch/seed_2/tasks/0000.json").read_text())
+    first = json.loads(next((folder / "scratch/seed_2/tasks").glob("0000-*")).read_text())
     experiment = metarl.load(folder / "maml/seed_1").experiment
     assert first["protocol"]["task"]["goal"] == experiment.held_out_tasks(3, 0)["goal"][0].tolist()
     assert first["environment_steps"][-1] == BUDGET // 2 // 8 * 8
@@ -88,8 +105,8 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     steps = [load_checkpoint(folder / f"{name}/seed_1").environment_steps for name in ("maml", "reptile")]
     assert all(BUDGET <= count < BUDGET + 192 for count in steps)
     assert load_checkpoint(folder / "untrained/seed_1").environment_steps == 0
-    kept = (CHECKPOINT, "comparison.json", "0000.json")
-    files = sorted(path for path in folder.rglob("*") if path.name in kept)
+    kept = (CHECKPOINT, "comparison.json")
+    files = sorted(path for path in folder.rglob("*") if path.name in kept or path.parent.name == "tasks")
     before = {path: path.stat().st_mtime_ns for path in files}
     again = compare(configs, tmp_path)
     assert again.returncode == 0, again.stderr
@@ -141,7 +158,13 @@ def test_configs_of_other_tasks_are_not_compared(configs, tmp_path):
     configs[1].write_text(yaml.safe_dump(other))
     done = compare(configs, tmp_path)
     assert done.returncode == 2
-    assert "expected environment options and horizon as in maml" in done.stderr
+    assert "environment.horizon: expected 8, got 9, to be compared with maml" in done.stderr
+    other["environment"]["horizon"] = 8
+    other["sampling"]["tasks"] = 5
+    configs[1].write_text(yaml.safe_dump(other))
+    done = compare([configs[3], configs[2], configs[0], configs[1]], tmp_path)
+    assert done.returncode == 2
+    assert "sampling.tasks: expected 3, got 5, to be compared with maml" in done.stderr
     twice = compare([configs[0], configs[0]], tmp_path)
     assert "expected configs of different names, got maml twice" in twice.stderr
 
@@ -151,8 +174,56 @@ def test_a_finished_run_does_not_serve_a_smaller_budget(configs, tmp_path):
     smaller = compare(configs[:1], tmp_path, "--budget", 200)
     assert smaller.returncode == 2
     assert "maml, seed 1: " in smaller.stderr
-    assert "expected a run of at most 200 environment steps" in smaller.stderr
-    assert "folders of --output" in smaller.stderr
+    assert "expected a run that ends once 200 environment steps are taken" in smaller.stderr
+    assert "compare.py keeps its runs in --output" in smaller.stderr
+    untrained = yaml.safe_load(configs[0].read_text())
+    untrained["training"]["iterations"] = 0
+    configs[0].write_text(yaml.safe_dump(untrained))
+    done = compare(configs[:1], tmp_path)
+    assert done.returncode == 2
+    assert "expected a policy without training, got one of 4 iterations" in done.stderr
+
+
+def test_another_protocol_and_a_larger_budget_go_on(configs, tmp_path):
+    """What was measured for another protocol is kept, and not taken for this one."""
+
+    def columns(done):
+        assert done.returncode == 0, done.stderr
+        with (tmp_path / "out/PointNavigation.csv").open(newline="") as file:
+            kept = ("algorithm", "inner_steps", "mean_return", "low_95", "environment_steps")
+            return [[row[name] for name in kept] for row in csv.DictReader(file)]
+
+    two = [configs[0], configs[3]]
+    first = columns(compare(two, tmp_path))
+    for options in (["--episodes", 3], ["--deterministic"]):
+        other = columns(compare(two, tmp_path, *options))
+        assert [row[0] for row in other if row not in first] != []
+    assert columns(compare(two, tmp_path)) == first
+    larger = columns(compare(two, tmp_path, "--budget", 1000))
+    assert all(float(row[-1]) >= 1000 for row in larger if row[0] == "maml")
+
+
+def test_costs_of_a_run_with_too_few_policies_are_bounds(configs, tmp_path):
+    few = compare(configs[:1], tmp_path, "--evaluations", 1, "--target", -1000)
+    assert "| 0 | 0.0 s |" in few.stdout
+    many = compare(configs[:1], tmp_path, "--evaluations", 9, "--target", -1000)
+    assert "| at most 0 | at most 0.0 s |" in many.stdout
+
+
+def test_what_cannot_be_built_is_told_before_anything_is_trained(configs, tmp_path):
+    bad = yaml.safe_load(configs[3].read_text())
+    bad["meta_learner"]["settings"]["clip_range"] = "wide"
+    configs[3].write_text(yaml.safe_dump(bad))
+    done = compare([configs[0], configs[3]], tmp_path)
+    assert done.returncode == 2
+    assert "error: scratch: meta_learner.settings: expected what PPO takes" in done.stderr
+    missing = yaml.safe_load(configs[1].read_text())
+    missing["policy"]["start_from"] = str(tmp_path / "nothing.zip")
+    configs[1].write_text(yaml.safe_dump(missing))
+    done = compare(configs[:2], tmp_path)
+    assert done.returncode == 2
+    assert "error: reptile: policy.start_from" in done.stderr
+    assert not (tmp_path / "out/PointNavigation").exists()
 
 
 def test_a_run_that_breaks_down_is_named_and_the_others_go_on(configs, tmp_path):
@@ -169,6 +240,8 @@ def test_a_run_that_breaks_down_is_named_and_the_others_go_on(configs, tmp_path)
     assert "error: 2 runs broke down" in done.stderr
     alone = compare(configs[:1], tmp_path)
     assert alone.returncode == 1
+    assert "out: nothing" in alone.stdout
+    assert not (tmp_path / "out/PointNavigation.md").exists()
     assert "Traceback" not in alone.stderr
     assert "maml, seed 2 broke down" in alone.stdout
 
@@ -202,10 +275,32 @@ def test_lost_rows_of_a_run_are_told(configs, tmp_path):
 
 def test_from_scratch_is_measured_by_the_protocol(configs, tmp_path):
     protocol = Protocol(tasks=3, episodes=5, steps=4, deterministic=True)
-    config = make_entry(configs[3], 1, 100, tmp_path, protocol, 10).config
+    entry = make_entry(configs[3], 1, 100, tmp_path, protocol, 10)
+    config = entry.config
     assert config.meta_learner.deterministic is True
     assert (config.training.evaluation_episodes, config.training.evaluation_steps) == (5, 4)
     assert make_entry(configs[3], 1, 100, tmp_path, Protocol(), 10).config.meta_learner.deterministic is False
+    silent = Reporter(lambda line: None, lambda metrics: None)
+    result = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: None)
+    assert (result.returns.shape, result.per_task) == ((5, 2), True)
+    outcomes = [json.loads(path.read_text()) for path in Path(config.run_dir).glob("tasks/*")]
+    assert result.seconds == pytest.approx(np.mean([one["seconds"][-1] for one in outcomes]))
+    assert result.environment_steps == outcomes[0]["environment_steps"][-1]
+    curve = np.mean([one["returns"] for one in outcomes], axis=0)
+    np.testing.assert_allclose(result.learning.returns, curve)
+
+
+def test_few_tasks_are_strata(tmp_path):
+    config = {**SMALL, "meta_learner": {"name": "maml"}, "run_dir": "unused"}
+    config["environment"] = {"id": "metarl/HalfCheetahDir-v0", "horizon": 3}
+    config["training"] = {"iterations": 0}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(config))
+    silent = Reporter(lambda line: None, lambda metrics: None)
+    for tasks, expected in ((4, [0, 1, 0, 1]), (2, [0, 1]), (1, None)):
+        protocol = Protocol(tasks=tasks, episodes=2, steps=1)
+        entry = make_entry(tmp_path / "two.yaml", 1, 10, tmp_path, protocol, 1)
+        found = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: None).strata
+        assert expected is found or expected == found.tolist()
 
 
 def test_what_is_damaged_is_measured_again(configs, tmp_path):
@@ -231,17 +326,27 @@ def test_all_seeds_are_judged_on_the_protocols_tasks(train_small, tmp_path, monk
         train_small("--training.iterations", "1", "--seed", str(seed), "--run_dir", str(tmp_path / str(seed)))
     monkeypatch.setattr(Experiment, "evaluate", spy)
     protocol = Protocol(tasks=3, episodes=2, steps=1, seed=9, deterministic=True, later_step_scale=0.5)
-    returns = [judge(tmp_path / str(seed), protocol)[1][-1].returns for seed in (1, 2)]
+    returns = [judge(tmp_path / str(seed), protocol)[-1].returns for seed in (1, 2)]
     assert seen[0] == seen[1]
     held_out = metarl.load(tmp_path / "1").experiment.held_out_tasks(3, 9)["goal"].tolist()
     assert seen[0][0] == held_out
     assert (seen[0][1]["deterministic"], seen[0][1]["episodes"], seen[0][1]["seed"]) == (True, 2, 9)
     assert not np.array_equal(*returns)
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[1][-1].returns, returns[0])
+    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[-1].returns, returns[0])
     assert len(seen) == 2
     shutil.copy(tmp_path / "2" / CHECKPOINT, tmp_path / "1" / CHECKPOINT)
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[1][-1].returns, returns[1])
+    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[-1].returns, returns[1])
     assert len(seen) == 3
+    for changed in ({"episodes": 3}, {"deterministic": False}, {"later_step_scale": None}, {"seed": 8}):
+        judge(tmp_path / "1", replace(protocol, **changed))
+    assert len(seen) == 7
+    monkeypatch.setattr("metarl.comparison.judgement.version", lambda name: "another")
+    judge(tmp_path / "1", protocol)
+    judge(tmp_path / "1", protocol)
+    assert len(seen) == 8
+    monkeypatch.setattr(Experiment, "held_out_tasks", lambda *given: {"goal": np.full((3, 2), 0.1)})
+    judge(tmp_path / "1", protocol)
+    assert len(seen) == 9
 
 
 def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(configs, tmp_path):

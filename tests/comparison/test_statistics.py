@@ -1,11 +1,14 @@
 """Intervals against their own definition and known cases; rows by hand."""
 
+import csv
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from metarl.comparison.report import markdown, write_csv
+from metarl.comparison.report import markdown, plot, tasks_of, write_csv
 from metarl.comparison.runs import Result
-from metarl.comparison.statistics import LearningCurve, bootstrap
+from metarl.comparison.statistics import Interval, LearningCurve, bootstrap
 from metarl.comparison.summary import summarise
 
 
@@ -16,13 +19,9 @@ def learning(*triples):
 NOTHING = LearningCurve(np.array([]), np.array([]), np.array([]))
 
 
-def apart(n):
-    return np.arange(n)
-
-
 def test_of_many_tasks_the_interval_is_the_normal_one():
     values = np.random.default_rng(0).normal(5.0, 2.0, size=(1, 400))
-    found = bootstrap(values, apart(400), np.random.default_rng(1))
+    found = bootstrap(values, np.random.default_rng(1))
     error = 1.96 * values.std() / 20
     assert found.mean == pytest.approx(values.mean())
     assert found.low == pytest.approx(values.mean() - error, abs=0.03)
@@ -32,13 +31,13 @@ def test_of_many_tasks_the_interval_is_the_normal_one():
 def test_seeds_that_differ_widen_the_interval():
     """Two seeds at -1 and 1, many tasks alike: a mean of -1, 0 or 1 with 1/4, 1/2, 1/4."""
     values = np.array([[-1.0] * 50, [1.0] * 50])
-    assert bootstrap(values, apart(50), np.random.default_rng(0)) == (0.0, -1.0, 1.0)
+    assert bootstrap(values, np.random.default_rng(0)) == (0.0, -1.0, 1.0)
 
 
 def test_seeds_share_their_tasks():
     """One hard task for all seeds counts once: the same interval as of one seed."""
     tasks = np.random.default_rng(0).normal(size=(1, 30))
-    one, three = (bootstrap(np.repeat(tasks, n, 0), apart(30), np.random.default_rng(2)) for n in (1, 3))
+    one, three = (bootstrap(np.repeat(tasks, n, 0), np.random.default_rng(2)) for n in (1, 3))
     assert three.high - three.low == pytest.approx(one.high - one.low, rel=0.05)
 
 
@@ -46,7 +45,7 @@ def test_where_tasks_come_several_times_their_differences_widen_nothing():
     """Two tasks, 50 times each: all there are, so the interval is that of the times alone."""
     noise = np.random.default_rng(0).normal(size=(1, 100))
     numbers = np.tile([0, 1], 50)
-    near, far = (bootstrap(noise + gap * numbers, numbers, np.random.default_rng(1)) for gap in (0.0, 100.0))
+    near, far = (bootstrap(noise + gap * numbers, np.random.default_rng(1), numbers) for gap in (0.0, 100.0))
     assert far.mean == pytest.approx(near.mean + 50)
     assert far.high - far.low == pytest.approx(near.high - near.low)
     of_each = [noise[0, numbers == number] for number in (0, 1)]
@@ -62,15 +61,15 @@ def test_the_first_evaluation_that_reaches_a_return_tells_its_cost():
 
 
 def results():
-    worse, same, better = [0.0, 2.0, -1.0], [0.0, -1.0, 0.0], [-2.0, -3.0, 4.0]
+    worse, same, better = [0.0, 2.0, -1.0], [0.0, -1.0, 0.0], [-2.0, -3.0, 4.0]  # by inner step
     good = np.array([same, better, better, better]).T
-    bad = np.array([worse, worse, same, better]).T
+    bad = np.array([worse, same, same, better]).T
     return [
-        Result("bad", 1, bad, apart(4), 1000, 10.0, learning((500, 5.0, -7.0))),
-        Result("good", 1, good, apart(4), 1000, 20.0, learning((100, 2.0, 1.0), (500, 10.0, 3.0))),
-        Result("good", 2, good, apart(4), 3000, 40.0, learning((300, 6.0, 2.9))),
-        Result("single", 1, bad[:, :2] - 20, np.zeros(2), 0, 0.0, learning((50, 30.0, 5.0)), per_task=True),
-        Result("untrained", 1, bad - 10, np.array([0, 1, 0, 1]), 0, 0.0, NOTHING),
+        Result("bad", 1, bad, None, 1000, 10.0, learning((500, 5.0, -7.0))),
+        Result("good", 1, good, None, 1000, 20.0, learning((100, 2.0, 1.0), (500, 10.0, 3.0))),
+        Result("good", 2, good, None, 3000, 40.0, learning((300, 6.0, 2.9))),
+        Result("single", 1, bad[:, :2] - 20, None, 0, 0.0, learning((50, 30.0, 5.0)), per_task=True),
+        Result("untrained", 1, bad - 10, np.array([0, 1, 0, 0]), 0, 0.0, NOTHING),
     ]
 
 
@@ -80,12 +79,12 @@ def test_rows_by_hand():
     good, bad, untrained, _ = rows
     assert good.returns[0].mean == pytest.approx(-1.5)
     assert good.returns[2].mean == pytest.approx(3.0)
-    assert (good.seeds, good.tasks, good.different_tasks) == (2, 4, 4)
-    assert (untrained.tasks, untrained.different_tasks) == (4, 2)
+    assert (good.seeds, good.tasks, good.existing) == (2, 4, None)
+    assert (untrained.tasks, untrained.existing) == (4, 2)
     assert target == pytest.approx(3.0 - 0.2 * (3.0 - (-20.0)))
     assert good.to_target == (200.0, 4.0)
     assert good.reached == 2
-    assert bad.worsened == 0.5
+    assert bad.worsened == 0.25
     assert good.worsened == 0.0
     assert bad.to_target is None
     assert good.environment_steps == 2000
@@ -99,13 +98,78 @@ def test_a_target_that_some_seeds_miss_says_so(tmp_path):
     text = markdown(rows, target)
     assert "(1 of 2 seeds)" in text
     assert "| good | -1.5 [" in text
-    assert "50%" in text
+    assert "| 25% |" in text
     assert text.count("not reached") == 2
-    assert "| single (1 tasks, 2 times each) |" in text
+    assert "| bad (1 of the seeds) |" in text
+    assert "| single (1 of the seeds, 2 of the tasks) |" in text
     assert "| 50 a task | 30 s a task |" in text
     write_csv(tmp_path / "t.csv", rows)
     lines = (tmp_path / "t.csv").read_text().splitlines()
     assert len(lines) == 1 + 4 * 3
-    assert lines[1].startswith("good,2,4,4,0,-1.5,")
-    assert lines[1].endswith(",False,2000.0,30.0,500.0,10.0,1")
-    assert lines[-1].endswith(",True,0.0,0.0,50.0,30.0,1")
+    assert lines[1].startswith("good,2,4,,0,-1.5,")
+    assert lines[1].endswith(",False,2000.0,30.0,500.0,10.0,1,True")
+    assert lines[-1].endswith(",True,0.0,0.0,50.0,30.0,1,True")
+
+
+def one_row(**changes):
+    row = summarise(results(), 2.95)[0][0]
+    return replace(row, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"to_target": (999_400.0, 99.4)}, "| 999k | 99 s |"),
+        ({"to_target": (999_600.0, 99.6)}, "| 1.00M | 1.7 min |"),
+        ({"to_target": (3_456_000.0, 600.0)}, "| 3.46M | 10.0 min |"),
+        ({"to_target": (12.0, 0.04)}, "| 12 | 0.0 s |"),
+        ({"to_target": (12.0, 0.04), "exact": False}, "| at most 12 | at most 0.0 s |"),
+        ({"returns": [Interval(1.0, -2.0, 3.0)]}, "| good | 1.0 [-2.0, 3.0] |"),
+        ({"returns": [Interval(1.0, 1.0, 1.0)], "seeds": 1, "tasks": 1, "reached": 1}, "| good | 1.0 |"),
+    ],
+)
+def test_cells(changes, text):
+    row = one_row(**{"reached": 2, **changes})
+    assert text in markdown([row], 0.0)
+
+
+def test_titles_say_how_tasks_were_listed():
+    cases = {(40, None): "40 held-out tasks", (1, None): "1 held-out task"}
+    cases |= {(40, 2): "its 2 tasks, 20 times each", (5, 2): "its 2 tasks, 2 or 3 times each"}
+    for (tasks, existing), text in cases.items():
+        assert tasks_of(one_row(tasks=tasks, existing=existing)) == text
+
+
+def test_the_target_is_written_in_full():
+    assert "training to 1234: " in markdown([one_row()], 1234.4)
+    assert "training to -18.4: " in markdown([one_row()], -18.41)
+
+
+def test_returns_that_do_not_vary_can_be_drawn(tmp_path):
+    """Rounding puts an end of the interval on the other side of the mean."""
+    returns = np.tile(np.random.default_rng(0).normal(size=(3, 2)), (1, 20))
+    found = [Result("same", 1, returns, np.tile([0, 1], 20), 1, 1.0, learning((5, 5.0, 1.0)))]
+    rows, target = summarise(found, None)
+    assert rows[0].returns[0].high - rows[0].returns[0].low == pytest.approx(0.0)
+    rows = [replace(rows[0], returns=[Interval(1.0, 1.0 + 1e-12, 1.0 - 1e-12)] * 3)]
+    plot(tmp_path / "a.png", rows, found, "title", target)
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_rows_draw_within_the_tasks_that_are_all_there_are():
+    values = np.array([[0.0, 100.0] * 4])
+    free, held = (
+        summarise([Result("a", 1, values, strata, 1, 1.0, NOTHING)], 0.0)[0][0]
+        for strata in (None, np.array([0, 1] * 4))
+    )
+    assert free.returns[0].high > 70
+    assert held.returns[0] == (50.0, 50.0, 50.0)
+
+
+def test_csv_columns(tmp_path):
+    write_csv(tmp_path / "t.csv", [one_row(returns=[Interval(1.0, -2.0, 3.0)], worsened=0.25, existing=2)])
+    with (tmp_path / "t.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    values = {"mean_return": "1.0", "low_95": "-2.0", "high_95": "3.0", "worsened_share": "0.25"}
+    values |= {"existing_tasks": "2", "seconds": "30.0", "environment_steps_to_target": "500.0"}
+    assert {name: row[name] for name in values} == values

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 import torch
 import yaml
 from metarl_envs.sb3_vec_env import TaskVecEnv
+from metarl_envs.tasks import unstack_tasks
 from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
 from metarl.build import build_experiment, held_out_tasks
 from metarl.config import read_config
 from metarl.errors import ConfigError, RunError, TrainingError
+from metarl.scratch.model import make_model, make_vec_env
 from metarl.scratch.training import evaluation_targets, run_from_scratch, train_from_scratch
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +61,8 @@ def config(config_file):
 
 
 def kept(folder):
-    return sorted(path.name for path in (folder / "tasks").iterdir())
+    """The numbers of the finished tasks."""
+    return sorted(path.name.partition("-")[0] for path in (folder / "tasks").iterdir())
 
 
 def test_it_is_evaluated_after_every_inner_steps_worth_and_at_intervals():
@@ -152,7 +157,7 @@ def test_an_interrupt_loses_one_task_and_repeats_no_other(config, tmp_path, monk
     monkeypatch.setattr(PPO, "learn", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_from_scratch(config(), False)
-    assert kept(tmp_path / "run") == ["0000.json"]
+    assert kept(tmp_path / "run") == ["0000"]
     calls[:] = [1] * 9
     np.testing.assert_array_equal(run_from_scratch(config(), True).returns, whole.returns)
     assert len(calls) == 9 + 2 * 6
@@ -160,24 +165,85 @@ def test_an_interrupt_loses_one_task_and_repeats_no_other(config, tmp_path, monk
     assert len(calls) == 9 + 2 * 6
 
 
-def test_results_of_another_protocol_are_not_taken(config, tmp_path):
+def test_a_run_is_gone_on_with_and_not_overwritten(config):
     run_from_scratch(config(), False)
     with pytest.raises(RunError, match="already holds a run"):
         run_from_scratch(config(), False)
-    with pytest.raises(RunError, match=r"0000\.json: expected results with episodes 5, got 2; choose"):
-        run_from_scratch(config("--training.evaluation_episodes", "5"), True)
     with pytest.raises(RunError, match=r"meta_learner.settings.n_steps: expected 4"):
         run_from_scratch(config("--meta_learner.settings.n_steps", "5"), True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["--training.evaluation_episodes", "3"],
+        ["--training.evaluation_steps", "2"],
+        ["--meta_learner.environment_steps", "600"],
+        ["--meta_learner.evaluation_interval", "30"],
+        ["--meta_learner.deterministic", "true"],
+    ],
+)
+def test_results_of_another_protocol_are_learned_and_the_old_ones_kept(config, tmp_path, monkeypatch, change):
+    first = run_from_scratch(config(), False)
+    fresh = run_from_scratch(config("--run_dir", str(tmp_path / "fresh"), *change), False)
+    changed = run_from_scratch(config(*change), True)
+    np.testing.assert_array_equal(changed.returns, fresh.returns)
+    assert kept(tmp_path / "run") == ["0000", "0000", "0001", "0001", "0002", "0002"]
+    monkeypatch.setattr(PPO, "learn", None)
+    np.testing.assert_array_equal(run_from_scratch(config(), True).returns, first.returns)
+
+
+def test_results_are_those_of_a_task_and_damage_is_told(config, tmp_path):
+    run_from_scratch(config(), False)
     protocol = {"steps": 3, "episodes": 2, "environment_steps_per_task": 100, "run_dir": tmp_path / "run"}
-    other = {"goal": np.zeros((3, 2))}
-    with pytest.raises(RunError, match=r"expected results with task {'goal': \[0.0, 0.0\]}"):
-        train_from_scratch(config(), other, **protocol)
-    more = config("--training.evaluation_tasks", "4", "--meta_learner.environment_steps", "400")
-    tasks = held_out_tasks(more, 4, 3)
-    assert train_from_scratch(more, tasks, **protocol).returns.shape == (7, 4)
-    (tmp_path / "run" / "tasks" / "0001.json").write_text("{")
-    with pytest.raises(RunError, match=r"0001\.json: expected the results of a task, found a damaged file"):
+    tasks = held_out_tasks(config(), 4, 3)
+    assert train_from_scratch(config(), tasks, **protocol).returns.shape == (7, 4)
+    assert kept(tmp_path / "run") == ["0000", "0001", "0002", "0003"]
+    exchanged = {"goal": tasks["goal"][[1, 0]]}
+    train_from_scratch(config(), exchanged, **protocol)
+    assert kept(tmp_path / "run") == ["0000", "0000", "0001", "0001", "0002", "0003"]
+    next((tmp_path / "run/tasks").glob("0003*")).write_text("{")
+    with pytest.raises(RunError, match=r"0003-.*\.json: expected the results of a task, found a damaged fi"):
         train_from_scratch(config(), tasks, **protocol)
+
+
+def test_every_evaluation_is_of_as_many_episodes_and_every_task_learns_anew(config, monkeypatch):
+    seen, models = [], []
+
+    def evaluated(model, envs, episodes, deterministic):
+        seen.append((envs.num_envs, episodes, deterministic))
+        models.append(model)
+        return evaluate_policy(model, envs, episodes, deterministic=deterministic)
+
+    monkeypatch.setattr("metarl.scratch.training.evaluate_policy", evaluated)
+    run_from_scratch(config("--policy.initial_std", "0.3"), False)
+    assert seen == [(2, 2, False)] * 3 * len(TARGETS)
+    starts = [torch.cat([p.flatten() for p in model.policy.parameters()]) for model in models]
+    assert len({tuple(start.tolist()) for start in starts}) == 3
+    assert len({model.seed for model in models}) == 3
+
+
+def test_the_initial_std_is_the_configs(config):
+    made = config("--policy.initial_std", "0.3")
+    task = next(unstack_tasks(held_out_tasks(made, 1, 0)))
+    with closing(make_vec_env(made, 3, task)) as envs:
+        model = make_model(made, envs, 0)
+    torch.testing.assert_close(model.policy.log_std.exp(), torch.full((2,), 0.3))
+
+
+def test_sampled_evaluations_leave_no_trace_in_learning(config, tmp_path, monkeypatch):
+    models = []
+
+    def kept_model(*given):
+        models.append(make_model(*given))
+        return models[-1]
+
+    monkeypatch.setattr("metarl.scratch.training.make_model", kept_model)
+    for interval in (40, 5):
+        run = ("--run_dir", str(tmp_path / f"{interval}"), f"--meta_learner.evaluation_interval={interval}")
+        run_from_scratch(config(*run, "--training.evaluation_tasks=1"), False)
+    one, other = (model.policy.state_dict() for model in models)
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.mark.parametrize(
@@ -254,7 +320,7 @@ def test_train_py_runs_and_resumes_it(config_file, tmp_path):
     rows = [line.split() for line in first.stdout.splitlines() if line.strip()[:1].isdigit()]
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "0", "12", "24", "36", "48", "72", "96"]
     assert [row[1] for row in rows[:4]] == [rows[4 + k][2] for k in (0, 1, 2, 4)]
-    (tmp_path / "run/tasks/0002.json").unlink()
+    next((tmp_path / "run/tasks").glob("0002-*.json")).unlink()
     again = subprocess.run([*command, "--resume", "true"], capture_output=True, text=True, check=True)
     table = "inner steps   mean"
     assert again.stdout.split(table)[1][:400] == first.stdout.split(table)[1][:400]

@@ -1,0 +1,134 @@
+"""The runs that a comparison is to have, and whether they can be compared, before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from metarl.build import build_experiment
+from metarl.comparison.judgement import Protocol
+from metarl.config import ExperimentConfig, read_config
+from metarl.errors import ConfigError, RunError
+from metarl.run_training import find_run
+from metarl.scratch.model import check_from_scratch
+from metarl.scratch.settings import SCRATCH
+from metarl.scratch.training import planned_steps as scratch_steps
+from metarl.starting_point import initial_state
+from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+from metarl.training.logging import read_progress
+from metarl.training.loop import TrainingConfig
+
+_NO_END = 10**9
+_OF_POLICIES = ("observe_task", "action_scale")  # options that change neither bodies nor rewards
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run to be: an algorithm's config with a seed and a budget, in a folder of its own."""
+
+    label: str
+    seed: int
+    config: ExperimentConfig
+
+
+def make_entry(
+    path: Path, seed: int, budget: int, folder: Path, protocol: Protocol, evaluations: int
+) -> Entry:
+    """The run of a config file, with its budget instead of its own number of iterations.
+
+    A config of no iterations stays one; one that learns from scratch keeps its number of tasks and
+    environment steps where they are smaller.
+
+    Args:
+        evaluations: policies that training keeps for the learning curve, about evenly over the budget.
+
+    Raises:
+        ConfigError: the config is missing or wrong.
+    """
+    own = read_config(path)
+    overrides = {"seed": seed, "run_dir": folder / path.stem / f"seed_{seed}"}
+    if own.meta_learner_name == SCRATCH:
+        overrides |= {
+            "training.evaluation_tasks": min(protocol.tasks, own.training.evaluation_tasks),
+            "training.evaluation_episodes": protocol.episodes,
+            "training.evaluation_steps": protocol.steps,
+            "meta_learner.environment_steps": min(budget, own.meta_learner.environment_steps),
+            "meta_learner.deterministic": str(protocol.deterministic).lower(),
+        }
+    else:
+        overrides |= {
+            "training.environment_steps": budget,
+            "training.iterations": _NO_END if own.training.iterations else 0,
+            "training.snapshot_every": -(-budget // evaluations),
+            "training.evaluate_every": 0,
+        }
+    words = [f"--{key}={value}" for key, value in overrides.items()]
+    return Entry(path.stem, seed, read_config(path, words))
+
+
+def planned_steps(entry: Entry) -> int:
+    """Environment steps that a run will have taken at its end."""
+    config = entry.config
+    scratch = config.meta_learner_name == SCRATCH
+    return scratch_steps(config) if scratch else int(config.training.environment_steps)
+
+
+def difference(one: ExperimentConfig, other: ExperimentConfig) -> str | None:
+    """What keeps two configs from being compared: "key: expected ..., got ..."; None if nothing does.
+
+    They must pose the same tasks at the same horizon, whatever a policy sees and its box. Meta-batches of
+    as many tasks are the same training tasks, for a seed.
+    """
+
+    def posed(config: ExperimentConfig) -> dict[str, object]:
+        environment = config.environment
+        options = {key: value for key, value in environment.options.items() if key not in _OF_POLICIES}
+        return {"id": environment.id, "horizon": environment.horizon, "options": options}
+
+    def meta_trains(config: ExperimentConfig) -> bool:
+        return config.meta_learner_name != SCRATCH and config.training.iterations > 0
+
+    for key, expected in posed(one).items():
+        if posed(other)[key] != expected:
+            return f"environment.{key}: expected {expected}, got {posed(other)[key]}"
+    if meta_trains(one) and meta_trains(other) and one.sampling.tasks != other.sampling.tasks:
+        return f"sampling.tasks: expected {one.sampling.tasks}, got {other.sampling.tasks}"
+    return None
+
+
+def check(entry: Entry) -> None:
+    """Builds what a run needs, reads what its folder holds, and nothing more.
+
+    Raises:
+        ConfigError: it cannot be built; the message names the config.
+        RunError: its folder holds another run, or one that cannot serve.
+    """
+    run_dir = Path(entry.config.run_dir)
+    try:
+        found = find_run(entry.config, resume=True)
+        if entry.config.meta_learner_name == SCRATCH:
+            check_from_scratch(entry.config)
+            return
+        initial_state(build_experiment(entry.config))
+        if found and (run_dir / CHECKPOINT).is_file():
+            _check_serves(run_dir, entry.config.training)
+    except ConfigError as error:
+        raise ConfigError(f"{entry.label}: {error}") from error
+    except RunError as error:
+        raise RunError(
+            f"{entry.label}, seed {entry.seed}: {error}; compare.py keeps its runs in --output"
+        ) from error
+
+
+def _check_serves(run_dir: Path, training: TrainingConfig) -> None:
+    """A finished run serves the budget that its last iteration reached, and no smaller one."""
+    done = load_checkpoint(run_dir).iteration
+    if done and not training.iterations:
+        raise RunError(f"{run_dir}: expected a policy without training, got one of {done} iterations")
+    taken = [float(row["rollout/environment_steps"]) for row in read_progress(run_dir, done)]
+    budget = training.environment_steps
+    if len(taken) > 1 and taken[-2] >= budget > 0:
+        raise RunError(
+            f"{run_dir}: expected a run that ends once {budget:,} environment steps are taken, got one of "
+            f"{taken[-1]:,.0f}; choose another folder, or that budget"
+        )
