@@ -40,7 +40,7 @@ def configs(tmp_path):
         "maml": ({"name": "maml"}, 5),
         "reptile": ({"name": "reptile", "inner_steps": 2}, 5),
         "untrained": ({"name": "maml"}, 0),
-        "scratch": ({"name": "scratch", "num_envs": 2, "settings": {"n_steps": 4, "batch_size": 8}}, 5),
+        "scratch": ({"name": "scratch", "num_envs": 2, "settings": {"n_steps": 16, "batch_size": 32}}, 5),
     }
     paths = []
     for name, (learner, iterations) in kinds.items():
@@ -97,7 +97,7 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     first = json.loads(next((folder / "scratch/seed_2/tasks").glob("0000-*")).read_text())
     experiment = metarl.load(folder / "maml/seed_1").experiment
     assert first["protocol"]["task"]["goal"] == experiment.held_out_tasks(3, 0)["goal"][0].tolist()
-    assert first["environment_steps"][-1] == BUDGET // 2 // 8 * 8
+    assert first["environment_steps"][-1] == BUDGET // 2 // 32 * 32
     judged = [json.loads((folder / f"maml/seed_{seed}/comparison.json").read_text()) for seed in (1, 2)]
     expected = np.mean([np.mean(list(one["returns"].values())[-1][2]) for one in judged])
     assert float(rows["maml", 2]["mean_return"]) == pytest.approx(expected)
