@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +26,8 @@ from metarl.training.checkpoint import (
 )
 from metarl.training.loop import name_fault
 
-JUDGED = "comparison.json"
+JUDGED = "judged"
+"""Folder of the measured returns in a run folder: a file a protocol."""
 
 
 @dataclass(frozen=True)
@@ -124,26 +126,25 @@ def _measured(
 
 
 class _Known:
-    """Returns measured before, by the digest of the policy, in a file of one protocol."""
+    """Returns measured before, by the digest of the policy, in a file of one protocol, tasks and version."""
 
-    def __init__(self, path: Path, protocol: Protocol, tasks: Tasks) -> None:
-        self._path = path
+    def __init__(self, folder: Path, protocol: Protocol, tasks: Tasks) -> None:
         self._stamp: dict[str, Any] = {
             "protocol": asdict(protocol),
             "tasks": {name: values.tolist() for name, values in tasks.items()},
             "metarl": version("metarl"),
         }
-        self._returns: dict[str, list[list[float]]] = {}
+        content = json.dumps(self._stamp, sort_keys=True).encode()
+        self._path = folder / f"{hashlib.sha256(content).hexdigest()[:12]}.json"
         try:
-            found = json.loads(path.read_text())
-            if {name: found[name] for name in self._stamp} == self._stamp:
-                self._returns = dict(found["returns"])
+            self._returns = dict(json.loads(self._path.read_text())["returns"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # measured anew
+            self._returns = {}  # measured anew
 
     def get(self, name: str) -> Array | None:
         return np.array(self._returns[name]) if name in self._returns else None
 
     def keep(self, name: str, returns: Array) -> None:
         self._returns[name] = returns.tolist()
+        self._path.parent.mkdir(exist_ok=True)
         write_atomically(self._path, json.dumps({**self._stamp, "returns": self._returns}).encode())

@@ -71,6 +71,11 @@ def compare(configs, tmp_path, *options):
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
+def judged_file(run_dir):
+    (path,) = (run_dir / "judged").iterdir()
+    return path
+
+
 def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     readme = tmp_path / "README.md"
     start, end = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
@@ -98,15 +103,15 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     experiment = metarl.load(folder / "maml/seed_1").experiment
     assert first["protocol"]["task"]["goal"] == experiment.held_out_tasks(3, 0)["goal"][0].tolist()
     assert first["environment_steps"][-1] == BUDGET // 2 // 32 * 32
-    judged = [json.loads((folder / f"maml/seed_{seed}/comparison.json").read_text()) for seed in (1, 2)]
+    judged = [json.loads(judged_file(folder / f"maml/seed_{seed}").read_text()) for seed in (1, 2)]
     expected = np.mean([np.mean(list(one["returns"].values())[-1][2]) for one in judged])
     assert float(rows["maml", 2]["mean_return"]) == pytest.approx(expected)
     assert [len(one["returns"]) for one in judged] == [3, 3]  # at the start, half-way and at the end
     steps = [load_checkpoint(folder / f"{name}/seed_1").environment_steps for name in ("maml", "reptile")]
     assert all(BUDGET <= count < BUDGET + 192 for count in steps)
     assert load_checkpoint(folder / "untrained/seed_1").environment_steps == 0
-    kept = (CHECKPOINT, "comparison.json")
-    files = sorted(path for path in folder.rglob("*") if path.name in kept or path.parent.name == "tasks")
+    kept = (CHECKPOINT, "tasks", "judged")
+    files = sorted(path for path in folder.rglob("*") if {path.name, path.parent.name} & {*kept})
     before = {path: path.stat().st_mtime_ns for path in files}
     again = compare(configs, tmp_path)
     assert again.returncode == 0, again.stderr
@@ -305,7 +310,7 @@ def test_few_tasks_are_strata(tmp_path):
 
 def test_what_is_damaged_is_measured_again(configs, tmp_path):
     first = compare(configs[:1], tmp_path)
-    kept = tmp_path / "out/PointNavigation/maml/seed_1/comparison.json"
+    kept = judged_file(tmp_path / "out/PointNavigation/maml/seed_1")
     kept.write_text("{")
     again = compare(configs[:1], tmp_path)
     assert again.returncode == 0, again.stderr
@@ -337,12 +342,16 @@ def test_all_seeds_are_judged_on_the_protocols_tasks(train_small, tmp_path, monk
     shutil.copy(tmp_path / "2" / CHECKPOINT, tmp_path / "1" / CHECKPOINT)
     np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[-1].returns, returns[1])
     assert len(seen) == 3
-    for changed in ({"episodes": 3}, {"deterministic": False}, {"later_step_scale": None}, {"seed": 8}):
-        judge(tmp_path / "1", replace(protocol, **changed))
-    assert len(seen) == 7
-    monkeypatch.setattr("metarl.comparison.judgement.version", lambda name: "another")
-    judge(tmp_path / "1", protocol)
-    judge(tmp_path / "1", protocol)
+    others = [
+        replace(protocol, **changed) for changed in ({"episodes": 3}, {"deterministic": False}, {"seed": 8})
+    ]
+    for _ in range(2):
+        for other in (*others, replace(protocol, later_step_scale=None), protocol):
+            judge(tmp_path / "1", other)
+    assert len(seen) == 3 + 4
+    with monkeypatch.context() as patched:
+        patched.setattr("metarl.comparison.judgement.version", lambda name: "another")
+        judge(tmp_path / "1", protocol)
     assert len(seen) == 8
     monkeypatch.setattr(Experiment, "held_out_tasks", lambda *given: {"goal": np.full((3, 2), 0.1)})
     judge(tmp_path / "1", protocol)

@@ -12,6 +12,7 @@ import torch
 import metarl
 from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.training.checkpoint import CHECKPOINT, load_checkpoint, load_snapshots
+from metarl.training.loop import TrainingConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,6 +68,12 @@ def test_training_stops_after_the_iteration_that_spends_its_environment_steps(tr
     whole = train_small("--run_dir", str(tmp_path / "b"), *budget, "900")
     assert more.iteration == whole.iteration > final.iteration
     assert same(parameters(tmp_path / "a"), parameters(tmp_path / "b"))
+
+
+def test_a_budget_ends_with_the_step_that_reaches_it():
+    training = TrainingConfig(iterations=3, environment_steps=500)
+    assert [training.is_done(*done) for done in ((2, 499), (2, 500), (3, 0))] == [False, True, True]
+    assert not TrainingConfig(iterations=3).is_done(2, 10**9)
 
 
 def test_policies_are_kept_at_the_start_and_wherever_a_multiple_of_steps_is_crossed(train_small, tmp_path):
