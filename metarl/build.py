@@ -16,7 +16,7 @@ from metarl_envs.tasks import Task, Tasks, number_of_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
 from metarl.config import ExperimentConfig
-from metarl.errors import ConfigError, TrainingError
+from metarl.errors import ConfigError, NonFiniteError, TrainingError
 from metarl.math.parameters import Parameters
 from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import MetaLearner
@@ -25,7 +25,7 @@ from metarl.policies.gaussian_mlp import GaussianMLP, Policy
 from metarl.sampling.rollout_sampler import RolloutSampler
 from metarl.scratch.settings import SCRATCH
 from metarl.training.evaluation import AdaptationCurve, evaluate_adaptation
-from metarl.training.loop import EVALUATION, HELD_OUT_TASKS, TASKS
+from metarl.training.loop import EVALUATION, HELD_OUT_TASKS, TASKS, name_fault
 
 
 class TaskDistribution(Protocol):
@@ -85,13 +85,17 @@ class Experiment:
         seed: int,
         deterministic: bool = False,
         progress: Callable[[], None] = lambda: None,
+        where: str = "evaluation",
     ) -> tuple[AdaptationCurve, Parameters]:
         """The adaptation curve on given tasks, and the adapted parameters [task, ...].
 
+        Args:
+            where: names the evaluation in errors.
+
         Raises:
-            NonFiniteError: something was not finite.
-            TrainingError: an environment failed.
+            TrainingError: something was not finite, or an environment failed.
         """
+        name = self.config.environment.id
         with closing(self.sampler(number_of_tasks(tasks), episodes)) as sampler:
             try:
                 return evaluate_adaptation(
@@ -106,8 +110,10 @@ class Experiment:
                     deterministic=deterministic,
                     progress=progress,
                 )
+            except NonFiniteError as error:
+                raise name_fault(error, name, tasks, where) from error
             except ForeignEnvError as error:
-                raise TrainingError(f"{self.config.environment.id}, evaluation: {error}") from error
+                raise TrainingError(f"{name}, {where}: {error}") from error
 
 
 def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:

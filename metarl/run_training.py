@@ -14,12 +14,12 @@ import torch
 
 from metarl.build import Experiment
 from metarl.config import CONFIG, ExperimentConfig, load_run_config, save_run_config
-from metarl.errors import NonFiniteError, RunError
+from metarl.errors import RunError
 from metarl.starting_point import initial_state
 from metarl.training.checkpoint import CHECKPOINT, POLICY, Checkpoint, load_checkpoint
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import PROGRESS, make_logger
-from metarl.training.loop import Training, name_fault, train
+from metarl.training.loop import Training, train
 
 CHANGEABLE = {
     "run_dir",
@@ -159,17 +159,14 @@ def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> AdaptationCu
     config = experiment.config
     settings = config.training
     tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
-    try:
-        return experiment.evaluate(
-            checkpoint.state.parameters,
-            tasks,
-            episodes=settings.evaluation_episodes,
-            steps=settings.evaluation_steps,
-            seed=config.seed,
-        )[0]
-    except NonFiniteError as error:
-        where = f"evaluation after {checkpoint.iteration} iterations"
-        raise name_fault(error, config.environment.id, tasks, where) from error
+    return experiment.evaluate(
+        checkpoint.state.parameters,
+        tasks,
+        episodes=settings.evaluation_episodes,
+        steps=settings.evaluation_steps,
+        seed=config.seed,
+        where=f"evaluation after {checkpoint.iteration} iterations",
+    )[0]
 
 
 def format_curve(curve: AdaptationCurve) -> str:

@@ -18,11 +18,10 @@ from tqdm import tqdm
 
 from metarl.build import Experiment
 from metarl.config import load_run_config
-from metarl.errors import ConfigError, MetaRLError, NonFiniteError
+from metarl.errors import ConfigError, MetaRLError
 from metarl.meta_policy import load
 from metarl.run_training import format_curve
 from metarl.training.evaluation import AdaptationCurve
-from metarl.training.loop import name_fault
 from metarl.training.plots import plot_adaptation
 
 HELD_OUT, TRAINING, BEYOND = "held-out", "training", "out-of-distribution"
@@ -94,19 +93,16 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, AdaptationCurve]:
             )
             experiment = meta_policy.experiment
             tasks = task_list(experiment, name, arguments)
-            try:
-                curves[titles[name]], _ = experiment.evaluate(
-                    meta_policy.parameters,
-                    tasks,
-                    episodes=arguments.episodes,
-                    steps=arguments.steps,
-                    seed=arguments.seed,
-                    deterministic=arguments.deterministic,
-                    progress=bar.update,
-                )
-            except NonFiniteError as error:
-                where = f"evaluation on {name} tasks"
-                raise name_fault(error, experiment.config.environment.id, tasks, where) from error
+            curves[titles[name]], _ = experiment.evaluate(
+                meta_policy.parameters,
+                tasks,
+                episodes=arguments.episodes,
+                steps=arguments.steps,
+                seed=arguments.seed,
+                deterministic=arguments.deterministic,
+                progress=bar.update,
+                where=f"evaluation on {name} tasks",
+            )
     return curves
 
 

@@ -15,7 +15,6 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
-from metarl.errors import NonFiniteError
 from metarl.meta_policy import load
 from metarl.training.checkpoint import (
     Checkpoint,
@@ -24,7 +23,6 @@ from metarl.training.checkpoint import (
     load_snapshots,
     write_atomically,
 )
-from metarl.training.loop import name_fault
 
 JUDGED = "judged"
 """Folder of the measured returns in a run folder: a file a protocol."""
@@ -90,18 +88,15 @@ def judge(
 
     def measure(checkpoint: Checkpoint) -> Array:
         on_device = {name: v.to(experiment.device) for name, v in checkpoint.state.parameters.items()}
-        try:
-            curve, _ = experiment.evaluate(
-                on_device,
-                tasks,
-                episodes=protocol.episodes,
-                steps=protocol.steps,
-                seed=protocol.seed,
-                deterministic=protocol.deterministic,
-            )
-        except NonFiniteError as error:
-            where = f"evaluation of {run_dir} after {checkpoint.iteration} iterations"
-            raise name_fault(error, experiment.config.environment.id, tasks, where) from error
+        curve, _ = experiment.evaluate(
+            on_device,
+            tasks,
+            episodes=protocol.episodes,
+            steps=protocol.steps,
+            seed=protocol.seed,
+            deterministic=protocol.deterministic,
+            where=f"evaluation of {run_dir} after {checkpoint.iteration} iterations",
+        )
         return curve.returns
 
     return _measured([*kept, last], known, measure, progress)

@@ -125,7 +125,7 @@ def test_a_failing_evaluation_loses_no_iteration(train_small, small_config, tmp_
         "--training.evaluation_steps",
         "2",
     ]
-    with pytest.raises(TrainingError, match=r"Mortal-v0, evaluation: .*the belt is full"):
+    with pytest.raises(TrainingError, match=r"Mortal-v0, evaluation after 1 iterations: .*the belt is full"):
         train_small(*overrides)
     assert load_checkpoint(tmp_path / "run").iteration == 1
     experiment = build_experiment(small_config(*overrides))
