@@ -222,7 +222,8 @@ def report(arguments: argparse.Namespace, name: str, results: list[Result], fail
             stem.with_suffix(kind).unlink(missing_ok=True)
         return f"**{title}** ({where})\n{broken}"
     rows, target = summarise(results, arguments.target)
-    title += f", {tasks_of(max(rows, key=lambda row: row.tasks))}, {arguments.episodes} episodes each a step"
+    longest = tasks_of(max(rows, key=lambda row: row.tasks))
+    title += f", {longest}, {arguments.episodes} episodes at every inner step"
     text = f"**{title}** ({where})\n\n{markdown(rows, target)}{broken}"
     stem.with_suffix(".md").write_text(text)
     write_csv(stem.with_suffix(".csv"), rows)
