@@ -138,6 +138,6 @@ def plot(path: Path, rows: Sequence[Row], results: Sequence[Result], title: str,
     learning.set_ylabel("return after adaptation")
     for axes in (adaptation, learning):
         axes.grid(alpha=0.3)
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize=10)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     figure.savefig(path)
