@@ -36,8 +36,8 @@ def make_entry(
 ) -> Entry:
     """The run of a config file, with its budget instead of its own number of iterations.
 
-    A config of no iterations stays one; one that learns from scratch keeps its number of tasks and
-    environment steps where they are smaller.
+    A config of no iterations stays one; one that learns from scratch keeps its number of tasks where it is
+    smaller, and its environment steps a task unless they exceed the budget in all.
 
     Args:
         evaluations: policies that training keeps for the learning curve, about evenly over the budget.
@@ -48,11 +48,13 @@ def make_entry(
     own = read_config(path)
     overrides = {"seed": seed, "run_dir": folder / path.stem / f"seed_{seed}"}
     if own.meta_learner_name == SCRATCH:
+        tasks = min(protocol.tasks, own.training.evaluation_tasks)
+        share = own.meta_learner.environment_steps // own.training.evaluation_tasks
         overrides |= {
-            "training.evaluation_tasks": min(protocol.tasks, own.training.evaluation_tasks),
+            "training.evaluation_tasks": tasks,
             "training.evaluation_episodes": protocol.episodes,
             "training.evaluation_steps": protocol.steps,
-            "meta_learner.environment_steps": min(budget, own.meta_learner.environment_steps),
+            "meta_learner.environment_steps": min(budget, share * tasks),
             "meta_learner.deterministic": str(protocol.deterministic).lower(),
         }
     else:

@@ -285,6 +285,9 @@ def test_from_scratch_is_measured_by_the_protocol(configs, tmp_path):
     assert config.meta_learner.deterministic is True
     assert (config.training.evaluation_episodes, config.training.evaluation_steps) == (5, 4)
     assert make_entry(configs[3], 1, 100, tmp_path, Protocol(), 10).config.meta_learner.deterministic is False
+    counts = [make_entry(configs[3], 1, 10**6, tmp_path, Protocol(tasks=n), 10).config for n in (1, 2, 3)]
+    assert [one.training.evaluation_tasks for one in counts] == [1, 2, 2]
+    assert [one.meta_learner.environment_steps for one in counts] == [400_000, 800_000, 800_000]
     silent = Reporter(lambda line: None, lambda metrics: None)
     result = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: None)
     assert (result.returns.shape, result.per_task) == ((5, 2), True)
