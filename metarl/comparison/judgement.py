@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from metarl.training.checkpoint import (
     digest,
     load_checkpoint,
     load_snapshots,
+    protocol_digest,
     write_atomically,
 )
 
@@ -129,8 +129,7 @@ class _Known:
             "tasks": {name: values.tolist() for name, values in tasks.items()},
             "metarl": version("metarl"),
         }
-        content = json.dumps(self._stamp, sort_keys=True).encode()
-        self._path = folder / f"{hashlib.sha256(content).hexdigest()[:12]}.json"
+        self._path = folder / f"{protocol_digest(self._stamp)}.json"
         try:
             self._returns = dict(json.loads(self._path.read_text())["returns"])
         except (OSError, ValueError, KeyError, TypeError):

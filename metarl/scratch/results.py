@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from metarl_envs.task_parameters import Array
 from numpy.typing import NDArray
 
 from metarl.errors import RunError
-from metarl.training.checkpoint import write_atomically
+from metarl.training.checkpoint import protocol_digest, write_atomically
 from metarl.training.evaluation import AdaptationCurve
 
 
@@ -77,8 +76,7 @@ def gather(outcomes: Sequence[TaskOutcome], tasks: Any, at_inner_steps: Sequence
 
 def outcome_path(folder: Path, index: int, protocol: dict[str, Any]) -> Path:
     """The file of a task's results under a protocol: those of other protocols are kept beside it."""
-    content = json.dumps(protocol, sort_keys=True).encode()
-    return folder / f"{index:04}-{hashlib.sha256(content).hexdigest()[:12]}.json"
+    return folder / f"{index:04}-{protocol_digest(protocol)}.json"
 
 
 def write_outcome(path: Path, protocol: dict[str, Any], outcome: TaskOutcome) -> None:
