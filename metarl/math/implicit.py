@@ -52,7 +52,7 @@ def implicit_gradient(
     Args:
         solution: a minimiser of `proximal_loss` around the centre.
         outer_gradient: of the outer objective, at the solution.
-        iterations, tolerance: of the conjugate gradient.
+        iterations, tolerance: of `conjugate_gradient`.
     """
 
     def inner_gradient(parameters: Parameters) -> Parameters:
@@ -67,7 +67,9 @@ def implicit_gradient(
         return vector + hessian_product / regularisation
 
     ordered = {name: outer_gradient[name] for name in solution}
-    solved = conjugate_gradient(system, flatten(ordered), iterations, tolerance)
+    right_hand_side = flatten(ordered)
+    solved = conjugate_gradient(system, right_hand_side, iterations, tolerance)
     if not solved.solution.any() or solved.relative_residual > 1:
         return ImplicitGradient(ordered, solved.relative_residual)
-    return ImplicitGradient(unflatten(solved.solution, solution), solved.relative_residual)
+    gradient = unflatten(solved.solution.to(right_hand_side.dtype), solution)
+    return ImplicitGradient(gradient, solved.relative_residual)

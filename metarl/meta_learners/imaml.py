@@ -39,7 +39,9 @@ class ImamlConfig(GradientConfig):
         regularisation: lambda; a solution lies about gradient / lambda from its centre. Steps after the
             first divide it by `later_step_scale`.
         solver_steps: gradient steps of size `inner_step_size` that solve an inner problem, at most.
-        solution_cg_iterations, solution_cg_tolerance: of the conjugate gradient for the meta-gradient.
+        solution_cg_iterations: of the conjugate gradient for the meta-gradient, at most.
+        solution_cg_tolerance: the share of the outer gradient's squared norm at which its squared residual
+            is small enough.
     """
 
     regularisation: PositiveFloat = 2.0

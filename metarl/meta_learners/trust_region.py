@@ -21,7 +21,8 @@ class TrustRegionConfig:
 
     Args:
         max_kl: delta, the bound on the mean KL divergence.
-        cg_iterations, cg_damping, cg_tolerance: of the conjugate gradient.
+        cg_iterations, cg_damping: of the conjugate gradient.
+        cg_tolerance: the share of the gradient's squared norm at which its squared residual is small enough.
         backtrack_ratio, max_backtracks: of the line search.
     """
 
@@ -79,7 +80,7 @@ def trust_region_step(
         reason = "zero gradient" if gradient.norm().item() == 0 else f"curvature {curvature:.3g}"
         unchanged = {"surrogate_after": surrogate_before, "kl": 0.0, "backtracks": 0.0, "step_norm": 0.0}
         return TrustRegionResult(parameters, {**metrics, **unchanged, "accepted": 0.0}, reason)
-    step = math.sqrt(2 * config.max_kl / curvature) * solved.solution
+    step = (math.sqrt(2 * config.max_kl / curvature) * solved.solution).to(parameters.dtype)
 
     def rejection(tried: Evaluation) -> str | None:
         if not (math.isfinite(tried.surrogate) and math.isfinite(tried.kl)):

@@ -27,6 +27,38 @@ def test_conjugate_gradient_reports_the_residual_it_stopped_at():
     assert solved.iterations == 3
 
 
+def ill_conditioned(size=200, large=8):
+    """A few eigenvalues from 1 to 100 above many of about 1e-3, and a right-hand side."""
+    generator = torch.Generator().manual_seed(0)
+    axes, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
+    eigenvalues = 1e-3 * torch.linspace(0.5, 1.5, size, dtype=torch.float64)
+    eigenvalues[:large] = torch.logspace(0, 2, large, dtype=torch.float64)
+    matrix = axes @ torch.diag(eigenvalues) @ axes.T
+    return matrix, matrix @ torch.randn(size, generator=generator, dtype=torch.float64)
+
+
+def test_float32_products_give_float64s_solution_where_the_system_is_ill_conditioned():
+    matrix, b = ill_conditioned()
+    exact = conjugate_gradient(lambda v: matrix @ v, b, iterations=10)
+    single = matrix.float()
+    rounded = conjugate_gradient(lambda v: single @ v, b.float(), iterations=10)
+    assert rounded.solution.dtype == torch.float64
+    assert torch.nn.functional.cosine_similarity(rounded.solution, exact.solution, dim=0) > 1 - 1e-5
+    true_residual = ((b - matrix @ rounded.solution).norm() / b.norm()).item()
+    assert true_residual == pytest.approx(exact.relative_residual, rel=0.01)
+    assert true_residual < 1e-4
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_conjugate_gradient_stops_relative_to_the_right_hand_side(scale):
+    matrix, b = system()
+    solved = conjugate_gradient(lambda v: matrix @ v, scale * b, iterations=40, tolerance=1e-6)
+    unscaled = conjugate_gradient(lambda v: matrix @ v, b, iterations=40, tolerance=1e-6)
+    assert solved.iterations == unscaled.iterations < 12
+    torch.testing.assert_close(solved.solution / scale, unscaled.solution, rtol=1e-9, atol=0)
+    assert 1e-5 < solved.relative_residual <= 1e-3
+
+
 def test_conjugate_gradient_of_zero_is_zero():
     solved = conjugate_gradient(lambda v: v, torch.zeros(3), iterations=5)
     assert solved.iterations == 0
