@@ -1,6 +1,8 @@
 """Per-task objectives of a policy: (parameters, one task's batch) -> scalar.
 
-Batches here have no task axis: [episode, time, ...]. Callers map over tasks.
+Batches here have no task axis: [episode, time, ...]. Callers map over tasks. What stands after an
+episode's end, NaN included, enters neither a value nor a gradient: it is replaced before the policy sees
+it, since the derivative of a mask on the result would be 0 * NaN.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from metarl.math.gaussian import kl_divergence, log_prob
+from metarl.math.gaussian import DiagonalGaussian, kl_divergence, log_prob
 from metarl.math.parameters import Parameters
-from metarl.math.returns import masked_mean
+from metarl.math.returns import masked_mean, without_padding
 from metarl.policies.gaussian_mlp import Policy
 from metarl.rollout import Batch
 
@@ -25,9 +27,7 @@ def surrogate(policy: Policy) -> Objective:
     """mean of pi(a|s) / pi_behaviour(a|s) * advantage: to be maximised (Schulman et al. 2015, eq. 14)."""
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
-        new = log_prob(policy(parameters, batch.observations), batch.actions)
-        ratio = (new - batch.behaviour_log_prob).exp()
-        return masked_mean(ratio * batch.advantages, batch.valid)
+        return masked_mean(_ratio(policy, parameters, batch) * batch.advantages, batch.valid)
 
     return evaluate
 
@@ -36,8 +36,7 @@ def clipped_surrogate(policy: Policy, clip: float) -> Objective:
     """The surrogate without gain from ratios beyond 1 +- clip (Schulman et al. 2017, eq. 7)."""
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
-        new = log_prob(policy(parameters, batch.observations), batch.actions)
-        ratio = (new - batch.behaviour_log_prob).exp()
+        ratio = _ratio(policy, parameters, batch)
         clipped = ratio.clamp(1 - clip, 1 + clip)
         gain = torch.minimum(ratio * batch.advantages, clipped * batch.advantages)
         return masked_mean(gain, batch.valid)
@@ -49,9 +48,9 @@ def mean_kl(policy: Policy) -> Objective:
     """mean of KL(behaviour || policy) over the batch's valid steps."""
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
-        return masked_mean(
-            kl_divergence(batch.behaviour, policy(parameters, batch.observations)), batch.valid
-        )
+        behaviour = DiagonalGaussian(*(without_padding(part, batch.valid) for part in batch.behaviour))
+        distribution = policy(parameters, without_padding(batch.observations, batch.valid))
+        return masked_mean(kl_divergence(behaviour, distribution), batch.valid)
 
     return evaluate
 
@@ -68,7 +67,19 @@ def inner_loss(policy: Policy, objective: InnerObjective) -> Objective:
         return lambda parameters, batch: -gain(parameters, batch)
 
     def vanilla_policy_gradient(parameters: Parameters, batch: Batch) -> Tensor:
-        score = log_prob(policy(parameters, batch.observations), batch.actions)
-        return -masked_mean(score * batch.advantages, batch.valid)
+        return -masked_mean(_score(policy, parameters, batch) * batch.advantages, batch.valid)
 
     return vanilla_policy_gradient
+
+
+def _ratio(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:
+    """pi(a|s) / pi_behaviour(a|s), [episode, time]; 1 in padding."""
+    log_ratio = _score(policy, parameters, batch) - batch.behaviour_log_prob
+    return torch.where(batch.valid, log_ratio, 0.0).exp()
+
+
+def _score(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:
+    """log pi(a|s), [episode, time]; 0 in padding."""
+    distribution = policy(parameters, without_padding(batch.observations, batch.valid))
+    score = log_prob(distribution, without_padding(batch.actions, batch.valid))
+    return torch.where(batch.valid, score, 0.0)

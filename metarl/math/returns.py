@@ -48,6 +48,11 @@ def generalised_advantages(
     return advantages
 
 
+def without_padding(values: Tensor, valid: Tensor) -> Tensor:
+    """Values [..., time, x] with 0 where not valid [..., time]."""
+    return torch.where(valid.unsqueeze(-1), values, 0.0)
+
+
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean over all valid entries; a scalar."""
     return torch.where(valid, values, 0.0).sum() / valid.sum()

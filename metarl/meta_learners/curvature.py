@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian, fisher_product
 from metarl.math.parameters import Parameters, flatten, unflatten
+from metarl.math.returns import without_padding
 from metarl.policies.gaussian_mlp import Policy
 from metarl.rollout import Batch
 
@@ -39,11 +40,12 @@ def generic_curvature_product(
     """
 
     def task_product(vector: Tensor, support: Any, query: Batch) -> Tensor:
+        observations = without_padding(query.observations, query.valid)
         tangent = unflatten(vector, parameters)
         adapted, adapted_tangent = _jvp(lambda theta: adapt_task(theta, support), parameters, tangent)
 
         def act(theta: Parameters) -> DiagonalGaussian:
-            return policy(theta, query.observations)
+            return policy(theta, observations)
 
         distribution, pullback = _vjp(act, adapted)
         _, distribution_tangent = _jvp(act, adapted, adapted_tangent)
