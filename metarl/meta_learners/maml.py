@@ -34,8 +34,11 @@ def gradient_step(policy: Policy, config: GradientConfig) -> Step:
 
 
 def quick_curvature(policy: Policy, config: GradientConfig, task_map: TaskMap) -> Curvature | None:
-    """The hand-derived product, where it applies: the Gaussian MLP, on a CPU, through `gradient_step`."""
-    if not isinstance(policy, GaussianMLP) or config.differentiated_steps is not None:
+    """The hand-derived product, where it applies: the Gaussian MLP, on a CPU, through `gradient_step`.
+
+    A subclass may compute something else, which the product would not know.
+    """
+    if type(policy) is not GaussianMLP or config.differentiated_steps is not None:
         return None
     loss = inner_loss(policy, config.inner_objective)
     rule = InnerRule(config.inner_objective, loss, config.step_sizes, config.first_order)

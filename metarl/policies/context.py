@@ -50,13 +50,16 @@ def plain_network(policy: Policy) -> GaussianMLP:
     """The network of the observation alone that a policy is while its context stays what it is.
 
     Raises:
-        ValueError: neither a Gaussian MLP nor one that is told a context.
+        ValueError: neither `GaussianMLP` itself nor one that is told a context; a subclass may compute
+            something else.
     """
-    if isinstance(policy, GaussianMLP):
-        return policy
-    if isinstance(policy, ContextPolicy):
-        return replace(policy.network, observation_size=policy.observation_size)
-    raise ValueError(f"expected a Gaussian MLP policy, with or without context, got {type(policy).__name__}")
+    network = policy.network if isinstance(policy, ContextPolicy) else policy
+    if type(network) is not GaussianMLP:
+        raise ValueError(
+            f"expected a Gaussian MLP policy, with or without context, got {type(network).__name__}, "
+            "whose layers may be others"
+        )
+    return replace(network, observation_size=policy.observation_size)
 
 
 def without_context(policy: Policy, parameters: Parameters) -> Parameters:
