@@ -1,0 +1,146 @@
+"""The runs whose digests scripts/golden.py writes, and their records."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+import yaml
+from tqdm import tqdm
+
+import metarl
+from metarl.build import build_experiment
+from metarl.config import read_config
+from metarl.math.parameters import Parameters
+from metarl.run_training import Reporter, prepare_run, run_training
+from metarl.training.checkpoint import Checkpoint
+from metarl.training.evaluation import AdaptationCurve
+
+QUICKSTART = Path(__file__).parents[1] / "configs/quickstart.yaml"
+LIBRARIES = ("mujoco", "numpy", "torch")
+LOGGED = ("rollout/return_before", "rollout/return_after", "inner/kl", "update/kl")
+POINT: dict[str, Any] = {
+    "seed": 1,
+    "environment": {"id": "metarl/PointNavigation-v0", "horizon": 20, "options": {"preset": "maml"}},
+    "policy": {"hidden_sizes": [16, 16], "initial_std": 0.7, "output_gain": 0.1},
+    "sampling": {"tasks": 5, "episodes": 5},
+    "training": {"device": "cpu", "evaluation_tasks": 3, "evaluation_episodes": 3, "evaluation_steps": 2},
+}
+CHEETAH: dict[str, Any] = {
+    **POINT,
+    "environment": {"id": "metarl/HalfCheetahDir-v0", "horizon": 20, "options": {"action_scale": 10.0}},
+}
+BOTH = ("trpo", "ppo")
+LEARNERS = {
+    **dict.fromkeys(("maml", "anil", "e_maml", "meta_sgd", "imaml", "cavia", "multi_task"), BOTH),
+    **dict.fromkeys(("promp", "maml_pp"), ("ppo",)),
+    "reptile": ("sgd", "adam"),
+}
+"""Every learner's outer steps."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "first order": {"meta_learner": {"name": "maml", "first_order": True}},
+    "lvc": {"meta_learner": {"name": "maml", "inner_objective": "lvc"}},
+    "recomputed": {"meta_learner": {"name": "maml", "recompute": True}},
+    "last step": {"meta_learner": {"name": "maml", "differentiated_steps": 1}},
+    "adaptive penalty": {"meta_learner": {"name": "promp", "outer": "ppo", "kl_target": 0.01}},
+    "bootstrapped": {
+        "meta_learner": {"name": "maml"},
+        "sampling": {
+            **POINT["sampling"],
+            "advantages": {"gae_lambda": 0.9, "bootstrap_truncated": True, "normalise": False},
+        },
+    },
+    "relu": {"meta_learner": {"name": "maml"}, "policy": {**POINT["policy"], "activation": "relu"}},
+}
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = dict(tqdm(records(Path(folder)), unit="run", leave=False))
+    libraries = {name: version(name) for name in LIBRARIES}
+    Path(sys.argv[1]).write_text(json.dumps({"libraries": libraries, "runs": runs}, indent=1) + "\n")
+    print(f"{len(runs)} runs are in {sys.argv[1]}")
+    return 0
+
+
+def records(folder: Path) -> Iterator[tuple[str, Any]]:
+    """Every run's name and record."""
+    for name, outers in LEARNERS.items():
+        for outer in outers:
+            learner = {"name": name, "outer": outer}
+            for steps in (1, 2):
+                settings = {**POINT, "meta_learner": {**learner, "inner_steps": steps}}
+                run = f"{name} {outer}, K = {steps}, PointNavigation"
+                yield run, trained(folder / run, settings, 2)
+            run = f"{name} {outer}, HalfCheetahDir"
+            yield run, trained(folder / run, {**CHEETAH, "meta_learner": learner}, 1)
+    for name, sections in VARIANTS.items():
+        learner = {**sections["meta_learner"], "inner_steps": 2}
+        run = f"{name}, K = 2, PointNavigation"
+        yield run, trained(folder / run, {**POINT, **sections, "meta_learner": learner}, 2)
+    yield "resumed", resumed(folder / "resumed", {**POINT, "meta_learner": {"name": "maml"}})
+    yield "adapted", adapted(folder / "resumed")
+    yield "quickstart", trained(folder / "quickstart", yaml.safe_load(QUICKSTART.read_text()), 20)
+
+
+def trained(folder: Path, sections: dict[str, Any], iterations: int) -> Any:
+    """What a run learned and logged, and the evaluator's curve."""
+    final, curve = train(folder, sections, iterations)
+    with (folder / "progress.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    logged = {key: [float(row[key]) for row in rows] for key in LOGGED if key in rows[0]}
+    returns = curve.returns.mean(1).tolist()
+    return record(final.state.parameters, final.state.optimiser, {**logged, "curve": returns})
+
+
+def resumed(folder: Path, sections: dict[str, Any]) -> Any:
+    """A run of two iterations that stopped after the first."""
+    train(folder, sections, 1)
+    final, curve = train(folder, sections, 2, resume=True)
+    return record(final.state.parameters, {}, {"curve": curve.returns.mean(1).tolist()})
+
+
+def adapted(folder: Path) -> Any:
+    """A run's policy, adapted to a task in an ordinary environment."""
+    env = gymnasium.make("metarl/PointNavigation-v0", max_episode_steps=20, preset="maml")
+    policy = metarl.load(folder).adapt(env, {"goal": [0.2, -0.3]}, episodes=4, steps=2, seed=5)
+    actions, _ = policy.predict(np.linspace(-1, 1, 10).reshape(5, 2), deterministic=True)
+    values = {"returns": list(policy.returns), "actions": actions.ravel().tolist()}
+    return record(policy.parameters, {}, values)
+
+
+def train(
+    folder: Path, sections: dict[str, Any], iterations: int, resume: bool = False
+) -> tuple[Checkpoint, AdaptationCurve]:
+    config = folder.with_suffix(".yaml")
+    config.write_text(yaml.safe_dump({**sections, "run_dir": str(folder)}))
+    overrides = ["--training.iterations", str(iterations), "--training.device", "cpu"]
+    experiment = build_experiment(read_config(config, overrides))
+    start = prepare_run(experiment.config, resume, experiment)
+    return run_training(experiment, start, Reporter(lambda line: None, lambda metrics: None))
+
+
+def record(parameters: Parameters, optimiser: Parameters, values: Mapping[str, Sequence[float]]) -> Any:
+    """A digest of everything, and numbers that tell how far off it is where it differs."""
+    content = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for tensors in (parameters, optimiser):
+        for name, value in sorted(tensors.items()):
+            content.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            content.update(value.contiguous().numpy().tobytes())
+    norms = [float(value.double().norm()) for _, value in sorted(parameters.items())]
+    return {"digest": content.hexdigest()[:16], "norms": norms, **values}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
