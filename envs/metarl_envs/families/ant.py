@@ -27,12 +27,14 @@ from metarl_envs.families.locomotion import (
     Progress,
     along_heading,
     at_velocity,
+    centre_of_mass,
     control_cost,
     healthy,
     in_direction,
     mujoco_family,
     outside,
     positions_and_velocities,
+    torso,
     velocity,
 )
 from metarl_envs.family import Family, State, choose_preset
@@ -42,21 +44,24 @@ from metarl_envs.tasks import Tasks, TaskSpace
 
 _DT = 0.05
 _GOAL_DISTANCE = 3.0
-TaskTerm = Callable[[State, State, Tasks], dict[str, Array]]
+TaskTerm = Callable[[Array, Array, Tasks], dict[str, Array]]
+"""(place before, place after, [env, 2] in m, tasks) -> the reward's task term by name, [env]."""
 
 
 @dataclass(frozen=True)
 class _Coefficients:
-    """Of the reward's shared terms, and the heights, m, between which the episode goes on."""
+    """Of the reward's shared terms; whose place and velocity it is of, the whole body's centre of mass or
+    the torso; and the heights, m, between which the episode goes on."""
 
     healthy: float = 1.0
     control: float = 0.5
     contact: float = 0.0
+    whole_body: bool = False
     heights: tuple[float, float] | None = (0.2, 1.0)
 
 
 _GYMNASIUM = _Coefficients()
-_MAML = _Coefficients(healthy=0.05, control=0.005, contact=5e-4)
+_MAML = _Coefficients(healthy=0.05, control=0.005, contact=5e-4, whole_body=True)
 _PROMP = _Coefficients(contact=5e-4, heights=(0.0, 1.0))
 
 
@@ -125,9 +130,9 @@ def ant_goal(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
     low, high, default = (-_GOAL_DISTANCE,) * 2, (_GOAL_DISTANCE,) * 2, (1.0, 1.0)
     box, disc = Uniform(low, high, default=default), Disc(_GOAL_DISTANCE, default=default)
 
-    def reach(before: State, after: State, tasks: Tasks) -> dict[str, Array]:
-        near = {"reward_goal": -np.abs(after.qpos[:, :2] - tasks["goal"]).sum(-1)}
-        return {**near, "reward_bonus": np.full(len(after.qpos), bonus)} if bonus else near
+    def reach(before: Array, after: Array, tasks: Tasks) -> dict[str, Array]:
+        near = {"reward_goal": -np.abs(after - tasks["goal"]).sum(-1)}
+        return {**near, "reward_bonus": np.full(len(after), bonus)} if bonus else near
 
     family = _ant(TaskSpace({"goal": box if preset == "maml" else disc}), reach, coefficients, action_scale)
     return replace(family, observation_size=29, observation=partial(positions_and_velocities, skip=0))
@@ -136,8 +141,12 @@ def ant_goal(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
 def _ant(
     task_space: TaskSpace, task_term: TaskTerm, coefficients: _Coefficients, action_scale: float
 ) -> Family:
+    place = centre_of_mass if coefficients.whole_body else torso
+    used = {"cfrc_ext": coefficients.contact, "subtree_com": coefficients.whole_body}
+
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-        terms = {**task_term(before, after, tasks), **control_cost(coefficients.control, control)}
+        terms = task_term(place(before), place(after), tasks)
+        terms |= control_cost(coefficients.control, control)
         if coefficients.healthy:
             terms |= healthy(coefficients.healthy, control)
         if coefficients.contact:
@@ -160,10 +169,10 @@ def _ant(
         observation=partial(positions_and_velocities, skip=2),
         reward_terms=reward_terms,
         terminated=terminated,
-        fields=("cfrc_ext",) if coefficients.contact else (),
+        fields=[name for name, use in used.items() if use],
         action_scale=action_scale,
     )
 
 
 def _moving(progress: Progress) -> TaskTerm:
-    return lambda before, after, tasks: progress(velocity(before.qpos, after.qpos, _DT), tasks)
+    return lambda before, after, tasks: progress(velocity(before, after, _DT), tasks)

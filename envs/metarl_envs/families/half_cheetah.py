@@ -11,6 +11,7 @@ half_cheetah_env_rand*.py), ProMP (half_cheetah_rand_*.py) and PEARL (oyster, ha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -22,15 +23,20 @@ from metarl_envs.families.locomotion import (
     in_direction,
     mujoco_family,
     positions_and_velocities,
+    torso,
     velocity,
 )
 from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.physics.mujoco_models import load_gymnasium_model
 from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 
+_ASSET = "half_cheetah.xml"
 _DT = 0.05
 _CONTROL_COST = 0.05
 _REST_HEIGHT = 0.7  # of the torso, m
+Place = Callable[[State], Array]
+"""What the velocity is of: state -> [env, 2] in m."""
 
 
 def half_cheetah_vel(
@@ -48,12 +54,14 @@ def half_cheetah_vel(
     Raises:
         ValueError: an unknown preset, or a bound that is not positive.
     """
-    high = choose_preset("HalfCheetahVel", {"maml": 2.0, "promp": 3.0, "pearl": 3.0}, preset, default=3.0)
+    usual = 3.0, torso
+    presets = {"maml": (2.0, _centre_of_mass()), "promp": usual, "pearl": usual}
+    high, place = choose_preset("HalfCheetahVel", presets, preset, default=usual)
     high = high if max_velocity is None else max_velocity
     if not 0 < high < np.inf:
         raise ValueError(f"HalfCheetahVel: expected a finite max_velocity > 0, got {high}")
     task_space = TaskSpace({"velocity": Uniform(0.0, high, default=high / 2)})
-    return _half_cheetah(task_space, at_velocity, observe_torso, action_scale)
+    return _half_cheetah(task_space, at_velocity, place, observe_torso, action_scale)
 
 
 def half_cheetah_dir(
@@ -67,20 +75,21 @@ def half_cheetah_dir(
     Raises:
         ValueError: an unknown preset.
     """
-    choose_preset("HalfCheetahDir", {"maml": None, "promp": None, "pearl": None}, preset, default=None)
+    presets = {"maml": _centre_of_mass(), "promp": torso, "pearl": torso}
+    place = choose_preset("HalfCheetahDir", presets, preset, default=torso)
     task_space = TaskSpace({"direction": Choice((-1.0, 1.0), default=1.0)})
-    return _half_cheetah(task_space, in_direction, observe_torso, action_scale)
+    return _half_cheetah(task_space, in_direction, place, observe_torso, action_scale)
 
 
 def _half_cheetah(
-    task_space: TaskSpace, progress: Progress, observe_torso: bool, action_scale: float
+    task_space: TaskSpace, progress: Progress, place: Place, observe_torso: bool, action_scale: float
 ) -> Family:
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-        speed = velocity(before.qpos, after.qpos, _DT)
+        speed = velocity(place(before), place(after), _DT)
         return {**progress(speed, tasks), **control_cost(_CONTROL_COST, control)}
 
     return mujoco_family(
-        "half_cheetah.xml",
+        _ASSET,
         task_space=task_space,
         frame_skip=5,
         position_noise=0.1,
@@ -97,3 +106,25 @@ def _observation_with_torso(state: State) -> Array:
     x, z = state.qpos[:, 0], _REST_HEIGHT + state.qpos[:, 1]
     torso = np.stack((x, np.zeros_like(x), z), axis=-1)
     return np.concatenate((positions_and_velocities(state, skip=1), torso), axis=-1)
+
+
+def _centre_of_mass() -> Place:
+    """The whole body's x, and y = 0, from the joints: asking MuJoCo would cost a pass over every state.
+
+    Every link's own mass and what hangs on it act on a lever that turns with the link.
+    """
+    model = load_gymnasium_model(_ASSET)
+    levers = model.body_mass[:, None] * model.body_ipos
+    for body in range(2, model.nbody):
+        levers[model.body_parentid[body]] += model.body_subtreemass[body] * model.body_pos[body]
+    x, _, z = levers[1:].T[..., None] / model.body_subtreemass[1]
+    length, phase, parents = np.hypot(x, z), np.arctan2(z, x), model.body_parentid[1:] - 1
+
+    def place(state: State) -> Array:
+        angles = state.qpos[:, 2:].T.copy()  # [link, env], each relative to its parent's
+        for link in range(1, len(parents)):
+            angles[link] += angles[parents[link]]
+        forward = state.qpos[:, 0] + (length * np.cos(angles - phase)).sum(0)
+        return np.stack((forward, np.zeros_like(forward)), axis=-1)
+
+    return place

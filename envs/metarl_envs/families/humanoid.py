@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metarl_envs.families.locomotion import (
     along_heading,
+    centre_of_mass,
     control_cost,
     healthy,
     mujoco_family,
@@ -49,7 +50,7 @@ def humanoid_dir_2d(preset: str | None = None, *, action_scale: float = 1.0) -> 
     contact = choose_preset("HumanoidDir2D", {"promp": True, "pearl": False}, preset, default=True)
 
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-        speed = velocity(before.fields["subtree_com"][:, 0], after.fields["subtree_com"][:, 0], _DT)
+        speed = velocity(centre_of_mass(before), centre_of_mass(after), _DT)
         terms = {
             "reward_heading": _HEADING_WEIGHT * along_heading(speed, tasks)["reward_heading"],
             **healthy(_HEALTHY, control),
