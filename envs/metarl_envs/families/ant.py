@@ -1,8 +1,9 @@
 """Ant families on Gymnasium's Ant-v5 body.
 
 Observation (27): torso height and orientation, joint positions, then velocities; AntGoal's (29) begins
-with the torso's x and y. The torso's velocity is its displacement over the environment step (0.05 s).
-Starts as Gymnasium's: positions U[-0.1, 0.1], velocities 0.1 N(0, 1).
+with the torso's x and y. The velocity is the torso's displacement over the environment step (0.05 s);
+with preset "maml", place and velocity are those of the whole body's centre of mass. Starts as
+Gymnasium's: positions U[-0.1, 0.1] about the rest at 0.75 m, velocities 0.1 N(0, 1).
 
 An episode ends when the torso's height leaves [0.2, 1] m. Sources of the coefficients:
 - no preset: Gymnasium's Ant, healthy 1 and control 0.5, without contact cost;
@@ -11,7 +12,15 @@ An episode ends when the torso's height leaves [0.2, 1] m. Sources of the coeffi
 - "promp": ProMP, ant_rand_*.py: healthy 1, control 0.5, contact 0.5 * 1e-3, height in [0, 1];
 - "pearl": oyster, ant_dir.py and ant_goal.py: healthy 1, control 0.5, height in [0.2, 1]; its contact
   term was always zero, as MuJoCo 2.0 did not compute those forces.
-The originals' contact forces among the observations are left out.
+
+What the presets leave as it is here, and the originals have otherwise:
+- "maml", on rllab and MuJoCo 1.31: an action lasts one physics step of 0.02 s, so that 200 steps are 4 s
+  (here 10 s), and the velocity is that at its end; episodes start at 0.55 m with the ankles bent by 1 rad,
+  positions + 0.01 N(0, 1); contacts are softer (solimp .8 .8 .01); all positions, velocities and contact
+  forces, the torso's rotation matrix and the centre of mass are observed (125);
+- "promp": the contact forces are observed too (111, AntGoal's 113); run_scripts/*_run_mujoco.py take 100
+  steps an episode and actions in [-10, 10], which here are `max_episode_steps` and `action_scale`;
+- "pearl": AntGoal's contact forces, always zero, are observed too (113).
 """
 
 from __future__ import annotations

@@ -1,12 +1,21 @@
 """Half-cheetah families on Gymnasium's HalfCheetah-v5 body.
 
 Observation (17): joint positions without the torso's x, then joint velocities; m, rad, m/s, rad/s. With
-`observe_torso` the torso's position follows (20), as in MAML's and PEARL's code.
-The forward velocity is the torso's displacement over the environment step (0.05 s). Episodes end by
-the time limit only. Starts as Gymnasium's: positions U[-0.1, 0.1], velocities 0.1 N(0, 1).
+`observe_torso` the torso's position follows (20), as in PEARL's code.
+The forward velocity is the torso's displacement over the environment step (0.05 s); with preset "maml",
+that of the whole body's centre of mass. Episodes end by the time limit only. Starts as Gymnasium's:
+positions U[-0.1, 0.1], velocities 0.1 N(0, 1).
 
 The control cost 0.05 |control|^2 is rllab's half-cheetah (1e-1 * 0.5), which MAML (cbfinn/maml_rl,
 half_cheetah_env_rand*.py), ProMP (half_cheetah_rand_*.py) and PEARL (oyster, half_cheetah_*.py) kept.
+
+What the presets leave as it is here, and the originals have otherwise:
+- "maml", on rllab and MuJoCo 1.31: the same body, but an action lasts one physics step of 0.01 s, so that
+  200 steps are 2 s (here 10 s), and the velocity is that at its end; positions start at 0.01 N(0, 1);
+  the centre of mass is observed too (20);
+- "promp", run_scripts/*_run_mujoco.py: 100 steps an episode and actions in [-10, 10], which here are
+  `max_episode_steps` and `action_scale`;
+- "pearl": the torso's position is observed, which here is `observe_torso`.
 """
 
 from __future__ import annotations
@@ -49,7 +58,8 @@ def half_cheetah_vel(
     """Run forward at a commanded velocity (Finn et al. 2017, section 5.3).
 
     Task: `velocity` in m/s, U[0, 3] as in ProMP's and PEARL's code; preset "maml" U[0, 2].
-    Reward: -|v - velocity| (`reward_velocity`) - 0.05 |control|^2 (`reward_control`).
+    Reward: -|v - velocity| (`reward_velocity`) - 0.05 |control|^2 (`reward_control`); with preset "maml" v
+    is the centre of mass's.
 
     Raises:
         ValueError: an unknown preset, or a bound that is not positive.
@@ -69,8 +79,8 @@ def half_cheetah_dir(
 ) -> Family:
     """Run forward or backward as fast as possible (Finn et al. 2017, section 5.3).
 
-    Task: `direction`, +1 or -1; the presets "maml", "promp" and "pearl" agree.
-    Reward: direction * v (`reward_direction`) - 0.05 |control|^2 (`reward_control`).
+    Task: `direction`, +1 or -1. Reward: direction * v (`reward_direction`) - 0.05 |control|^2
+    (`reward_control`). Presets: "maml", with the centre of mass's v; "promp" and "pearl" (no change).
 
     Raises:
         ValueError: an unknown preset.

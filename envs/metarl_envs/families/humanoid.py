@@ -41,8 +41,8 @@ def humanoid_dir_2d(preset: str | None = None, *, action_scale: float = 1.0) -> 
     1.25 x the velocity of the centre of mass along the heading (its 0.25 a physics step of 0.003 s;
     `reward_heading`) + 5 (`reward_healthy`) - 0.1 |control|^2 (`reward_control`)
     - min(5e-7 |contact forces|^2, 10) (`reward_contact`). Ends when the root's height leaves [1, 2] m.
-    Presets: "promp"; "pearl" (oyster, humanoid_dir.py) without the contact cost, which was always zero
-    in its MuJoCo 2.0.
+    Presets: "promp", whose run scripts take `max_episode_steps` 100 and `action_scale` 10; "pearl" (oyster,
+    humanoid_dir.py) without the contact cost, which was always zero in its MuJoCo 2.0.
 
     Raises:
         ValueError: an unknown preset.
