@@ -52,6 +52,11 @@ def current(model, data) -> mujoco.MjData:
     return copied
 
 
+def mass_centre(model, data) -> np.ndarray:
+    """Of all bodies: their own centres, weighted by their masses; x and y."""
+    return (model.body_mass[:, None] * data.xipos).sum(0)[:2] / model.body_mass.sum()
+
+
 def simulate(model, data, controls, frame_skip):
     """Yields a `Step` for every control."""
     for control in controls:

@@ -4,9 +4,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, simulate, started
+from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, mass_centre, simulate, started
 
 STEPS, SEED = 60, 11
+MODEL = gymnasium_asset("ant.xml")
 # Per preset: healthy reward, control and contact weight; rllab's ant in cbfinn/maml_rl, gym's in ProMP,
 # oyster's without the contact cost that was always zero there.
 WALKING = {
@@ -24,9 +25,8 @@ REACHING = {
 
 
 def reference(controls):
-    model = gymnasium_asset("ant.xml")
-    data = started(model, SEED, 0.1, 0.1, normal_velocities=True)
-    return list(simulate(model, data, controls, frame_skip=5))
+    data = started(MODEL, SEED, 0.1, 0.1, normal_velocities=True)
+    return list(simulate(MODEL, data, controls, frame_skip=5))
 
 
 def shared_terms(steps, healthy, control, contact):
@@ -49,14 +49,19 @@ def played(env_id, task, preset, observation=lambda step: np.concatenate((step.q
     return trajectory, steps
 
 
-def torso_velocity(step):
-    return (step.qpos[:2] - step.qpos_before[:2]) / 0.05
+def place(data, preset):
+    """x and y of what is rewarded: the whole body's centre of mass in rllab's ant, else the torso's."""
+    return mass_centre(MODEL, data) if preset == "maml" else data.qpos[:2]
+
+
+def velocity(step, preset):
+    return (place(step.after, preset) - place(step.before, preset)) / 0.05
 
 
 @pytest.mark.parametrize("preset", [None, "maml"])
 def test_velocity(preset):
     trajectory, steps = played("metarl/AntVel-v0", {"velocity": 1.2}, preset)
-    error = [np.abs(torso_velocity(step)[0] - 1.2) for step in steps]
+    error = [np.abs(velocity(step, preset)[0] - 1.2) for step in steps]
     terms = {"reward_velocity": np.negative(error), "reward_bonus": [1.0] * len(steps)}
     assert_rewarded(trajectory, {**terms, **shared_terms(steps, *WALKING[preset])})
 
@@ -65,14 +70,14 @@ def test_velocity(preset):
 @pytest.mark.parametrize("direction", [1.0, -1.0])
 def test_direction(preset, direction):
     trajectory, steps = played("metarl/AntDir-v0", {"direction": direction}, preset)
-    forward = [direction * torso_velocity(step)[0] for step in steps]
+    forward = [direction * velocity(step, preset)[0] for step in steps]
     assert_rewarded(trajectory, {"reward_direction": forward, **shared_terms(steps, *WALKING[preset])})
 
 
 @pytest.mark.parametrize("preset", [None, "promp", "pearl"])
 def test_heading(preset):
     trajectory, steps = played("metarl/AntDir2D-v0", {"heading": 2.0}, preset)
-    along = [torso_velocity(step) @ (np.cos(2.0), np.sin(2.0)) for step in steps]
+    along = [velocity(step, preset) @ (np.cos(2.0), np.sin(2.0)) for step in steps]
     assert_rewarded(trajectory, {"reward_heading": along, **shared_terms(steps, *WALKING[preset])})
 
 
@@ -81,7 +86,7 @@ def test_goal(preset):
     goal = np.array([1.5, -2.0])
     place_too = lambda step: np.concatenate((step.qpos, step.qvel))  # noqa: E731
     trajectory, steps = played("metarl/AntGoal-v0", {"goal": goal}, preset, place_too)
-    terms = {"reward_goal": [-np.abs(step.qpos[:2] - goal).sum() for step in steps]}
+    terms = {"reward_goal": [-np.abs(place(step.after, preset) - goal).sum() for step in steps]}
     if preset == "maml":
         terms["reward_bonus"] = [4.0] * len(steps)
     assert_rewarded(trajectory, {**terms, **shared_terms(steps, *REACHING[preset])})

@@ -5,6 +5,7 @@ import pytest
 from metarl_envs import FAMILIES, State
 from metarl_envs.physics.mujoco_models import load_gymnasium_model
 
+from tests.envs.reference import assert_rewarded, episode, mass_centre, simulate, started
 from tests.envs.trajectories import existing_presets
 
 VEL, DIR = "metarl/HalfCheetahVel-v0", "metarl/HalfCheetahDir-v0"
@@ -56,6 +57,22 @@ def test_velocity_reward_is_the_distance_to_the_commanded_velocity(actions, refe
     assert {info["task"]["velocity"] for info in infos} == {1.25}
     expected = -np.abs(velocity - 1.25) - 0.05 * np.square(actions.astype(np.float64)).sum(-1)
     np.testing.assert_allclose(rewards, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "task", "name", "reward"),
+    [
+        (VEL, {"velocity": 1.25}, "reward_velocity", lambda velocity: -np.abs(velocity - 1.25)),
+        (DIR, {"direction": -1.0}, "reward_direction", np.negative),
+    ],
+)
+def test_preset_maml_rewards_the_velocity_of_the_centre_of_mass(env_id, task, name, reward):
+    trajectory, controls = episode(env_id, task, STEPS, preset="maml")
+    model = load_gymnasium_model("half_cheetah.xml")
+    steps = list(simulate(model, started(model, 11, 0.1, 0.1, normal_velocities=True), controls, 5))
+    moved = [mass_centre(model, step.after) - mass_centre(model, step.before) for step in steps]
+    control = [-0.05 * np.square(step.control).sum() for step in steps]
+    assert_rewarded(trajectory, {name: reward(np.array(moved)[:, 0] / 0.05), "reward_control": control})
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 from metarl_envs import State
 
-from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, simulate, started
+from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, mass_centre, simulate, started
 
 STEPS, SEED = 40, 11
 HUMANOID, HEADING = "metarl/HumanoidDir2D-v0", 2.0
 MODEL = gymnasium_asset("humanoid.xml")
-
-
-def mass_centre(data):
-    """The originals' `mass_center`: the bodies' centres, weighted; x and y."""
-    return (MODEL.body_mass[:, None] * data.xipos).sum(0)[:2] / MODEL.body_mass.sum()
 
 
 def expected_observation(step):
@@ -52,7 +47,7 @@ def test_observations(played):
 def test_reward(played):
     preset, trajectory, steps = played
     direction = np.array([np.cos(HEADING), np.sin(HEADING)])
-    moved = [mass_centre(step.after) - mass_centre(step.before) for step in steps]
+    moved = [mass_centre(MODEL, step.after) - mass_centre(MODEL, step.before) for step in steps]
     terms = {
         "reward_heading": [0.25 * np.sum(direction * move) / 0.003 for move in moved],
         "reward_healthy": [5.0] * len(steps),

@@ -1,8 +1,9 @@
 """Ant families on Gymnasium's Ant-v5 body.
 
 Observation (27): torso height and orientation, joint positions, then velocities; AntGoal's (29) begins
-with the torso's x and y. The torso's velocity is its displacement over the environment step (0.05 s).
-Starts as Gymnasium's: positions U[-0.1, 0.1], velocities 0.1 N(0, 1).
+with the torso's x and y. The velocity is the torso's displacement over the environment step (0.05 s);
+with preset "maml", place and velocity are those of the whole body's centre of mass. Starts as
+Gymnasium's: positions U[-0.1, 0.1] about the rest at 0.75 m, velocities 0.1 N(0, 1).
 
 An episode ends when the torso's height leaves [0.2, 1] m. Sources of the coefficients:
 - no preset: Gymnasium's Ant, healthy 1 and control 0.5, without contact cost;
@@ -11,7 +12,15 @@ An episode ends when the torso's height leaves [0.2, 1] m. Sources of the coeffi
 - "promp": ProMP, ant_rand_*.py: healthy 1, control 0.5, contact 0.5 * 1e-3, height in [0, 1];
 - "pearl": oyster, ant_dir.py and ant_goal.py: healthy 1, control 0.5, height in [0.2, 1]; its contact
   term was always zero, as MuJoCo 2.0 did not compute those forces.
-The originals' contact forces among the observations are left out.
+
+What the presets leave as it is here, and the originals have otherwise:
+- "maml", on rllab and MuJoCo 1.31: an action lasts one physics step of 0.02 s, so that 200 steps are 4 s
+  (here 10 s), and the velocity is that at its end; episodes start at 0.55 m with the ankles bent by 1 rad,
+  positions + 0.01 N(0, 1); contacts are softer (solimp .8 .8 .01); all positions, velocities and contact
+  forces, the torso's rotation matrix and the centre of mass are observed (125);
+- "promp": the contact forces are observed too (111, AntGoal's 113); run_scripts/*_run_mujoco.py take 100
+  steps an episode and actions in [-10, 10], which here are `max_episode_steps` and `action_scale`;
+- "pearl": AntGoal's contact forces, always zero, are observed too (113).
 """
 
 from __future__ import annotations
@@ -27,12 +36,14 @@ from metarl_envs.families.locomotion import (
     Progress,
     along_heading,
     at_velocity,
+    centre_of_mass,
     control_cost,
     healthy,
     in_direction,
     mujoco_family,
     outside,
     positions_and_velocities,
+    torso,
     velocity,
 )
 from metarl_envs.family import Family, State, choose_preset
@@ -42,21 +53,24 @@ from metarl_envs.tasks import Tasks, TaskSpace
 
 _DT = 0.05
 _GOAL_DISTANCE = 3.0
-TaskTerm = Callable[[State, State, Tasks], dict[str, Array]]
+TaskTerm = Callable[[Array, Array, Tasks], dict[str, Array]]
+"""(place before, place after, [env, 2] in m, tasks) -> the reward's task term by name, [env]."""
 
 
 @dataclass(frozen=True)
 class _Coefficients:
-    """Of the reward's shared terms, and the heights, m, between which the episode goes on."""
+    """Of the reward's shared terms; whose place and velocity it is of, the whole body's centre of mass or
+    the torso; and the heights, m, between which the episode goes on."""
 
     healthy: float = 1.0
     control: float = 0.5
     contact: float = 0.0
+    whole_body: bool = False
     heights: tuple[float, float] | None = (0.2, 1.0)
 
 
 _GYMNASIUM = _Coefficients()
-_MAML = _Coefficients(healthy=0.05, control=0.005, contact=5e-4)
+_MAML = _Coefficients(healthy=0.05, control=0.005, contact=5e-4, whole_body=True)
 _PROMP = _Coefficients(contact=5e-4, heights=(0.0, 1.0))
 
 
@@ -125,9 +139,9 @@ def ant_goal(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
     low, high, default = (-_GOAL_DISTANCE,) * 2, (_GOAL_DISTANCE,) * 2, (1.0, 1.0)
     box, disc = Uniform(low, high, default=default), Disc(_GOAL_DISTANCE, default=default)
 
-    def reach(before: State, after: State, tasks: Tasks) -> dict[str, Array]:
-        near = {"reward_goal": -np.abs(after.qpos[:, :2] - tasks["goal"]).sum(-1)}
-        return {**near, "reward_bonus": np.full(len(after.qpos), bonus)} if bonus else near
+    def reach(before: Array, after: Array, tasks: Tasks) -> dict[str, Array]:
+        near = {"reward_goal": -np.abs(after - tasks["goal"]).sum(-1)}
+        return {**near, "reward_bonus": np.full(len(after), bonus)} if bonus else near
 
     family = _ant(TaskSpace({"goal": box if preset == "maml" else disc}), reach, coefficients, action_scale)
     return replace(family, observation_size=29, observation=partial(positions_and_velocities, skip=0))
@@ -136,8 +150,12 @@ def ant_goal(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
 def _ant(
     task_space: TaskSpace, task_term: TaskTerm, coefficients: _Coefficients, action_scale: float
 ) -> Family:
+    place = centre_of_mass if coefficients.whole_body else torso
+    used = {"cfrc_ext": coefficients.contact, "subtree_com": coefficients.whole_body}
+
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-        terms = {**task_term(before, after, tasks), **control_cost(coefficients.control, control)}
+        terms = task_term(place(before), place(after), tasks)
+        terms |= control_cost(coefficients.control, control)
         if coefficients.healthy:
             terms |= healthy(coefficients.healthy, control)
         if coefficients.contact:
@@ -160,10 +178,10 @@ def _ant(
         observation=partial(positions_and_velocities, skip=2),
         reward_terms=reward_terms,
         terminated=terminated,
-        fields=("cfrc_ext",) if coefficients.contact else (),
+        fields=[name for name, use in used.items() if use],
         action_scale=action_scale,
     )
 
 
 def _moving(progress: Progress) -> TaskTerm:
-    return lambda before, after, tasks: progress(velocity(before.qpos, after.qpos, _DT), tasks)
+    return lambda before, after, tasks: progress(velocity(before, after, _DT), tasks)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metarl_envs.families.locomotion import (
     along_heading,
+    centre_of_mass,
     control_cost,
     healthy,
     mujoco_family,
@@ -40,8 +41,8 @@ def humanoid_dir_2d(preset: str | None = None, *, action_scale: float = 1.0) -> 
     1.25 x the velocity of the centre of mass along the heading (its 0.25 a physics step of 0.003 s;
     `reward_heading`) + 5 (`reward_healthy`) - 0.1 |control|^2 (`reward_control`)
     - min(5e-7 |contact forces|^2, 10) (`reward_contact`). Ends when the root's height leaves [1, 2] m.
-    Presets: "promp"; "pearl" (oyster, humanoid_dir.py) without the contact cost, which was always zero
-    in its MuJoCo 2.0.
+    Presets: "promp", whose run scripts take `max_episode_steps` 100 and `action_scale` 10; "pearl" (oyster,
+    humanoid_dir.py) without the contact cost, which was always zero in its MuJoCo 2.0.
 
     Raises:
         ValueError: an unknown preset.
@@ -49,7 +50,7 @@ def humanoid_dir_2d(preset: str | None = None, *, action_scale: float = 1.0) -> 
     contact = choose_preset("HumanoidDir2D", {"promp": True, "pearl": False}, preset, default=True)
 
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
-        speed = velocity(before.fields["subtree_com"][:, 0], after.fields["subtree_com"][:, 0], _DT)
+        speed = velocity(centre_of_mass(before), centre_of_mass(after), _DT)
         terms = {
             "reward_heading": _HEADING_WEIGHT * along_heading(speed, tasks)["reward_heading"],
             **healthy(_HEALTHY, control),

@@ -20,6 +20,16 @@ Progress = Callable[[Array, Tasks], dict[str, Array]]
 """(velocity of the body, [env, 2] in m/s, tasks) -> the reward's task term by name, [env]."""
 
 
+def torso(state: State) -> Array:
+    """The torso's x and y, or its x and height if the body is planar; [env, 2] in m."""
+    return state.qpos[:, :2]
+
+
+def centre_of_mass(state: State) -> Array:
+    """The whole body's, of families whose states have `subtree_com`; [env, 2] in m."""
+    return state.fields["subtree_com"][:, 0, :2]
+
+
 def velocity(before: Array, after: Array, dt: float) -> Array:
     """Mean velocity over an environment step of places [env, >= 2]; [env, 2] in m/s."""
     displacement: Array = after[:, :2] - before[:, :2]

@@ -26,7 +26,7 @@ def swimmer_vel(preset: str | None = None, *, action_scale: float = 1.0) -> Fami
     -|v - velocity| (`reward_velocity`) - 1e-4 |control|^2 (`reward_control`); ProMP's swimmer_rand_vel.py
     has both coefficients, and rewards the distance from the commanded velocity, which is taken for a
     slip of sign. Starts at U[-0.1, 0.1] on positions and velocities; ends by the time limit only.
-    Presets: "promp".
+    Presets: "promp"; ProMP's run scripts take `max_episode_steps` 100 and `action_scale` 10.
 
     Raises:
         ValueError: an unknown preset.

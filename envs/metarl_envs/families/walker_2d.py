@@ -4,8 +4,9 @@ Observation (17): torso height and angle, joint angles, then velocities clipped 
 forward velocity is the torso's displacement over the environment step. Starts at U[-0.005, 0.005] on
 positions and velocities. An episode ends unless 0.8 < height < 2 m and |angle| < 1 rad.
 
-Coefficients and frame skip of the reward families are those of ProMP's walker2d_rand_*.py; of
-`walker_2d_rand_params`, those of dennisl88/rand_param_envs, which PEARL used.
+Coefficients and frame skip of the reward families are those of ProMP's walker2d_rand_*.py, whose run
+scripts take `max_episode_steps` 100 and `action_scale` 10; of `walker_2d_rand_params`, those of
+dennisl88/rand_param_envs, which PEARL used.
 """
 
 from __future__ import annotations
