@@ -1,0 +1,48 @@
+"""What every learner learns stays what it was, to the last bit."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests/golden/learning.json"
+
+
+def numbers(run):
+    return {name: np.asarray(values) for name, values in run.items() if name != "digest"}
+
+
+def difference(found, expected):
+    """The largest relative difference of a run's recorded numbers, and where it is."""
+    found, expected = numbers(found), numbers(expected)
+    if {n: v.shape for n, v in found.items()} != {n: v.shape for n, v in expected.items()}:
+        return "other numbers are recorded"
+    worst = {n: np.max(np.abs(found[n] - v) / np.maximum(np.abs(v), 1e-12)) for n, v in expected.items()}
+    name = max(worst, key=lambda n: worst[n])
+    return f"{worst[name]:.1e} relative in {name}"
+
+
+@pytest.mark.timeout(1200)
+def test_every_learner_learns_what_it_learned(tmp_path):
+    golden = json.loads(GOLDEN.read_text())
+    here = {name: version(name) for name in golden["libraries"]}
+    if here != golden["libraries"]:
+        pytest.skip(f"digests are of {golden['libraries']}, not of {here}")
+    output = tmp_path / "learning.json"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/golden.py"), str(output)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found, expected = json.loads(output.read_text())["runs"], golden["runs"]
+    assert list(found) == list(expected)
+    changed = [
+        f"{name}: {difference(found[name], run)}"
+        for name, run in expected.items()
+        if found[name]["digest"] != run["digest"]
+    ]
+    assert not changed, "\n".join(changed)
