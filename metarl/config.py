@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,11 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
-from metarl.config_messages import explain, one_line, unknown_key
+from metarl.config_messages import explain, one_line
+from metarl.config_sections import apply_words, check_values, join_free, key_types, make_section, split_free
 from metarl.errors import ConfigError, RunError
 from metarl.meta_learners.registry import META_LEARNERS
+from metarl.plain_yaml import dump_yaml, load_yaml
 from metarl.sampling.advantages import AdvantageConfig
 from metarl.scratch.settings import SCRATCH, ScratchConfig
 from metarl.training.checkpoint import write_atomically
@@ -136,40 +138,40 @@ def load_run_config(run_dir: Path) -> ExperimentConfig:
 
 
 def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:
-    text = yaml.safe_dump(config.as_dict(), sort_keys=False)
-    write_atomically(run_dir / CONFIG, text.encode())
+    write_atomically(run_dir / CONFIG, dump_yaml(config.as_dict()).encode())
 
 
 def config_parser(meta_learner: str) -> ArgumentParser:
     """The parser of all sections, with the settings of one meta-learner."""
     parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="determines all randomness")
-    parser.add_class_arguments(EnvironmentConfig, "environment")
-    parser.add_class_arguments(PolicyConfig, "policy")
-    parser.add_class_arguments(SamplingConfig, "sampling")
-    learner = ScratchConfig if meta_learner == SCRATCH else META_LEARNERS[meta_learner].config
-    parser.add_class_arguments(learner, "meta_learner")
-    parser.add_class_arguments(TrainingConfig, "training")
+    for name, section in config_sections(meta_learner).items():
+        parser.add_class_arguments(section, name)
     parser.add_argument("--run_dir", type=str, required=True, help="folder of the run")
     return parser
 
 
+def config_sections(meta_learner: str) -> dict[str, type[Any]]:
+    """The dataclasses of all sections, with the settings of one meta-learner."""
+    return {
+        "environment": EnvironmentConfig,
+        "policy": PolicyConfig,
+        "sampling": SamplingConfig,
+        "meta_learner": ScratchConfig if meta_learner == SCRATCH else META_LEARNERS[meta_learner].config,
+        "training": TrainingConfig,
+    }
+
+
 def _read_sections(path: Path) -> dict[str, Any]:
-    """A YAML file's sections, which are known and, where they should be, sections of keys."""
+    """What a YAML file holds."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = load_yaml(path.read_text())
     except OSError as error:
         raise ConfigError(f"expected a config file, got {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected sections (seed, environment, ...), got {values!r}")
-    sections = {*(field.name for field in fields(ExperimentConfig)), "meta_learner"} - {"meta_learner_name"}
-    for key, section in values.items():
-        if key not in sections:
-            raise ConfigError(f"{path}: {unknown_key(str(key), sections)}")
-        if key not in ("seed", "run_dir") and not isinstance(section, dict):
-            raise ConfigError(f"{path}: {key}: expected a section of keys, got {section!r}")
     return values
 
 
@@ -180,7 +182,10 @@ def _words(overrides: Sequence[str]) -> list[str]:
 
 def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
     """Takes the meta-learner's name out of the values and the words, whose last one counts."""
-    name = values.setdefault("meta_learner", {}).pop("name", None)
+    section = values.setdefault("meta_learner", {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{source}: meta_learner: expected a section of keys, got {section!r}")
+    name = section.pop("name", None)
     while NAME_OPTION in words:
         at = words.index(NAME_OPTION)
         name = "".join(words[at + 1 : at + 2])
@@ -193,14 +198,19 @@ def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
 
 def _parse(values: dict[str, Any], words: list[str], source: str) -> ExperimentConfig:
     name = _take_name(values, words, source)
-    parser = config_parser(name)
+    sections = config_sections(name)
+    types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
     try:
-        parsed = parser.parse_args(words, namespace=parser.parse_object(values, defaults=True))
-        settings: dict[str, Any] = vars(parser.instantiate(parsed))
+        check_values(values, types)
+        typed_words = apply_words(values, words, types)
+        typed, free = split_free(values, types)
+        parser = config_parser(name)
+        parsed = parser.parse_args(typed_words, namespace=parser.parse_object(typed, defaults=True)).as_dict()
+        join_free(parsed, free)
+        made = {key: make_section(kind, parsed[key]) for key, kind in sections.items()}
     except (ArgumentError, TypeError, ValueError) as error:
-        known = set(parser.get_defaults().keys(branches=True))
-        raise ConfigError(f"{source}: {explain(one_line(error), known, values, words)}") from error
-    config = ExperimentConfig(**settings, meta_learner_name=name)
+        raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
+    config = ExperimentConfig(seed=parsed["seed"], run_dir=parsed["run_dir"], meta_learner_name=name, **made)
     if infinite := _not_finite(config.as_dict()):
         raise ConfigError(f"{source}: {infinite}: expected a finite number")
     return config
