@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +16,13 @@ from metarl.config_messages import explain, one_line
 from metarl.config_sections import apply_words, check_values, join_free, key_types, make_section, split_free
 from metarl.errors import ConfigError, RunError
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.plain_yaml import dump_yaml, load_yaml
+from metarl.plain_yaml import as_plain, dump_yaml, load_yaml
 from metarl.sampling.advantages import AdvantageConfig
 from metarl.scratch.settings import SCRATCH, ScratchConfig
 from metarl.training.checkpoint import write_atomically
+from metarl.training.config_digest import CONFIG
 from metarl.training.loop import TrainingConfig
 
-CONFIG = "config.yaml"
 NAME_OPTION = "--meta_learner.name"
 
 
@@ -100,7 +100,7 @@ class ExperimentConfig:
         sections = asdict(self)
         name = sections.pop("meta_learner_name")
         sections["meta_learner"] = {"name": name, **sections["meta_learner"]}
-        plain: dict[str, Any] = _plain(sections)
+        plain: dict[str, Any] = as_plain(sections)
         return plain
 
 
@@ -139,6 +139,21 @@ def load_run_config(run_dir: Path) -> ExperimentConfig:
 
 def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:
     write_atomically(run_dir / CONFIG, dump_yaml(config.as_dict()).encode())
+
+
+def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfig:
+    """The config whose inner steps after the first are scaled by another factor.
+
+    Raises:
+        ConfigError: its meta-learner does not scale them.
+    """
+    name, rule = config.meta_learner_name, config.meta_learner
+    if not hasattr(rule, "later_step_scale") or META_LEARNERS[name].learns_every_step_size:
+        raise ConfigError(
+            "later_step_scale: expected a meta-learner whose inner steps after the first it scales, "
+            f"got {name}; leave it out"
+        )
+    return replace(config, meta_learner=replace(rule, later_step_scale=scale))
 
 
 def config_parser(meta_learner: str) -> ArgumentParser:
@@ -225,15 +240,3 @@ def _not_finite(section: dict[str, Any], prefix: str = "") -> str | None:
         elif isinstance(value, float) and not math.isfinite(value):
             return f"{prefix}{key}"
     return None
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists and restricted numbers as numbers, for YAML."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    for number in (bool, int, float):
-        if isinstance(value, number):
-            return number(value)
-    return value

@@ -36,3 +36,15 @@ def load_yaml(text: str) -> Any:
 def dump_yaml(data: Any) -> str:
     """The text from which `load_yaml` reads the same data."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False)
+
+
+def as_plain(value: Any) -> Any:
+    """Tuples as lists and restricted numbers as numbers, for YAML."""
+    if isinstance(value, dict):
+        return {key: as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(item) for item in value]
+    for number in (bool, int, float):
+        if isinstance(value, number):
+            return number(value)
+    return value

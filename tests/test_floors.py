@@ -18,7 +18,7 @@ FLOORS = [
     ("metarl.config_messages",),
     ("metarl.config_sections",),
     ("metarl.config",),
-    ("metarl.build",),
+    ("metarl.build", "metarl.run_folder"),
     ("metarl.run_training", "metarl.meta_policy", "metarl.starting_point"),
     ("metarl.scratch",),
     ("metarl.comparison",),
