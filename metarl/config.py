@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +12,17 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
-from metarl.config_messages import explain, one_line, unknown_key
+from metarl.config_messages import explain, one_line
+from metarl.config_sections import apply_words, check_values, join_free, key_types, make_section, split_free
 from metarl.errors import ConfigError, RunError
 from metarl.meta_learners.registry import META_LEARNERS
+from metarl.plain_yaml import as_plain, dump_yaml, load_yaml
 from metarl.sampling.advantages import AdvantageConfig
 from metarl.scratch.settings import SCRATCH, ScratchConfig
 from metarl.training.checkpoint import write_atomically
+from metarl.training.config_digest import CONFIG
 from metarl.training.loop import TrainingConfig
 
-CONFIG = "config.yaml"
 NAME_OPTION = "--meta_learner.name"
 
 
@@ -98,7 +100,7 @@ class ExperimentConfig:
         sections = asdict(self)
         name = sections.pop("meta_learner_name")
         sections["meta_learner"] = {"name": name, **sections["meta_learner"]}
-        plain: dict[str, Any] = _plain(sections)
+        plain: dict[str, Any] = as_plain(sections)
         return plain
 
 
@@ -136,40 +138,55 @@ def load_run_config(run_dir: Path) -> ExperimentConfig:
 
 
 def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:
-    text = yaml.safe_dump(config.as_dict(), sort_keys=False)
-    write_atomically(run_dir / CONFIG, text.encode())
+    write_atomically(run_dir / CONFIG, dump_yaml(config.as_dict()).encode())
+
+
+def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfig:
+    """The config whose inner steps after the first are scaled by another factor.
+
+    Raises:
+        ConfigError: its meta-learner does not scale them.
+    """
+    name, rule = config.meta_learner_name, config.meta_learner
+    if not hasattr(rule, "later_step_scale") or META_LEARNERS[name].learns_every_step_size:
+        raise ConfigError(
+            "later_step_scale: expected a meta-learner whose inner steps after the first it scales, "
+            f"got {name}; leave it out"
+        )
+    return replace(config, meta_learner=replace(rule, later_step_scale=scale))
 
 
 def config_parser(meta_learner: str) -> ArgumentParser:
     """The parser of all sections, with the settings of one meta-learner."""
     parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="determines all randomness")
-    parser.add_class_arguments(EnvironmentConfig, "environment")
-    parser.add_class_arguments(PolicyConfig, "policy")
-    parser.add_class_arguments(SamplingConfig, "sampling")
-    learner = ScratchConfig if meta_learner == SCRATCH else META_LEARNERS[meta_learner].config
-    parser.add_class_arguments(learner, "meta_learner")
-    parser.add_class_arguments(TrainingConfig, "training")
+    for name, section in config_sections(meta_learner).items():
+        parser.add_class_arguments(section, name)
     parser.add_argument("--run_dir", type=str, required=True, help="folder of the run")
     return parser
 
 
+def config_sections(meta_learner: str) -> dict[str, type[Any]]:
+    """The dataclasses of all sections, with the settings of one meta-learner."""
+    return {
+        "environment": EnvironmentConfig,
+        "policy": PolicyConfig,
+        "sampling": SamplingConfig,
+        "meta_learner": ScratchConfig if meta_learner == SCRATCH else META_LEARNERS[meta_learner].config,
+        "training": TrainingConfig,
+    }
+
+
 def _read_sections(path: Path) -> dict[str, Any]:
-    """A YAML file's sections, which are known and, where they should be, sections of keys."""
+    """What a YAML file holds."""
     try:
-        values = yaml.safe_load(path.read_text())
+        values = load_yaml(path.read_text())
     except OSError as error:
         raise ConfigError(f"expected a config file, got {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected YAML: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected sections (seed, environment, ...), got {values!r}")
-    sections = {*(field.name for field in fields(ExperimentConfig)), "meta_learner"} - {"meta_learner_name"}
-    for key, section in values.items():
-        if key not in sections:
-            raise ConfigError(f"{path}: {unknown_key(str(key), sections)}")
-        if key not in ("seed", "run_dir") and not isinstance(section, dict):
-            raise ConfigError(f"{path}: {key}: expected a section of keys, got {section!r}")
     return values
 
 
@@ -180,7 +197,10 @@ def _words(overrides: Sequence[str]) -> list[str]:
 
 def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
     """Takes the meta-learner's name out of the values and the words, whose last one counts."""
-    name = values.setdefault("meta_learner", {}).pop("name", None)
+    section = values.setdefault("meta_learner", {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{source}: meta_learner: expected a section of keys, got {section!r}")
+    name = section.pop("name", None)
     while NAME_OPTION in words:
         at = words.index(NAME_OPTION)
         name = "".join(words[at + 1 : at + 2])
@@ -193,14 +213,19 @@ def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
 
 def _parse(values: dict[str, Any], words: list[str], source: str) -> ExperimentConfig:
     name = _take_name(values, words, source)
-    parser = config_parser(name)
+    sections = config_sections(name)
+    types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
     try:
-        parsed = parser.parse_args(words, namespace=parser.parse_object(values, defaults=True))
-        settings: dict[str, Any] = vars(parser.instantiate(parsed))
+        check_values(values, types)
+        typed_words = apply_words(values, words, types)
+        typed, free = split_free(values, types)
+        parser = config_parser(name)
+        parsed = parser.parse_args(typed_words, namespace=parser.parse_object(typed, defaults=True)).as_dict()
+        join_free(parsed, free)
+        made = {key: make_section(kind, parsed[key]) for key, kind in sections.items()}
     except (ArgumentError, TypeError, ValueError) as error:
-        known = set(parser.get_defaults().keys(branches=True))
-        raise ConfigError(f"{source}: {explain(one_line(error), known, values, words)}") from error
-    config = ExperimentConfig(**settings, meta_learner_name=name)
+        raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
+    config = ExperimentConfig(seed=parsed["seed"], run_dir=parsed["run_dir"], meta_learner_name=name, **made)
     if infinite := _not_finite(config.as_dict()):
         raise ConfigError(f"{source}: {infinite}: expected a finite number")
     return config
@@ -215,15 +240,3 @@ def _not_finite(section: dict[str, Any], prefix: str = "") -> str | None:
         elif isinstance(value, float) and not math.isfinite(value):
             return f"{prefix}{key}"
     return None
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists and restricted numbers as numbers, for YAML."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    for number in (bool, int, float):
-        if isinstance(value, number):
-            return number(value)
-    return value

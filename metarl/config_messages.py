@@ -17,7 +17,7 @@ EXPECTATIONS = {
 }
 
 
-def explain(message: str, known: set[str], values: dict[str, Any], words: list[str]) -> str:
+def explain(message: str, values: dict[str, Any], words: list[str]) -> str:
     """jsonargparse's message as: key, what was expected, what was found."""
     if ill_typed := re.match(r'Parser key "([^"]+)": (.*)', message):
         key, detail = ill_typed.groups()
@@ -31,10 +31,6 @@ def explain(message: str, known: set[str], values: dict[str, Any], words: list[s
         else:
             return f"{key}: {detail}"
         return f"{key}: expected {expected}, got {_found(key, values, words)!r}"
-    if stray := re.match(r"Group '([^']+)' does not accept option '([^']+)'", message):
-        return unknown_key(f"{stray[1]}.{stray[2]}", known)
-    if stray := re.match(r"unrecognized arguments: --(\S+)", message):
-        return unknown_key(stray[1], known)
     return message
 
 

@@ -16,13 +16,14 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.build import Experiment, build_experiment
-from metarl.config import load_run_config, save_run_config
+from metarl.config import load_run_config, save_run_config, scale_later_steps
 from metarl.errors import RunError
 from metarl.math.parameters import Parameters, repeat, select
 from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes, within
 from metarl.stable_baselines import to_sb3
-from metarl.training.checkpoint import CHECKPOINT, POLICY, load_parameters, load_snapshots, save_parameters
+from metarl.training.checkpoint import CHECKPOINT, POLICY, load_policy, load_snapshots, save_policy
+from metarl.training.config_digest import config_digest
 from metarl.training.meta_batch import adapt_tasks
 
 
@@ -33,29 +34,44 @@ def load(
     iteration: int | None = None,
     later_step_scale: float | None = None,
     environment_options: Mapping[str, Any] | None = None,
+    trust: bool = False,
 ) -> MetaPolicy:
     """Loads the meta-policy of a run folder, or an adapted policy that was saved.
+
+    Nothing in the folder is executed, unless its environment's id names a module ("my_package:MyEnv-v0"),
+    which would be imported: such a folder is refused without `trust`.
 
     Args:
         iteration: of a policy that `training.snapshot_every` kept; None for the last one.
         later_step_scale: scales inner steps after the first, instead of the scale in training; Finn et al.
             2017 halve them in their tests.
         environment_options: added to the run's, e.g. {"out_of_distribution": 1.5}.
+        trust: import the module that the folder's environment names.
 
     Raises:
-        RunError: the folder is missing, foreign or damaged, or holds no policy of that iteration.
-        ConfigError: the device is not there, or the environment does not take the options.
+        RunError: the folder is missing, foreign or damaged, its config is not that of its policy, it holds no
+            policy of that iteration, or it names a module and is not trusted.
+        ConfigError: the device is not there, the environment does not take the options, or the learner has no
+            `later_step_scale`.
+
+    Warns:
+        UserWarning: the files are of version 0.1.0, which does not tie the config to the policy.
     """
     folder = Path(run_dir)
     config = load_run_config(folder)
+    if ":" in config.environment.id and not trust:
+        raise RunError(
+            "environment.id: expected an environment that is already registered, got "
+            f"{config.environment.id!r}, whose module would be imported: pass trust=True (--trust) if you "
+            "trust this folder"
+        )
     if later_step_scale is not None:
-        rule = replace(config.meta_learner, later_step_scale=later_step_scale)
-        config = replace(config, meta_learner=rule)
+        config = scale_later_steps(config, later_step_scale)
     if environment_options:
         options = {**config.environment.options, **environment_options}
         config = replace(config, environment=replace(config.environment, options=options))
     experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
-    parameters = load_parameters(folder / POLICY) if iteration is None else _snapshot(folder, iteration)
+    parameters = load_policy(folder) if iteration is None else _snapshot(folder, iteration)
     expected = experiment.learner.initial_state(torch.Generator()).parameters
     if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in parameters.items()}:
         raise RunError(f"{folder / POLICY}: its parameters are not those of the policy in the run's config")
@@ -135,7 +151,7 @@ class AdaptedPolicy:
         try:
             target.mkdir(parents=True, exist_ok=True)
             save_run_config(target, self.experiment.config)
-            save_parameters(target / POLICY, self.parameters)
+            save_policy(target, self.parameters, config_digest(target))
         except OSError as error:
             raise RunError(f"expected a folder to write to, got {target}: {error.strerror}") from error
 

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from metarl.build import Experiment
-from metarl.config import CONFIG, ExperimentConfig, load_run_config, save_run_config
-from metarl.errors import RunError
+from metarl.config import ExperimentConfig
+from metarl.meta_learners.learner import LearnerState
+from metarl.run_folder import find_run, make_run_folder
 from metarl.starting_point import initial_state
-from metarl.training.checkpoint import CHECKPOINT, POLICY, Checkpoint, load_checkpoint
+from metarl.training.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    load_checkpoint,
+    load_snapshots,
+    save_checkpoint,
+    save_policy,
+    save_snapshot,
+)
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import PROGRESS, make_logger
 from metarl.training.loop import Training, train
-
-CHANGEABLE = {
-    "run_dir",
-    "sampling.num_threads",
-    "training.iterations",
-    "training.environment_steps",
-    "training.checkpoint_every",
-    "training.snapshot_every",
-    "training.threads",
-    "training.table_every",
-    "training.evaluate_every",
-    "training.evaluation_tasks",
-    "training.evaluation_episodes",
-    "training.evaluation_steps",
-    # Of learning from scratch, which keeps the results of every such setting.
-    "meta_learner.environment_steps",
-    "meta_learner.evaluation_interval",
-    "meta_learner.deterministic",
-}
-"""Settings that may differ at a resume without changing what is learned."""
 
 
 @dataclass(frozen=True)
@@ -54,53 +41,19 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
     """Makes the run folder, or reads its checkpoint; returns where to start.
 
     Raises:
-        RunError: the folder holds another run, cannot be written, or its checkpoint is damaged.
+        RunError: the folder holds another run, cannot be written, or its checkpoint is lost, damaged or
+            another run's.
         ConfigError: `policy.start_from` is no policy, or one that does not fit.
     """
-    if find_run(config, resume) and (Path(config.run_dir) / CHECKPOINT).is_file():
-        make_run_folder(config)
-        return _on_device(load_checkpoint(Path(config.run_dir)), experiment.device)
-    state = initial_state(experiment)
-    make_run_folder(config)
-    return _on_device(Checkpoint(state, 0, 0), experiment.device)
-
-
-def find_run(config: ExperimentConfig, resume: bool) -> bool:
-    """Whether the run folder holds the run to resume; it then holds no other, and none to overwrite.
-
-    Raises:
-        RunError: the folder holds a run that is not to be resumed, another run, or something else.
-    """
     run_dir = Path(config.run_dir)
-    if resume and (run_dir / CONFIG).is_file():
-        if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
-            raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
-        _check_same(load_run_config(run_dir), config)
-        return True
-    if resume and run_dir.exists() and any(path.suffix != ".partial" for path in run_dir.iterdir()):
-        raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
-    if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
-        raise RunError(
-            f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
-            "folder by --run_dir DIR"
-        )
-    return False
-
-
-def make_run_folder(config: ExperimentConfig) -> None:
-    """Makes the run folder where there is none, and writes the config into it.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    run_dir = Path(config.run_dir)
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        if not os.access(run_dir, os.W_OK | os.X_OK):
-            raise PermissionError(13, "Permission denied")
-        save_run_config(run_dir, config)
-    except OSError as error:
-        raise RunError(f"run_dir: expected a folder to write to, got {run_dir}: {error.strerror}") from error
+    if find_run(config, resume) and (run_dir / CHECKPOINT).is_file():
+        found = load_checkpoint(run_dir)
+        start = _made_agree(run_dir, found, make_run_folder(config))
+    else:
+        state = initial_state(experiment)
+        (run_dir / PROGRESS).unlink(missing_ok=True)
+        start = Checkpoint(state, 0, 0, make_run_folder(config))
+    return _on_device(start, experiment.device)
 
 
 def run_training(
@@ -179,28 +132,22 @@ def format_curve(curve: AdaptationCurve) -> str:
     return "\n".join(rows)
 
 
-def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
-    old, new = _flat(saved.as_dict()), _flat(given.as_dict())
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in CHANGEABLE]
-    if changed:
-        key = changed[0]
-        raise RunError(
-            f"{key}: expected {old.get(key)!r}, as the run to resume was started with, got {new.get(key)!r}; "
-            "give the same config, or start a new run with --run_dir DIR"
-        )
-
-
-def _flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in section.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+def _made_agree(run_dir: Path, found: Checkpoint, digest: str) -> Checkpoint:
+    """Writes the policy as it is in the checkpoint, and ties files of version 0.1.0 to the config."""
+    if found.config_digest == digest:
+        save_policy(run_dir, found.state.parameters, digest)
+        return found
+    for snapshot in load_snapshots(run_dir):
+        save_snapshot(run_dir, replace(snapshot, config_digest=digest))
+    tied = replace(found, config_digest=digest)
+    save_checkpoint(run_dir, tied)
+    return tied
 
 
 def _on_device(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
     state = checkpoint.state
-    moved = type(state)(
+    moved = LearnerState(
         {name: value.to(device) for name, value in state.parameters.items()},
         {name: value.to(device) for name, value in state.optimiser.items()},
     )
-    return Checkpoint(moved, checkpoint.iteration, checkpoint.environment_steps)
+    return replace(checkpoint, state=moved)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from metarl.build import Experiment
+from metarl.config import load_run_config
 from metarl.errors import ConfigError, MetaRLError
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import LearnerState
@@ -36,7 +37,13 @@ def initial_state(experiment: Experiment) -> LearnerState:
 def _read(path: Path, experiment: Experiment) -> Parameters:
     if not path.is_dir():
         return from_sb3(path, experiment.policy)
-    source = load(path)
+    own, found_id = experiment.config.environment.id, load_run_config(path).environment.id
+    if ":" in found_id and found_id != own:
+        raise ValueError(
+            f"expected a run in {own}, got one in {found_id!r} in {path}, whose module would be imported; "
+            "give both runs the same environment"
+        )
+    source = load(path, trust=True)
     trained, policy = source.experiment, source.experiment.policy
     found, wanted = (
         f"{plain_network(one.policy).architecture} with actions in {one.action_space}"

@@ -31,10 +31,13 @@ def main() -> int:
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the episodes (0)")
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the adapted policy there")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    parser.add_argument(
+        "--trust", action="store_true", help="import the module that the run's environment names"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
-        meta_policy = load(arguments.run_dir, arguments.device)
+        meta_policy = load(arguments.run_dir, arguments.device, trust=arguments.trust)
         experiment = meta_policy.experiment
         task = read_task(arguments.task, experiment.task_source)
         with tqdm(total=arguments.steps + 1, unit="rollout", leave=False) as bar:
@@ -61,7 +64,8 @@ def main() -> int:
     print(format_curve(curve))
     print(f"\nThe curve is in TensorBoard: tensorboard --logdir {arguments.run_dir}")
     if arguments.save is not None:
-        print(f'The adapted policy is in {arguments.save}: metarl.load("{arguments.save}")')
+        trust = ", trust=True" * arguments.trust
+        print(f'The adapted policy is in {arguments.save}: metarl.load("{arguments.save}"{trust})')
     return 0
 
 

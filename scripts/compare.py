@@ -101,8 +101,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--later_step_scale",
         type=PositiveFloat,
-        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training; learned "
-        "step sizes keep theirs)",
+        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training; not "
+        "with MAML++, which learns them)",
     )
     parser.add_argument("--target", type=float, help="the return whose cost is told (one near the best)")
     parser.add_argument(
@@ -175,7 +175,7 @@ def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[l
             another run.
     """
     for entry in (entry for entries in groups.values() for entry in entries):
-        check(entry)
+        check(entry, protocol)
     outcomes: dict[str, tuple[list[Result], list[str]]] = {name: ([], []) for name in groups}
     with tqdm(total=sum(map(len, groups.values())), unit="run", dynamic_ncols=True) as runs:
         for name, entries in groups.items():

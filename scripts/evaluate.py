@@ -45,8 +45,8 @@ def main() -> int:
     parser.add_argument(
         "--later_step_scale",
         type=PositiveFloat,
-        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training; learned "
-        "step sizes keep theirs)",
+        help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training; not of "
+        "MAML++, which learns them)",
     )
     parser.add_argument(
         "--scale",
@@ -56,6 +56,9 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="chooses tasks and noise (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    parser.add_argument(
+        "--trust", action="store_true", help="import the module that the run's environment names"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
@@ -90,6 +93,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, AdaptationCurve]:
                 arguments.device,
                 later_step_scale=arguments.later_step_scale,
                 environment_options={"out_of_distribution": arguments.scale} if name == BEYOND else None,
+                trust=arguments.trust,
             )
             experiment = meta_policy.experiment
             tasks = task_list(experiment, name, arguments)

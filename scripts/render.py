@@ -47,6 +47,9 @@ def main() -> int:
     parser.add_argument("--width", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--height", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    parser.add_argument(
+        "--trust", action="store_true", help="import the module that the run's environment names"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
@@ -86,7 +89,7 @@ def film_environment(arguments: argparse.Namespace) -> str:
 
 
 def film_run(arguments: argparse.Namespace) -> str:
-    meta_policy = load(arguments.run_dir, arguments.device)
+    meta_policy = load(arguments.run_dir, arguments.device, trust=arguments.trust)
     experiment = meta_policy.experiment
     settings = experiment.config.environment
     task = read_task(arguments.task, experiment.task_source)

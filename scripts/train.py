@@ -14,6 +14,7 @@ from tqdm import tqdm
 from metarl.build import build_experiment
 from metarl.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
 from metarl.errors import MetaRLError
+from metarl.run_folder import hold_run_folder
 from metarl.run_training import Reporter, format_curve, prepare_run, run_training
 from metarl.scratch.settings import SCRATCH
 from metarl.scratch.training import RESULTS, planned_steps, run_from_scratch
@@ -34,35 +35,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         config = read_config(arguments.config, overrides)
-        if config.meta_learner_name == SCRATCH:
-            learn_from_scratch(config, arguments.resume == "true")
-            return 0
-        experiment = build_experiment(config)
-        start = prepare_run(config, arguments.resume == "true", experiment)
-        iterations, budget = config.training.iterations, config.training.environment_steps
-        print(
-            f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, "
-            f"run folder {config.run_dir}"
-        )
-        if start.iteration:
-            end = f"{budget:,} environment steps" if budget else iterations
-            print(f"Resumed at iteration {start.iteration} of {end}.")
-        rejected: list[float] = []
-        unit = {"unit": "step", "unit_scale": True} if budget else {"unit": "it"}
-        done = start.environment_steps if budget else start.iteration
-        with tqdm(total=budget or iterations, initial=done, dynamic_ncols=True, **unit) as bar:
-
-            def show(metrics: dict[str, float]) -> None:
-                bar.set_postfix(
-                    before=f"{metrics['rollout/return_before']:.1f}",
-                    after=f"{metrics['rollout/return_after']:.1f}",
-                    refresh=False,
-                )
-                rejected.append(1.0 - metrics.get("update/accepted", 1.0))
-                bar.update(metrics["rollout/environment_steps"] - bar.n if budget else 1)
-
-            reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
-            final, curve = run_training(experiment, start, reporter)
+        learn = learn_from_scratch if config.meta_learner_name == SCRATCH else meta_learn
+        with hold_run_folder(Path(config.run_dir)):
+            learn(config, arguments.resume == "true")
     except KeyboardInterrupt:
         command = f"python scripts/train.py --config {arguments.config} {shlex.join(overrides)}".strip()
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command} --resume true")
@@ -70,18 +45,48 @@ def main() -> int:
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def meta_learn(config: ExperimentConfig, resume: bool) -> None:
+    experiment = build_experiment(config)
+    start = prepare_run(config, resume, experiment)
+    iterations, budget = config.training.iterations, config.training.environment_steps
+    print(
+        f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, "
+        f"run folder {config.run_dir}"
+    )
+    if start.iteration:
+        end = f"{budget:,} environment steps" if budget else iterations
+        print(f"Resumed at iteration {start.iteration} of {end}.")
+    rejected: list[float] = []
+    unit = {"unit": "step", "unit_scale": True} if budget else {"unit": "it"}
+    done = start.environment_steps if budget else start.iteration
+    with tqdm(total=budget or iterations, initial=done, dynamic_ncols=True, **unit) as bar:
+
+        def show(metrics: dict[str, float]) -> None:
+            bar.set_postfix(
+                before=f"{metrics['rollout/return_before']:.1f}",
+                after=f"{metrics['rollout/return_after']:.1f}",
+                refresh=False,
+            )
+            rejected.append(1.0 - metrics.get("update/accepted", 1.0))
+            bar.update(metrics["rollout/environment_steps"] - bar.n if budget else 1)
+
+        reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
+        final, curve = run_training(experiment, start, reporter)
     print(f"\nReturn on {curve.count} held-out tasks, by number of inner steps:\n")
     print(format_curve(curve))
     if any(rejected):
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
         print(f"\n{sum(rejected):.0f} of {len(rejected)} updates were rejected and changed nothing; {where}.")
     task = "{" + ", ".join(f'"{name}": {v[0].tolist()}' for name, v in curve.tasks.items()) + "}"
+    trust = " --trust" if ":" in config.environment.id else ""
     print(
         f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. Now:\n"
         f"  tensorboard --logdir {config.run_dir}\n"
-        f"  python scripts/adapt.py {config.run_dir} --task '{task}' --episodes 20 --steps 3"
+        f"  python scripts/adapt.py {config.run_dir} --task '{task}' --episodes 20 --steps 3{trust}"
     )
-    return 0
 
 
 def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:

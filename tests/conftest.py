@@ -11,6 +11,7 @@ import yaml
 import tests.tiny_envs  # noqa: F401  registers tests/Drift-v0
 from metarl.build import build_experiment
 from metarl.config import ExperimentConfig, read_config
+from metarl.run_folder import hold_run_folder
 from metarl.run_training import Reporter, prepare_run, run_training
 from metarl.training.checkpoint import Checkpoint
 
@@ -51,10 +52,11 @@ def train_small(
 
     def run(*overrides: str, resume: bool = False, lines: list[str] | None = None) -> Checkpoint:
         config = small_config(*overrides)
-        experiment = build_experiment(config)
-        start = prepare_run(config, resume, experiment)
         shown: Sequence[str] = lines if lines is not None else []
         reporter = Reporter(shown.append if isinstance(shown, list) else print, lambda metrics: None)
-        return run_training(experiment, start, reporter)[0]
+        with hold_run_folder(Path(config.run_dir)):
+            experiment = build_experiment(config)
+            start = prepare_run(config, resume, experiment)
+            return run_training(experiment, start, reporter)[0]
 
     return run

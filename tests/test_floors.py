@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ("metarl.errors", "metarl.math"),
+    ("metarl.errors", "metarl.math", "metarl.plain_yaml"),
     ("metarl.rollout",),
     ("metarl.policies", "metarl.baselines"),
     ("metarl.objectives", "metarl.stable_baselines"),
@@ -16,8 +16,9 @@ FLOORS = [
     ("metarl.meta_learners",),
     ("metarl.training", "metarl.scratch.settings", "metarl.scratch.results"),
     ("metarl.config_messages",),
+    ("metarl.config_sections",),
     ("metarl.config",),
-    ("metarl.build",),
+    ("metarl.build", "metarl.run_folder"),
     ("metarl.run_training", "metarl.meta_policy", "metarl.starting_point"),
     ("metarl.scratch",),
     ("metarl.comparison",),

@@ -12,6 +12,8 @@ from metarl.objectives import inner_loss
 from metarl.rollout import select_task
 from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes
+from metarl.training.checkpoint import save_policy
+from metarl.training.config_digest import config_digest
 
 TASK = {"goal": [0.2, -0.1]}
 
@@ -101,7 +103,9 @@ def test_what_does_not_fit_is_told(run_dir, env, tmp_path):
 
 def test_parameters_of_another_policy_are_refused(run_dir):
     config = (run_dir / "config.yaml").read_text()
+    parameters = metarl.load(run_dir).parameters
     (run_dir / "config.yaml").write_text(config.replace("- 8\n", "- 9\n", 1))
+    save_policy(run_dir, parameters, config_digest(run_dir))
     with pytest.raises(metarl.RunError, match="not those of the policy"):
         metarl.load(run_dir)
 

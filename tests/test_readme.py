@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+import metarl
 from metarl.meta_learners.registry import META_LEARNERS
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
@@ -83,12 +84,15 @@ def test_adding_an_environment():
         gymnasium.registry.pop("metarl/StopAt-v0", None)
 
 
-def test_adding_an_algorithm(train_small, small_config_file):
+def test_adding_an_algorithm(train_small, small_config_file, tmp_path):
     values = yaml.safe_load(small_config_file.read_text())
     values["meta_learner"] = {"name": "pre_training", "step_size": 0.2}
     small_config_file.write_text(yaml.safe_dump(values))
     try:
         exec(blocks("META_LEARNERS"), {"__name__": "readme"})
         assert train_small().iteration == 4
+        assert metarl.load(tmp_path / "run").experiment.config.meta_learner.step_size == 0.2
+        with pytest.raises(metarl.ConfigError, match=r"later_step_scale: .*, got pre_training; leave it out"):
+            metarl.load(tmp_path / "run", later_step_scale=0.5)
     finally:
         META_LEARNERS.pop("pre_training", None)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from metarl.build import build_experiment
 from metarl.comparison.judgement import Protocol
-from metarl.config import ExperimentConfig, read_config
+from metarl.config import ExperimentConfig, read_config, scale_later_steps
 from metarl.errors import ConfigError, RunError
-from metarl.run_training import find_run
+from metarl.run_folder import find_run
 from metarl.scratch.model import check_from_scratch
 from metarl.scratch.settings import SCRATCH
 from metarl.scratch.training import planned_steps as scratch_steps
@@ -98,11 +98,12 @@ def difference(one: ExperimentConfig, other: ExperimentConfig) -> str | None:
     return None
 
 
-def check(entry: Entry) -> None:
+def check(entry: Entry, protocol: Protocol) -> None:
     """Builds what a run needs, reads what its folder holds, and nothing more.
 
     Raises:
-        ConfigError: it cannot be built; the message names the config.
+        ConfigError: it cannot be built, or its meta-learner does not know the protocol's `later_step_scale`;
+            the message names the config.
         RunError: its folder holds another run, or one that cannot serve.
     """
     run_dir = Path(entry.config.run_dir)
@@ -111,6 +112,8 @@ def check(entry: Entry) -> None:
         if entry.config.meta_learner_name == SCRATCH:
             check_from_scratch(entry.config)
             return
+        if protocol.later_step_scale is not None:
+            scale_later_steps(entry.config, protocol.later_step_scale)
         initial_state(build_experiment(entry.config))
         if found and (run_dir / CHECKPOINT).is_file():
             _check_serves(run_dir, entry.config.training)

@@ -72,13 +72,14 @@ def judge(
     """Policies that a run kept, the last one at the end, each measured once for a protocol.
 
     Args:
+        run_dir: the run of a config of the user's own: a module that its environment names is imported.
         iterations: of the policies to judge before the last one, as far as they were kept.
         progress: called with how many policies are measured, and of how many.
 
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.
     """
-    policy = load(run_dir, "auto", later_step_scale=protocol.later_step_scale)
+    policy = load(run_dir, "auto", later_step_scale=protocol.later_step_scale, trust=True)
     experiment = policy.experiment
     tasks = experiment.held_out_tasks(protocol.tasks, protocol.seed)
     last = load_checkpoint(run_dir)

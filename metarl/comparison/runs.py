@@ -15,7 +15,8 @@ from metarl.build import TaskDistribution, build_experiment, held_out_tasks, tas
 from metarl.comparison.entries import Entry
 from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
-from metarl.run_training import Reporter, find_run, make_run_folder, prepare_run, train_run
+from metarl.run_folder import find_run, hold_run_folder, make_run_folder
+from metarl.run_training import Reporter, prepare_run, train_run
 from metarl.scratch.settings import SCRATCH
 from metarl.scratch.training import train_from_scratch
 from metarl.training.logging import read_progress
@@ -59,10 +60,21 @@ def run_entry(
         judging: called with how many of its policies are judged, and of how many.
 
     Raises:
-        MetaRLError: the run cannot be trained, or its folder holds another.
+        MetaRLError: the run cannot be trained, its folder holds another, or another process trains in it.
     """
-    if entry.config.meta_learner_name == SCRATCH:
-        return _run_from_scratch(entry, protocol, advance)
+    with hold_run_folder(Path(entry.config.run_dir)):
+        if entry.config.meta_learner_name == SCRATCH:
+            return _run_from_scratch(entry, protocol, advance)
+        return _run(entry, protocol, reporter, advance, judging)
+
+
+def _run(
+    entry: Entry,
+    protocol: Protocol,
+    reporter: Reporter,
+    advance: Callable[[int], None],
+    judging: Callable[[int, int], None],
+) -> Result:
     experiment = build_experiment(entry.config)
     start = prepare_run(entry.config, True, experiment)
     run_dir, training = Path(entry.config.run_dir), entry.config.training

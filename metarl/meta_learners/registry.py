@@ -22,10 +22,16 @@ from metarl.policies.gaussian_mlp import Policy
 
 
 class Registered(NamedTuple):
-    """A meta-learner's settings and how it is built from them."""
+    """A meta-learner's settings and how it is built from them.
+
+    Args:
+        learns_every_step_size: whether each inner step has learned sizes of its own, so that a
+            `later_step_scale` sets where they start, and adaptation does not read it.
+    """
 
     config: type[Any]
     build: Callable[[Policy, Any, TaskMap], MetaLearner]
+    learns_every_step_size: bool = False
 
 
 META_LEARNERS: dict[str, Registered] = {
@@ -34,7 +40,7 @@ META_LEARNERS: dict[str, Registered] = {
     "e_maml": Registered(EMamlConfig, e_maml),
     "promp": Registered(PrompConfig, promp),
     "meta_sgd": Registered(GradientConfig, meta_sgd),
-    "maml_pp": Registered(MamlPpConfig, MamlPlusPlus),
+    "maml_pp": Registered(MamlPpConfig, MamlPlusPlus, learns_every_step_size=True),
     "reptile": Registered(ReptileConfig, Reptile),
     "imaml": Registered(ImamlConfig, imaml),
     "cavia": Registered(CaviaConfig, cavia),

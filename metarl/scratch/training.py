@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from metarl.build import held_out_tasks
 from metarl.config import ExperimentConfig
 from metarl.errors import TrainingError
-from metarl.run_training import find_run, make_run_folder
+from metarl.run_folder import find_run, make_run_folder
 from metarl.scratch.model import make_model, make_vec_env, steps_between_updates
 from metarl.scratch.results import (
     ScratchResult,

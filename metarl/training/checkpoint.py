@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,12 @@ from safetensors.torch import save
 from metarl.errors import RunError
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import LearnerState
+from metarl.training.config_digest import CONFIG, config_digest
 
 CHECKPOINT = "checkpoint.safetensors"
 POLICY = "policy.safetensors"
 SNAPSHOTS = "snapshots"
+_CONFIG_DIGEST = "config_digest"
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,19 @@ class Checkpoint:
         state: the learner's.
         iteration: iterations done.
         environment_steps: steps taken in them.
+        config_digest: of the run's config; None of files of version 0.1.0, which do not say.
     """
 
     state: LearnerState
     iteration: int
     environment_steps: int
+    config_digest: str | None
 
 
 def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> None:
-    """Writes the policy and the checkpoint into the run folder; a crash leaves the old or the new file."""
-    save_parameters(run_dir / POLICY, checkpoint.state.parameters)
+    """Writes the checkpoint and then its policy; a crash leaves the old or the new file of each."""
     _write_checkpoint(run_dir / CHECKPOINT, checkpoint)
+    save_policy(run_dir, checkpoint.state.parameters, checkpoint.config_digest)
 
 
 def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
@@ -55,36 +60,46 @@ def load_checkpoint(run_dir: Path) -> Checkpoint:
     """Reads the checkpoint of a run folder.
 
     Raises:
-        RunError: there is none, or it is not a whole checkpoint.
+        RunError: there is none, it is not a whole checkpoint, or not that of the config beside it.
+
+    Warns:
+        UserWarning: it is of version 0.1.0, which ties no file to its config.
     """
-    return _read_checkpoint(run_dir / CHECKPOINT)
+    found = _read_checkpoint(run_dir / CHECKPOINT)
+    _check_tied(run_dir, {run_dir / CHECKPOINT: found.config_digest})
+    return found
 
 
 def load_snapshots(run_dir: Path) -> list[Checkpoint]:
     """Reads the policies that were kept in training, in their order; without their optimisers.
 
     Raises:
-        RunError: a file is not a whole snapshot.
+        RunError: a file is not a whole snapshot, or not that of the config beside it.
     """
-    return [_read_checkpoint(path) for path in sorted((run_dir / SNAPSHOTS).glob("*.safetensors"))]
+    found = {path: _read_checkpoint(path) for path in sorted((run_dir / SNAPSHOTS).glob("*.safetensors"))}
+    _check_tied(run_dir, {path: one.config_digest for path, one in found.items()})
+    return list(found.values())
 
 
-def save_parameters(path: Path, parameters: Parameters) -> None:
-    """Writes parameters atomically."""
-    _write(path, parameters, {"parameter_order": "\n".join(parameters)})
+def save_policy(run_dir: Path, parameters: Parameters, config_digest: str | None) -> None:
+    """Writes the parameters atomically, tied to the config of that digest."""
+    _write(run_dir / POLICY, parameters, _metadata(parameters, config_digest))
 
 
-def load_parameters(path: Path) -> Parameters:
-    """Reads parameters, in the order they had.
+def load_policy(run_dir: Path) -> Parameters:
+    """Reads the policy of a folder, its parameters in the order they had. Warns as `load_checkpoint` does.
 
     Raises:
-        RunError: the file is missing, foreign or damaged.
+        RunError: the file is missing, foreign or damaged, or not that of the config beside it.
     """
+    path = run_dir / POLICY
     tensors, metadata = _read(path)
     try:
-        return {name: tensors[name] for name in metadata["parameter_order"].split("\n")}
+        parameters = {name: tensors[name] for name in metadata["parameter_order"].split("\n")}
     except KeyError as error:
         raise RunError(f"{path}: expected a metarl policy, found no {error}") from error
+    _check_tied(run_dir, {path: metadata.get(_CONFIG_DIGEST)})
+    return parameters
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -118,9 +133,8 @@ def _write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     counters = {
         "iteration": str(checkpoint.iteration),
         "environment_steps": str(checkpoint.environment_steps),
-        "parameter_order": "\n".join(state.parameters),
     }
-    _write(path, tensors, counters)
+    _write(path, tensors, {**counters, **_metadata(state.parameters, checkpoint.config_digest)})
 
 
 def _read_checkpoint(path: Path) -> Checkpoint:
@@ -133,7 +147,30 @@ def _read_checkpoint(path: Path) -> Checkpoint:
         raise RunError(f"{path}: expected a metarl checkpoint, found no {error}") from error
     prefix = "optimiser/"
     optimiser = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-    return Checkpoint(LearnerState(parameters, optimiser), *counters)
+    return Checkpoint(LearnerState(parameters, optimiser), *counters, metadata.get(_CONFIG_DIGEST))
+
+
+def _metadata(parameters: Parameters, config_digest: str | None) -> dict[str, str]:
+    order = {"parameter_order": "\n".join(parameters)}
+    return order if config_digest is None else {**order, _CONFIG_DIGEST: config_digest}
+
+
+def _check_tied(run_dir: Path, digests: Mapping[Path, str | None]) -> None:
+    """Compares the digests of files with the run folder's config."""
+    for path, found in digests.items():
+        if found is not None and found != (expected := config_digest(run_dir)):
+            raise RunError(
+                f"{path}: expected the policy of the config beside it (digest {expected}), got one of "
+                f"digest {found}: {CONFIG} was edited, or the file is another run's; restore it, or train or "
+                "save the policy anew"
+            )
+    if None in digests.values():
+        warnings.warn(
+            f"{run_dir}: expected files that name the config they were made with, got some of version "
+            f"0.1.0, which do not: whether {CONFIG} is theirs cannot be checked; resuming the run "
+            "(--resume true) or saving the policy again ties them to it",
+            stacklevel=3,
+        )
 
 
 def _write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:

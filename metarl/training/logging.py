@@ -68,6 +68,15 @@ def read_progress(run_dir: Path, iterations: int) -> list[dict[str, str]]:
     return rows
 
 
+def count_rows(run_dir: Path) -> int:
+    """The rows of a run's progress.csv, of which the last may be torn; 0 where there is none."""
+    path = run_dir / PROGRESS
+    if not path.is_file():
+        return 0
+    with path.open(newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))
+
+
 class ProgressCsv(KVWriter):
     """progress.csv: a row an iteration, appended; stable-baselines3's own writer empties an existing file.
 

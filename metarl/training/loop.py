@@ -181,7 +181,7 @@ def _iterate(
     rejection = update.rejection or ""
     logger.record("update/rejection", rejection, exclude=() if rejection else ("tensorboard",))
     progress(metrics)
-    return Checkpoint(update.state, iteration + 1, steps)
+    return Checkpoint(update.state, iteration + 1, steps, current.config_digest)
 
 
 def name_fault(error: NonFiniteError, environment_name: str, tasks: Tasks, where: str) -> TrainingError:

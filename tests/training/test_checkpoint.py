@@ -8,19 +8,21 @@ from metarl.training.checkpoint import (
     POLICY,
     Checkpoint,
     load_checkpoint,
-    load_parameters,
+    load_policy,
     load_snapshots,
     save_checkpoint,
     save_snapshot,
     write_atomically,
 )
+from metarl.training.config_digest import config_digest
 
 
 @pytest.fixture
 def saved(tmp_path):
     parameters = {"z.weight": torch.randn(3, 2), "a.bias": torch.randn(3).double()}
     state = LearnerState(parameters, {"moment": torch.randn(9)})
-    save_checkpoint(tmp_path, Checkpoint(state, 7, 1234))
+    (tmp_path / "config.yaml").write_text("seed: 3\n")
+    save_checkpoint(tmp_path, Checkpoint(state, 7, 1234, config_digest(tmp_path)))
     return tmp_path, state
 
 
@@ -31,14 +33,14 @@ def test_a_checkpoint_comes_back_bit_for_bit_and_in_order(saved):
     assert list(loaded.state.parameters) == ["z.weight", "a.bias"]
     for name, value in state.parameters.items():
         assert torch.equal(loaded.state.parameters[name], value)
-        assert torch.equal(load_parameters(folder / POLICY)[name], value)
+        assert torch.equal(load_policy(folder)[name], value)
     assert torch.equal(loaded.state.optimiser["moment"], state.optimiser["moment"])
 
 
 def test_snapshots_come_back_in_order_without_their_optimiser(saved):
     folder, state = saved
     for iteration in (1000, 7, 20):
-        save_snapshot(folder, Checkpoint(state, iteration, 10 * iteration))
+        save_snapshot(folder, Checkpoint(state, iteration, 10 * iteration, config_digest(folder)))
     found = load_snapshots(folder)
     assert [(one.iteration, one.environment_steps) for one in found] == [(7, 70), (20, 200), (1000, 10000)]
     for one in found:

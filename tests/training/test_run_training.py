@@ -107,14 +107,6 @@ def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
     assert same(final.state.parameters, kept)
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_again(train_small, tmp_path):
-    train_small("--training.iterations", "2")
-    whole = rows(tmp_path / "run")
-    (tmp_path / "run" / CHECKPOINT).unlink()
-    train_small("--training.iterations", "2", resume=True)
-    assert rows(tmp_path / "run") == whole
-
-
 @pytest.mark.parametrize("checkpoint_every", ["1", "3"])
 def test_a_killed_run_resumes_to_the_same_bits_and_rows(
     train_small, small_config_file, tmp_path, checkpoint_every

@@ -1,0 +1,88 @@
+"""A run's checkpoint is written before its policy, and a resume without it tells apart what was lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import metarl
+from metarl.errors import RunError
+from metarl.training.checkpoint import CHECKPOINT, POLICY, load_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def same(one, other):
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize(
+    ("lost", "found"), [([CHECKPOINT], r"a policy without it"), ([CHECKPOINT, POLICY], "4 iterations")]
+)
+def test_a_lost_checkpoint_is_told_and_nothing_overwritten(train_small, tmp_path, lost, found):
+    train_small()
+    for name in lost:
+        (tmp_path / "run" / name).unlink()
+    before = contents(tmp_path / "run")
+    with pytest.raises(RunError, match=rf"expected {CHECKPOINT} to resume from, found {found}.*--run_dir"):
+        train_small("--training.iterations", "6", resume=True)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(train_small, small_config_file, tmp_path):
+    iterations = ("--training.iterations", "40", "--training.checkpoint_every", "40")
+    whole = train_small("--run_dir", str(tmp_path / "whole"), *iterations)
+    killed = tmp_path / "killed"
+    arguments = ["--config", str(small_config_file), "--run_dir", str(killed), *iterations]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL
+    )
+    progress = killed / "progress.csv"
+    while process.poll() is None and not (progress.exists() and progress.read_text().count("\n") > 5):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "expected the run to be killed before its end"
+    assert not (killed / CHECKPOINT).exists()
+    assert not (killed / POLICY).exists()
+    again = train_small("--run_dir", str(killed), *iterations, resume=True)
+    assert same(again.state.parameters, whole.state.parameters)
+    assert len(progress.read_text().splitlines()) == 41
+
+
+def test_the_checkpoint_is_there_before_its_policy(train_small, tmp_path, monkeypatch):
+    """So a policy without a checkpoint has lost it; a resume writes the policy again."""
+    replace = os.replace
+
+    def fail_at_the_policy(source, target):
+        if Path(target).name == POLICY:
+            raise OSError("disk full")
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", fail_at_the_policy)
+        with pytest.raises(OSError, match="disk full"):
+            train_small()
+    assert not (tmp_path / "run" / POLICY).exists()
+    done = load_checkpoint(tmp_path / "run")
+    again = train_small("--training.iterations", str(done.iteration), resume=True)
+    assert again.iteration == done.iteration >= 1
+    assert same(metarl.load(tmp_path / "run").parameters, done.state.parameters)
+
+
+def test_a_resume_makes_the_policy_that_of_the_checkpoint(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    earlier = (tmp_path / "run" / POLICY).read_bytes()
+    last = train_small("--training.iterations", "2", resume=True)
+    (tmp_path / "run" / POLICY).write_bytes(earlier)
+    assert not same(metarl.load(tmp_path / "run").parameters, last.state.parameters)
+    train_small("--training.iterations", "2", resume=True)
+    assert same(metarl.load(tmp_path / "run").parameters, last.state.parameters)

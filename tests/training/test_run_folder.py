@@ -1,0 +1,125 @@
+"""One process trains in a run folder at a time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from metarl.errors import RunError
+from metarl.run_folder import LOCK, hold_run_folder
+from metarl.training.checkpoint import CHECKPOINT
+from tests.scratch.test_training import SCRATCH
+
+ROOT = Path(__file__).parents[2]
+BUSY = "run_dir: expected a folder of its own, but another process trains in "
+
+
+def command(config_file, *arguments):
+    return [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(config_file), *arguments]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def foreign(tmp_path):
+    settings = {
+        "environment.id": "tests.tiny_envs:tests/Mortal-v0",
+        "environment.options": json.dumps({"file": str(tmp_path / "no accident")}),
+        "environment.vectorization": "async",
+        "sampling.num_threads": 2,
+    }
+    return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+
+
+@pytest.mark.parametrize("kind", ["native", "async"])
+def test_the_second_process_is_told_and_a_killed_one_leaves_the_folder_free(
+    small_config_file, tmp_path, kind
+):
+    run_dir = tmp_path / "run"
+    options = foreign(tmp_path) if kind == "async" else []
+    words = command(small_config_file, *options, "--training.iterations")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}"}
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    first = subprocess.Popen([*words, "100000"], **silent)
+    try:
+        while first.poll() is None and not (run_dir / CHECKPOINT).exists():
+            time.sleep(0.02)
+        os.kill(first.pid, signal.SIGSTOP)
+        before = contents(run_dir)
+        for resume in ("true", "false"):
+            second = subprocess.run(
+                [*words, "100000", "--resume", resume],
+                capture_output=True,
+                text=True,
+                env=environment,
+                check=False,
+            )
+            assert second.returncode == 2
+            assert second.stderr.startswith(f"error: {BUSY}{run_dir}; wait for it")
+            assert second.stderr.count("\n") == 1
+        assert contents(run_dir) == before
+    finally:
+        os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    rows = len((run_dir / "progress.csv").read_text().splitlines())
+    resumed = subprocess.run(
+        [*words, str(rows + 1), "--resume", "true"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    assert len((run_dir / "progress.csv").read_text().splitlines()) == rows + 2
+
+
+def test_learning_from_scratch_holds_its_folder_too(tmp_path):
+    (tmp_path / "scratch.yaml").write_text(yaml.safe_dump({**SCRATCH, "run_dir": str(tmp_path / "run")}))
+    budget = ("--meta_learner.environment_steps", "100000000")
+    first = subprocess.Popen(
+        command(tmp_path / "scratch.yaml", *budget), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while first.poll() is None and not (tmp_path / "run/config.yaml").exists():
+            time.sleep(0.02)
+        second = subprocess.run(
+            command(tmp_path / "scratch.yaml", "--resume", "true"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        first.kill()
+    first.wait()
+    assert second.returncode == 2
+    assert second.stderr.startswith(f"error: {BUSY}")
+    with hold_run_folder(tmp_path / "run"):
+        pass
+
+
+def test_a_lock_that_was_left_is_no_contents(train_small, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).touch()
+    assert train_small("--training.iterations", "1", resume=True).iteration == 1
+
+
+def test_a_folder_that_became_no_run_is_left_as_it_was(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.txt").write_text("mine")
+    for name in ("thesis", "fresh"):
+        with pytest.raises(RuntimeError), hold_run_folder(tmp_path / name):
+            raise RuntimeError
+    assert contents(tmp_path) == {"chapter.txt": b"mine"}
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_a_folder_is_held_within_a_process_too(tmp_path):
+    with hold_run_folder(tmp_path), pytest.raises(RunError, match=BUSY), hold_run_folder(tmp_path):
+        pass
