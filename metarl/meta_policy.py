@@ -199,13 +199,15 @@ class MetaPolicy(AdaptedPolicy):
 
         Args:
             env: any environment with the run's observation and action sizes.
-            task: set in the environment first; None leaves the environment's own.
+            task: set in the environment first, by `set_task`, `reset_task` or the option of `reset`
+                (`metarl_envs.foreign.adapters` says which counts); None leaves the environment's own.
             episodes: episodes an inner step.
             steps: inner steps.
             seed: determines the episodes' noise and the environment's seeds.
 
         Raises:
-            ValueError: no episode or step, or a task or environment that does not fit.
+            ValueError: no episode or step, a task or environment that does not fit, or a task for an
+                environment that takes none.
             NonFiniteError: a reward, an observation or the adapted parameters are not finite.
         """
         if episodes < 1 or steps < 1:

@@ -95,6 +95,8 @@ def test_what_does_not_fit_is_told(run_dir, env, tmp_path):
         meta_policy.adapt(gymnasium.make("metarl/HalfCheetahVel-v0"))
     with pytest.raises(ValueError, match="expected a value in"):
         meta_policy.adapt(env, {"goal": [2, 2]})
+    with pytest.raises(ValueError, match=r"expected a task with keys \['goal'\], got \['nonsense'\]"):
+        meta_policy.adapt(env, {"nonsense": 1})
     with pytest.raises(metarl.RunError, match="expected a run folder"):
         metarl.load(tmp_path / "nothing")
 
@@ -126,3 +128,24 @@ def test_another_action_box_is_refused(run_dir):
 def test_a_policy_is_not_saved_over_a_training_run(run_dir):
     with pytest.raises(metarl.RunError, match="a folder of its own"):
         metarl.load(run_dir).save(run_dir)
+
+
+class Plain(gymnasium.Env):
+    """Two numbers, two actions, no task: its `reset` accepts options and reads none, as Gymnasium's do."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2), {}
+
+    def step(self, action):
+        return np.zeros(2), float(action[0]), False, False, {}
+
+
+def test_a_task_for_an_environment_that_takes_none_is_refused(run_dir):
+    meta_policy = metarl.load(run_dir)
+    with pytest.raises(ValueError, match="expected an environment with set_task, reset_task or reset"):
+        meta_policy.adapt(Plain(), {"nonsense": "at all"}, episodes=2)
+    assert np.isfinite(meta_policy.adapt(Plain(), episodes=2).returns).all()
