@@ -206,8 +206,8 @@ class MetaPolicy(AdaptedPolicy):
             seed: determines the episodes' noise and the environment's seeds.
 
         Raises:
-            ValueError: no episode or step, a task or environment that does not fit, or a task for an
-                environment that takes none.
+            ValueError: no episode or step; a task or environment that does not fit; a task for an environment
+                that takes none; or an environment that returns what is no observation, reward or end.
             NonFiniteError: a reward, an observation or the adapted parameters are not finite.
         """
         if episodes < 1 or steps < 1:
