@@ -14,6 +14,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from metarl_envs.foreign.outcomes import REAL
 from metarl_envs.tasks import Tasks, stack_tasks
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -64,7 +65,20 @@ class SampledTasks:
         return self._drawn("sample_held_out_tasks" if held_out else "sample_tasks", n, rng)
 
     def validate(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """The environment judges its tasks itself."""
+        """The environment judges its tasks itself; they need only be of numbers.
+
+        Raises:
+            ValueError: an empty task, or one with something else than numbers.
+        """
+        if not task:
+            raise ValueError("expected a task with at least one key, got {}")
+        for name, value in task.items():
+            try:
+                kind = np.asarray(value).dtype.kind
+            except ValueError:  # lists of different lengths
+                kind = "O"
+            if kind not in REAL:
+                raise ValueError(f"task {name!r}: expected numbers, got {value!r}")
         return dict(task)
 
     def _drawn(self, method: str, n: int, rng: np.random.Generator) -> Tasks:
