@@ -21,10 +21,12 @@ class NonFiniteError(MetaRLError):
     Args:
         what: what it is, and its value.
         task_index: the task's place in the batch; whoever knows the tasks names it.
+        task: its name, where it is known at once.
     """
 
-    def __init__(self, what: str, task_index: int) -> None:
-        super().__init__(f"expected finite numbers, got {what} in task {task_index} of the batch")
+    def __init__(self, what: str, task_index: int, task: str = "") -> None:
+        place = task or f"task {task_index} of the batch"
+        super().__init__(f"expected finite numbers, got {what} in {place}")
         self.what = what
         self.task_index = task_index
 

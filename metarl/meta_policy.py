@@ -19,6 +19,7 @@ from metarl.build import Experiment, build_experiment
 from metarl.config import load_run_config, save_run_config, scale_later_steps
 from metarl.errors import RunError
 from metarl.math.parameters import Parameters, repeat, select
+from metarl.rollout import Rollout
 from metarl.sampling.advantages import compute_advantages
 from metarl.sampling.episodes import collect_episodes, within
 from metarl.stable_baselines import to_sb3
@@ -93,7 +94,7 @@ class AdaptedPolicy:
     """A policy for one task, with stable-baselines3's `predict`.
 
     Attributes:
-        returns: mean return of the episodes used at every inner step, before that step.
+        returns: mean return before every inner step, and after the last one where that was measured.
     """
 
     def __init__(
@@ -210,38 +211,53 @@ class MetaPolicy(AdaptedPolicy):
         episodes: int = 20,
         steps: int = 1,
         seed: int = 0,
+        evaluation_episodes: int | None = None,
     ) -> AdaptedPolicy:
         """Adapts to one task in an environment, with fresh episodes at every inner step.
 
         Args:
             env: any environment with the run's observation and action sizes.
-            task: set in the environment first; None leaves the environment's own.
+            task: set in the environment first, by `set_task`, `reset_task` or the option of `reset`
+                (`metarl_envs.foreign.adapters` says which counts); None leaves the environment's own.
             episodes: episodes an inner step.
             steps: inner steps.
             seed: determines the episodes' noise and the environment's seeds.
+            evaluation_episodes: further episodes, to measure the return after the last step; None for as
+                many as `episodes`, 0 for none.
+
+        Returns:
+            The policy, whose `returns` are of the `episodes` before every step, and of the further ones.
 
         Raises:
-            ValueError: no episode or step, or a task or environment that does not fit.
+            ValueError: no episode or step, or fewer than 0 to measure; a task or environment that does not
+                fit; a task for an environment that takes none; or one that returns what is no outcome.
             NonFiniteError: a reward, an observation or the adapted parameters are not finite.
         """
         if episodes < 1 or steps < 1:
             raise ValueError(f"expected episodes and steps of at least 1, got {episodes} and {steps}")
+        measured = episodes if evaluation_episodes is None else evaluation_episodes
+        if measured < 0:
+            raise ValueError(
+                f"expected evaluation_episodes of at least 0, or None, got {evaluation_episodes}"
+            )
         self._check_fits(env)
         config = self.experiment.config
         current, returns = self.parameters, []
-        for step in range(steps):
+
+        def play(count: int, step: int) -> Rollout:
+            horizon, policy = config.environment.horizon, self.experiment.policy
             rollout = collect_episodes(
-                env,
-                self.experiment.policy,
-                current,
-                task=task,
-                episodes=episodes,
-                horizon=config.environment.horizon,
-                seed=(seed, step),
+                env, policy, current, task=task, episodes=count, horizon=horizon, seed=(seed, step)
             )
             returns.append(rollout.returns.mean().item())
+            return rollout
+
+        for step in range(steps):
+            rollout = play(episodes, step)
             batch, _ = compute_advantages(rollout, config.sampling.advantages)
             learner, task_map = self.experiment.learner, self.experiment.task_map
             current = select(adapt_tasks(learner, task_map, repeat(current, 1), batch, step), 0)
+        if measured:
+            play(measured, steps)
         kept = {name: current[name] for name in self.parameters}
         return AdaptedPolicy(self.experiment, kept, tuple(returns))

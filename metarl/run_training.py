@@ -27,6 +27,7 @@ from metarl.training.checkpoint import (
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.logging import PROGRESS, make_logger
 from metarl.training.loop import Training, train
+from metarl.training.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,25 @@ def run_training(
 ) -> tuple[Checkpoint, AdaptationCurve]:
     """Trains to the config's last iteration or environment step, then evaluates on held-out tasks.
 
+    The run folder keeps the evaluation, and the first of its tasks.
+
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
     final = train_run(experiment, start, reporter)
-    return final, evaluate_run(experiment, final)
+    curve = evaluate_run(experiment, final)
+    config = experiment.config
+    protocol = {
+        "episodes": config.training.evaluation_episodes,
+        "seed": config.seed,
+        "deterministic": False,
+        "iterations": final.iteration,
+        "environment_steps": final.environment_steps,
+    }
+    run_dir = Path(config.run_dir)
+    write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
+    write_held_out_task(run_dir, curve.tasks)
+    return final, curve
 
 
 def train_run(experiment: Experiment, start: Checkpoint, reporter: Reporter) -> Checkpoint:

@@ -1,12 +1,12 @@
 """Adapts a run's meta-policy to one task: python scripts/adapt.py RUN_DIR --task '{"velocity": 1.5}'
---episodes 20 --steps 3 [--save DIR]. Prints the return after every step, and writes it to TensorBoard."""
+--episodes 20 --steps 3 [--save DIR]. Prints the return after every step, and writes it to a CSV and to
+TensorBoard, in RUN_DIR/adaptation."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from metarl.errors import ConfigError, MetaRLError
 from metarl.math.parameters import select
 from metarl.meta_policy import AdaptedPolicy, load
 from metarl.run_training import format_curve
+from metarl.training.results import TABLE, new_adaptation, write_adaptation
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a run")
-    parser.add_argument("--task", required=True, help="the task as JSON, e.g. '{\"velocity\": 1.5}'")
+    parser.add_argument("--task", required=True, help="as JSON, e.g. '{\"velocity\": 1.5}', or a file of it")
     parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes a step (20)")
     parser.add_argument("--steps", type=PositiveInt, default=1, help="inner steps (1)")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the episodes (0)")
@@ -51,8 +52,9 @@ def main() -> int:
             )
         if arguments.save is not None:
             AdaptedPolicy(experiment, select(adapted, 0)).save(arguments.save)
-        log_dir = new_folder(arguments.run_dir / "adaptation", arguments.task)
-        with SummaryWriter(str(log_dir)) as writer:
+        folder = new_adaptation(arguments.run_dir, task)
+        write_adaptation(folder, curve.episode_returns[:, 0])
+        with SummaryWriter(str(folder)) as writer:
             for step, value in enumerate(curve.mean):
                 writer.add_scalar("adaptation/return", value, step)
     except (MetaRLError, OSError) as error:
@@ -62,7 +64,7 @@ def main() -> int:
         f"{experiment.config.environment.id}, task {arguments.task}, {arguments.episodes} episodes a step:\n"
     )
     print(format_curve(curve))
-    print(f"\nThe curve is in TensorBoard: tensorboard --logdir {arguments.run_dir}")
+    print(f"\nThe curve is in {folder / TABLE} and in TensorBoard: tensorboard --logdir {arguments.run_dir}")
     if arguments.save is not None:
         trust = ", trust=True" * arguments.trust
         print(f'The adapted policy is in {arguments.save}: metarl.load("{arguments.save}"{trust})')
@@ -70,10 +72,19 @@ def main() -> int:
 
 
 def read_task(text: str, task_source: Any) -> dict[str, Any]:
+    """The task of `--task`: JSON, or the name of a file with it.
+
+    Raises:
+        ConfigError: no JSON object, or no task of the environment.
+    """
+    given = text
     try:
+        if not text.lstrip().startswith("{"):
+            text = Path(text).read_text()
         task = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"--task: expected JSON such as '{{\"velocity\": 1.5}}', got {text}") from error
+    except (OSError, ValueError) as error:
+        expected = "JSON such as '{\"velocity\": 1.5}', or a file of it"
+        raise ConfigError(f"--task: expected {expected}, got {given}") from error
     if not isinstance(task, dict):
         raise ConfigError(f"--task: expected a JSON object, got {text}")
     try:
@@ -81,12 +92,6 @@ def read_task(text: str, task_source: Any) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"--task: {error}") from error
     return valid
-
-
-def new_folder(parent: Path, task: str) -> Path:
-    """A folder of its own for every adaptation: curves in one folder would be joined into one."""
-    name = "_".join(f"{key}={value}".replace(" ", "") for key, value in json.loads(task).items())
-    return next(path for i in count(1) if not (path := parent / f"{name}_{i}").exists())
 
 
 if __name__ == "__main__":

@@ -1,30 +1,31 @@
 """Evaluates a run: python scripts/evaluate.py RUN_DIR --tasks 40 --steps 3. Returns are measured on episodes
-that adaptation did not use. Writes a CSV, a JSON and a PNG to RUN_DIR/evaluation."""
+that adaptation did not use. Writes a CSV, a JSON and a PNG into a folder of its own in RUN_DIR/evaluation,
+after every list of tasks; one that fails costs itself alone, and the exit code is 2."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from metarl_envs.task_files import read_tasks
-from metarl_envs.tasks import Tasks, TaskSpace, number_of_tasks
+from metarl_envs.tasks import Tasks, TaskSpace
 from tqdm import tqdm
 
 from metarl.build import Experiment
-from metarl.config import load_run_config
 from metarl.errors import ConfigError, MetaRLError
-from metarl.meta_policy import load
+from metarl.meta_policy import MetaPolicy, load
 from metarl.run_training import format_curve
 from metarl.training.evaluation import AdaptationCurve
 from metarl.training.plots import plot_adaptation
+from metarl.training.results import HELD_OUT, new_evaluation, write_results
 
-HELD_OUT, TRAINING, BEYOND = "held-out", "training", "out-of-distribution"
+TRAINING, BEYOND = "training", "out-of-distribution"
+OPTIONS = ("episodes", "seed", "deterministic", "later_step_scale", "scale")
+"""Of a measurement, as adaptation.json keeps them."""
 
 
 def main() -> int:
@@ -62,11 +63,14 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
-        curves = evaluate(arguments)
-        folder = arguments.run_dir / "evaluation"
-        options = ("episodes", "seed", "deterministic", "later_step_scale", "scale")
-        protocol = {option: getattr(arguments, option) for option in options}
-        write(curves, folder, load_run_config(arguments.run_dir).environment.id, protocol)
+        titles = titles_of(arguments.on)
+        meta_policy = load(
+            arguments.run_dir,
+            arguments.device,
+            later_step_scale=arguments.later_step_scale,
+            trust=arguments.trust,
+        )
+        curves, folder = evaluate(arguments, titles, meta_policy)
     except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -74,40 +78,69 @@ def main() -> int:
         count = curve.returns.shape[1]
         print(f"\n{curve.count} {name} tasks:\n\n{format_curve(curve)}")
         print(f"\nAdaptation made {curve.worsened} of {count} tasks worse.")
-    print(f"\nWritten to {folder}:\n  adaptation.csv  adaptation.json  adaptation.png")
-    return 0
+    if curves:
+        print(f"\nWritten to {folder}:\n  adaptation.csv  adaptation.json  adaptation.png")
+    return 0 if len(curves) == len(titles) else 2
 
 
-def evaluate(arguments: argparse.Namespace) -> dict[str, AdaptationCurve]:
-    """The curve of every task list, by its name."""
+def titles_of(lists: list[str]) -> dict[str, str]:
+    """What each list of `--on` is called in the results.
+
+    Raises:
+        ConfigError: two lists of one name.
+    """
+    titles = {name: name if name in (HELD_OUT, TRAINING, BEYOND) else Path(name).stem for name in lists}
+    if len(set(titles.values())) < len(lists):
+        raise ConfigError(f"--on: expected lists of different names, got {' '.join(lists)}")
+    return titles
+
+
+def evaluate(
+    arguments: argparse.Namespace, titles: dict[str, str], meta_policy: MetaPolicy
+) -> tuple[dict[str, AdaptationCurve], Path | None]:
+    """The curve of every task list that could be measured, by its name, and the folder that keeps them."""
     curves: dict[str, AdaptationCurve] = {}
-    titles = {
-        name: name if name in (HELD_OUT, TRAINING, BEYOND) else Path(name).stem for name in arguments.on
-    }
-    if len(set(titles.values())) < len(arguments.on):
-        raise ConfigError(f"--on: expected lists of different names, got {' '.join(arguments.on)}")
-    with tqdm(total=len(arguments.on) * (arguments.steps + 1), unit="rollout", leave=False) as bar:
-        for name in arguments.on:
-            meta_policy = load(
-                arguments.run_dir,
-                arguments.device,
-                later_step_scale=arguments.later_step_scale,
-                environment_options={"out_of_distribution": arguments.scale} if name == BEYOND else None,
-                trust=arguments.trust,
-            )
-            experiment = meta_policy.experiment
-            tasks = task_list(experiment, name, arguments)
-            curves[titles[name]], _ = experiment.evaluate(
-                meta_policy.parameters,
-                tasks,
-                episodes=arguments.episodes,
-                steps=arguments.steps,
-                seed=arguments.seed,
-                deterministic=arguments.deterministic,
-                progress=bar.update,
-                where=f"evaluation on {name} tasks",
-            )
-    return curves
+    protocol = {option: getattr(arguments, option) for option in OPTIONS}
+    folder = None
+    with tqdm(total=len(titles) * (arguments.steps + 1), unit="rollout", leave=False) as bar:
+        for name, title in titles.items():
+            try:
+                curves[title] = measure(arguments, name, meta_policy, bar.update)
+            except MetaRLError as error:
+                bar.write(f"error: --on {name}: {error}", file=sys.stderr)
+                continue
+            folder = folder or new_evaluation(arguments.run_dir)
+            write_results(folder, curves, protocol)
+            plot_adaptation(curves, meta_policy.experiment.config.environment.id, folder / "adaptation.png")
+    return curves, folder
+
+
+def measure(
+    arguments: argparse.Namespace, name: str, meta_policy: MetaPolicy, progress: Callable[[], object]
+) -> AdaptationCurve:
+    """The curve of one task list.
+
+    Raises:
+        MetaRLError: no such list for this environment, or one that cannot be measured.
+    """
+    if name == BEYOND:
+        meta_policy = load(
+            arguments.run_dir,
+            arguments.device,
+            later_step_scale=arguments.later_step_scale,
+            environment_options={"out_of_distribution": arguments.scale},
+            trust=arguments.trust,
+        )
+    return meta_policy.experiment.evaluate(
+        meta_policy.parameters,
+        task_list(meta_policy.experiment, name, arguments),
+        episodes=arguments.episodes,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        deterministic=arguments.deterministic,
+        progress=progress,
+        where=f"evaluation on {name} tasks",
+    )[0]
 
 
 def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) -> Tasks:
@@ -122,46 +155,14 @@ def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) 
         return experiment.training_tasks(arguments.tasks)
     space = experiment.task_source
     if not Path(name).is_file() or not isinstance(space, TaskSpace):
-        expected = (
-            f"{HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks of metarl's environments"
+        raise ConfigError(
+            f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks of one of metarl's "
+            "environments"
         )
-        raise ConfigError(f"--on: expected {expected}, got {name}")
     try:
         return read_tasks(name, space)
-    except ValueError as error:
-        raise ConfigError(f"--on: {name}: {error}") from error
-
-
-def write(curves: dict[str, AdaptationCurve], folder: Path, title: str, protocol: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "adaptation.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        for name, curve in curves.items():
-            columns = {key: values.reshape(len(values), -1) for key, values in curve.tasks.items()}
-            if file.tell() == 0:
-                named = [
-                    f"{key}_{i}" if values.shape[1] > 1 else key
-                    for key, values in columns.items()
-                    for i in range(values.shape[1])
-                ]
-                returns = [f"return_after_{step}_steps" for step in range(len(curve.returns))]
-                writer.writerow(["tasks", *named, *returns])
-            for i in range(number_of_tasks(curve.tasks)):
-                task = [number for values in columns.values() for number in values[i].tolist()]
-                writer.writerow([name, *task, *curve.returns[:, i].tolist()])
-    summary = {name: summarised(curve) for name, curve in curves.items()}
-    text = json.dumps({"lists": summary, "protocol": protocol}, indent=2)
-    (folder / "adaptation.json").write_text(text + "\n")
-    plot_adaptation(curves, title, folder / "adaptation.png")
-
-
-def summarised(curve: AdaptationCurve) -> dict[str, Any]:
-    return {
-        "tasks": curve.returns.shape[1],
-        "mean_return": curve.mean.tolist(),
-        "half_width_95": [None if h != h else h for h in curve.half_width.tolist()],
-        "tasks_made_worse": curve.worsened,
-    }
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error).removeprefix(f"{name}: ")) from error
 
 
 if __name__ == "__main__":

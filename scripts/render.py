@@ -38,7 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run_dir", type=Path, nargs="?", help="folder of a run")
     parser.add_argument("--environment", metavar="ID", help="in place of a run: random actions in it")
-    parser.add_argument("--task", help="the task as JSON (an environment: its default)")
+    parser.add_argument("--task", help="the task as JSON, or a file of it (an environment: its default)")
     parser.add_argument("--output", type=Path, required=True, help=".mp4, .gif, or .png: the last frame")
     parser.add_argument("--length", type=PositiveInt, help="environment steps (an episode)")
     parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes an inner step (20)")

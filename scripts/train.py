@@ -19,6 +19,7 @@ from metarl.run_training import Reporter, format_curve, prepare_run, run_trainin
 from metarl.scratch.settings import SCRATCH
 from metarl.scratch.training import RESULTS, planned_steps, run_from_scratch
 from metarl.training.logging import PROGRESS
+from metarl.training.results import EVALUATION, HELD_OUT_TASK
 
 
 def main() -> int:
@@ -80,12 +81,14 @@ def meta_learn(config: ExperimentConfig, resume: bool) -> None:
     if any(rejected):
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
         print(f"\n{sum(rejected):.0f} of {len(rejected)} updates were rejected and changed nothing; {where}.")
-    task = "{" + ", ".join(f'"{name}": {v[0].tolist()}' for name, v in curve.tasks.items()) + "}"
+    run_dir = Path(config.run_dir)
     trust = " --trust" if ":" in config.environment.id else ""
+    adapt = ["python", "scripts/adapt.py", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK)]
     print(
-        f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. Now:\n"
-        f"  tensorboard --logdir {config.run_dir}\n"
-        f"  python scripts/adapt.py {config.run_dir} --task '{task}' --episodes 20 --steps 3{trust}"
+        f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. "
+        f"The table is in {run_dir / EVALUATION}. Now:\n"
+        f"  tensorboard --logdir {shlex.quote(config.run_dir)}\n"
+        f"  {shlex.join(adapt)} --episodes 20 --steps 3{trust}"
     )
 
 
@@ -108,7 +111,8 @@ def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
         print(f"{steps:>18,}{seconds.mean():>10.2f}{returns.mean():>14.2f}")
     print(
         f"\nIn all {result.total_environment_steps:,} environment steps, {result.total_seconds:.0f} s of "
-        f"learning. Every task's results are in {config.run_dir}/{RESULTS}"
+        f"learning. Every task's results are in {config.run_dir}/{RESULTS}, the table by inner steps in "
+        f"{config.run_dir}/{EVALUATION}"
     )
 
 

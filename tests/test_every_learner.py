@@ -77,7 +77,7 @@ def test_adaptation_is_the_learners_own_inner_step_on_fresh_episodes(train_small
     train_small(*of(name), "--training.iterations", "1")
     meta_policy = metarl.load(tmp_path / "run")
     experiment, env = meta_policy.experiment, gymnasium.make("metarl/PointNavigation-v0", max_episode_steps=8)
-    adapted = meta_policy.adapt(env, TASK, episodes=5, steps=3, seed=4)
+    adapted = meta_policy.adapt(env, TASK, episodes=5, steps=3, seed=4, evaluation_episodes=0)
     current, returns = meta_policy.parameters, []
     for step in range(3):
         rollout = collect_episodes(

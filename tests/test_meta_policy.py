@@ -31,7 +31,7 @@ def env(run_dir):
 
 def test_adapting_is_the_inner_rule_on_the_environments_own_episodes(run_dir, env):
     meta_policy = metarl.load(run_dir)
-    adapted = meta_policy.adapt(env, TASK, episodes=5, steps=1, seed=2)
+    adapted = meta_policy.adapt(env, TASK, episodes=5, steps=1, seed=2, evaluation_episodes=0)
     experiment = meta_policy.experiment
     rollout = collect_episodes(
         env, experiment.policy, meta_policy.parameters, task=TASK, episodes=5, horizon=8, seed=(2, 0)
@@ -52,7 +52,27 @@ def test_adapting_changes_no_meta_policy_and_can_be_repeated(run_dir, env):
     second = meta_policy.adapt(env, TASK, episodes=3, steps=3)
     assert all(torch.equal(meta_policy.parameters[name], value) for name, value in before.items())
     assert all(torch.equal(first.parameters[name], second.parameters[name]) for name in before)
-    assert len(first.returns) == 3
+    assert first.returns == second.returns
+
+
+@pytest.mark.parametrize(("evaluation_episodes", "measured"), [(None, 3), (7, 7)])
+def test_the_return_after_the_last_step_is_of_further_episodes(run_dir, env, evaluation_episodes, measured):
+    meta_policy = metarl.load(run_dir)
+    options = {"episodes": 3, "steps": 2, "seed": 2}
+    adapted = meta_policy.adapt(env, TASK, **options, evaluation_episodes=evaluation_episodes)
+    alone = meta_policy.adapt(env, TASK, **options, evaluation_episodes=0)
+    after = collect_episodes(
+        env,
+        meta_policy.experiment.policy,
+        alone.parameters,
+        task=TASK,
+        episodes=measured,
+        horizon=8,
+        seed=(2, 2),
+    )
+    assert adapted.returns == (*alone.returns, after.returns.mean().item())
+    assert len(alone.returns) == 2
+    assert all(torch.equal(alone.parameters[name], value) for name, value in adapted.parameters.items())
 
 
 def test_predict_follows_stable_baselines3(run_dir, env):
@@ -93,10 +113,14 @@ def test_what_does_not_fit_is_told(run_dir, env, tmp_path):
     meta_policy = metarl.load(run_dir)
     with pytest.raises(ValueError, match="expected episodes and steps of at least 1"):
         meta_policy.adapt(env, TASK, episodes=0)
+    with pytest.raises(ValueError, match="evaluation_episodes of at least 0, or None, got -1"):
+        meta_policy.adapt(env, TASK, evaluation_episodes=-1)
     with pytest.raises(ValueError, match="observation and action sizes"):
         meta_policy.adapt(gymnasium.make("metarl/HalfCheetahVel-v0"))
     with pytest.raises(ValueError, match="expected a value in"):
         meta_policy.adapt(env, {"goal": [2, 2]})
+    with pytest.raises(ValueError, match=r"expected a task with keys \['goal'\], got \['nonsense'\]"):
+        meta_policy.adapt(env, {"nonsense": 1})
     with pytest.raises(metarl.RunError, match="expected a run folder"):
         metarl.load(tmp_path / "nothing")
 
@@ -130,3 +154,24 @@ def test_another_action_box_is_refused(run_dir):
 def test_a_policy_is_not_saved_over_a_training_run(run_dir):
     with pytest.raises(metarl.RunError, match="a folder of its own"):
         metarl.load(run_dir).save(run_dir)
+
+
+class Plain(gymnasium.Env):
+    """Two numbers, two actions, no task: its `reset` accepts options and reads none, as Gymnasium's do."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2), {}
+
+    def step(self, action):
+        return np.zeros(2), float(action[0]), False, False, {}
+
+
+def test_a_task_for_an_environment_that_takes_none_is_refused(run_dir):
+    meta_policy = metarl.load(run_dir)
+    with pytest.raises(ValueError, match="expected an environment with set_task, reset_task or reset"):
+        meta_policy.adapt(Plain(), {"nonsense": "at all"}, episodes=2)
+    assert np.isfinite(meta_policy.adapt(Plain(), episodes=2).returns).all()

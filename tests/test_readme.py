@@ -32,6 +32,7 @@ def test_a_run_adapts_in_python(train_small, tmp_path):
     names: dict[str, object] = {}
     exec(code.replace("max_episode_steps=100", "max_episode_steps=5"), names)
     assert names["action"].shape == (6,)
+    assert np.isfinite([names["before"], names["after"]]).all()
 
 
 @pytest.mark.filterwarnings("ignore:.*num_threads:UserWarning")

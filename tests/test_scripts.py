@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,16 @@ def script(name, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def written(done):
+    """The folder that a script says its results are in."""
+    return Path(re.search(r"^Written to (.*):$", done.stdout, re.MULTILINE)[1])
+
+
+def table(folder):
+    with (folder / "adaptation.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scripts") / "run"
@@ -31,6 +42,7 @@ def run_dir(tmp_path_factory):
     assert "held-out tasks" in done.stdout
     assert "tensorboard --logdir" in done.stdout
     assert "scripts/adapt.py" in done.stdout
+    assert str(folder / "evaluation") in done.stdout
     return folder
 
 
@@ -43,7 +55,22 @@ def test_adapt_prints_logs_and_saves(run_dir, tmp_path):
         assert done.returncode == 0, done.stderr
     printed = [line.split() for line in done.stdout.splitlines() if line.strip()[:1].isdigit()]
     curves = sorted((run_dir / "adaptation").iterdir())
-    assert len(curves) == 2
+    assert [path.name for path in curves] == ["goal=0.1,0.2", "goal=0.1,0.2_2"]
+    assert str(curves[1] / "adaptation.csv") in done.stdout
+    with (curves[1] / "adaptation.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert list(written[0]) == [
+        "step",
+        "mean_return",
+        "low_95",
+        "high_95",
+        *(f"episode_{i}" for i in range(4)),
+    ]
+    assert [f"{float(row['mean_return']):.2f}" for row in written] == [row[1] for row in printed]
+    episodes = np.array([float(written[3][f"episode_{i}"]) for i in range(4)])
+    half = 1.96 * episodes.std(ddof=1) / 2
+    found = [float(written[3][name]) for name in ("step", "mean_return", "low_95", "high_95")]
+    assert found == pytest.approx([3, episodes.mean(), episodes.mean() - half, episodes.mean() + half])
     events = EventAccumulator(str(curves[0]))
     events.Reload()
     values = [event.value for event in events.Scalars("adaptation/return")]
@@ -55,10 +82,9 @@ def test_adapt_prints_logs_and_saves(run_dir, tmp_path):
 def test_evaluate_writes_table_summary_and_picture(run_dir):
     done = script("evaluate", run_dir, "--tasks", 5, "--steps", 2, "--episodes", 3)
     assert done.returncode == 0, done.stderr
-    folder = run_dir / "evaluation"
+    folder = written(done)
     summary = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
-    with (folder / "adaptation.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(folder)
     assert list(rows[0]) == ["tasks", "goal_0", "goal_1", *(f"return_after_{k}_steps" for k in range(3))]
     assert len(rows) == summary["tasks"] == 5
     for step in range(3):
@@ -75,8 +101,7 @@ def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
     counts = ["--tasks", 4, "--steps", 1, "--episodes", 2]
     done = script("evaluate", run_dir, "--on", *lists, *options, *counts)
     assert done.returncode == 0, done.stderr
-    with (run_dir / "evaluation/adaptation.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = table(written(done))
     goals = {row["tasks"]: [] for row in rows}
     for row in rows:
         goals[row["tasks"]].append([float(row["goal_0"]), float(row["goal_1"])])
@@ -92,7 +117,7 @@ def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
     assert goals["training"][:3] == first.tolist()
     assert all(max(map(abs, goal)) > 0.5 for goal in goals["out-of-distribution"])
     assert all(max(map(abs, goal)) <= 0.5 for goal in goals["held-out"])
-    protocol = json.loads((run_dir / "evaluation/adaptation.json").read_text())["protocol"]
+    protocol = json.loads((written(done) / "adaptation.json").read_text())["protocol"]
     assert protocol["deterministic"] is True
     assert protocol["later_step_scale"] == 0.5
 
@@ -129,7 +154,11 @@ def test_evaluate_takes_no_list_twice(run_dir, tmp_path):
         ("adapt", ["RUN", "--task", '{"gaol": [0, 0]}'], "expected a task with keys ['goal']"),
         ("adapt", ["RUN", "--task", "goal"], "expected JSON"),
         ("evaluate", ["nowhere"], "expected a run folder"),
-        ("evaluate", ["RUN", "--on", "dreams"], "--on: expected held-out, training, out-of-distribution or"),
+        (
+            "evaluate",
+            ["RUN", "--on", "dreams"],
+            "--on dreams: expected held-out, training, out-of-distribution or",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run_dir, name, arguments, message):

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
+from metarl_envs.foreign.outcomes import REAL
 from metarl_envs.tasks import Tasks, number_of_tasks, repeat_tasks
 from numpy.typing import NDArray
 from torch import Tensor
@@ -77,6 +79,7 @@ class RolloutSampler:
 
         Raises:
             NonFiniteError: an observation, reward or action that is not finite.
+            ForeignEnvError: environments that failed, or returned arrays of another shape or type.
             ValueError: another number of tasks than the environments hold.
         """
         count, num_envs = number_of_tasks(tasks), self._envs.num_envs
@@ -89,13 +92,20 @@ class RolloutSampler:
             [self._sequence(key, i, 0).generate_state(self._episodes) for i in range(count)]
         )
         observation, _ = self._envs.reset(seed=seeds.tolist())
+        observed, each = (num_envs, self._policy.observation_size), (num_envs,)
+        _check_form("observations", observation, observed, REAL, "reset")
+        self._check("observation from reset", observation)
         with _one_torch_thread(), torch.no_grad():
             noise = self._noise(parameters, key, count) * (not deterministic)
-            recording = _Recording(self._policy, parameters, noise, observation)
+            recording = _Recording(self._policy, parameters, noise)
             for t in range(self._horizon):
                 actions = recording.act(observation, t)
                 self._check("action", actions)
                 observation, reward, terminated, truncated, info = self._envs.step(actions)
+                _check_form("observations", observation, observed, REAL, f"step {t}")
+                _check_form("rewards", reward, each, REAL, f"step {t}")
+                _check_form("terminated", terminated, each, "b", f"step {t}")
+                _check_form("truncated", truncated, each, "b", f"step {t}")
                 self._check("observation", observation)
                 self._check("reward", reward)
                 finished = recording.record(reward, terminated, truncated, info, t)
@@ -136,15 +146,13 @@ class _Recording:
     for the action.
     """
 
-    def __init__(
-        self, policy: Policy, parameters: Parameters, noise: Tensor, first_observation: NDArray[Any]
-    ) -> None:
+    def __init__(self, policy: Policy, parameters: Parameters, noise: Tensor) -> None:
         self._policy, self._parameters, self._noise = policy, parameters, noise
         self._shape = noise.shape[1:3]
         device, dtype = noise.device, noise.dtype
         horizon, (tasks, episodes) = len(noise), self._shape
         envs, pinned = tasks * episodes, device.type == "cuda"
-        size, actions = first_observation.shape[-1], noise.shape[-1]
+        size, actions = policy.observation_size, noise.shape[-1]
         self._observation_host = torch.empty(envs, size, dtype=dtype, pin_memory=pinned)
         self._action_host = torch.empty(envs, actions, dtype=dtype, pin_memory=pinned)
         self._observations = torch.zeros(horizon, *self._shape, size, device=device, dtype=dtype)
@@ -158,7 +166,7 @@ class _Recording:
 
     def act(self, observation: NDArray[Any], t: int) -> NDArray[Any]:
         """Draws the actions of all environments, [env, action]; the array is reused."""
-        self._observation_host.copy_(torch.from_numpy(np.asarray(observation)))
+        self._observation_host.copy_(torch.from_numpy(observation))
         current = self._observations[t]
         current.copy_(self._observation_host.view(current.shape), non_blocking=True)
         mean, log_std = self._policy(self._parameters, current)
@@ -178,7 +186,7 @@ class _Recording:
         """Stores a step's outcome; returns which episodes are over, [env]."""
         self._valid[t] = ~(self._terminated | self._truncated)
         self._rewards[t] = reward
-        self._terminated, self._truncated = np.asarray(terminated), np.asarray(truncated)
+        self._terminated, self._truncated = terminated, truncated
         if "diverged" in info:
             self._diverged |= info["diverged"]
         return self._terminated | self._truncated
@@ -199,11 +207,23 @@ class _Recording:
             valid=by_task(np.ascontiguousarray(self._valid.T)),
             terminated=by_task(self._terminated),
             truncated=by_task(~self._terminated),
-            final_observations=by_task(np.asarray(final_observation)).to(dtype),
+            final_observations=by_task(final_observation).to(dtype),
             behaviour=behaviour,
             behaviour_log_prob=log_prob(behaviour, actions),
             diverged_episodes=int(self._diverged.sum()),
         )
+
+
+def _check_form(what: str, values: Any, shape: tuple[int, ...], kinds: str, place: str) -> None:
+    """One look at the arrays of all environments: NumPy would stretch and convert others."""
+    if isinstance(values, np.ndarray) and values.shape == shape and values.dtype.kind in kinds:
+        return
+    kind = "booleans" if kinds == "b" else "real numbers"
+    array = isinstance(values, np.ndarray)
+    got = f"{values.dtype} of shape {list(values.shape)}" if array else type(values).__name__
+    raise ForeignEnvError(
+        f"expected {what} as an array of {kind} of shape {list(shape)}, got {got} in {place} of all episodes"
+    )
 
 
 def _time_last(values: Tensor) -> Tensor:

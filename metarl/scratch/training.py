@@ -36,6 +36,7 @@ from metarl.scratch.results import (
 )
 from metarl.scratch.settings import ScratchConfig
 from metarl.training.loop import SCRATCH_LEARNING
+from metarl.training.results import HELD_OUT, new_evaluation, write_results
 
 RESULTS = "tasks"
 """Folder of the tasks' files in the run folder."""
@@ -44,7 +45,7 @@ RESULTS = "tasks"
 def run_from_scratch(
     config: ExperimentConfig, resume: bool, progress: Callable[[int], None] = lambda steps: None
 ) -> ScratchResult:
-    """Runs a config on its held-out tasks, in its run folder.
+    """Runs a config on its held-out tasks, in its run folder, which keeps every task's results and the curve.
 
     Raises:
         RunError: the folder holds another run, or cannot be written.
@@ -54,7 +55,7 @@ def run_from_scratch(
     tasks = held_out_tasks(config, settings.evaluation_tasks, config.seed)
     find_run(config, resume)
     make_run_folder(config)
-    return train_from_scratch(
+    result = train_from_scratch(
         config,
         tasks,
         steps=settings.evaluation_steps,
@@ -63,6 +64,14 @@ def run_from_scratch(
         run_dir=Path(config.run_dir),
         progress=progress,
     )
+    protocol = {
+        "episodes": settings.evaluation_episodes,
+        "seed": config.seed,
+        "deterministic": config.meta_learner.deterministic,
+        "environment_steps": result.total_environment_steps,
+    }
+    write_results(new_evaluation(Path(config.run_dir)), {HELD_OUT: result.curve}, protocol)
+    return result
 
 
 def planned_steps(config: ExperimentConfig) -> int:

@@ -22,10 +22,14 @@ class AdaptationCurve:
     """Mean return of every task after every number of inner steps; [step + 1, task].
 
     The return after k steps is measured on episodes that those k steps did not use.
+
+    Args:
+        episode_returns: of the single episodes, [step + 1, task, episode], where they are known.
     """
 
     tasks: Tasks
     returns: Array
+    episode_returns: Array | None = None
 
     @property
     def mean(self) -> Array:
@@ -78,15 +82,16 @@ def evaluate_adaptation(
         The curve, and the adapted parameters [task, ...].
     """
     current = repeat(parameters, number_of_tasks(tasks))
-    returns = []
+    returns, episode_returns = [], []
     for step in range(steps + 1):
         rollout = sampler.collect(current, tasks, [*key, step])
         measured = rollout
         if deterministic:
             measured = sampler.collect(current, tasks, [*key, steps + 1 + step], deterministic=True)
         returns.append(measured.returns.mean(-1).double().cpu().numpy())
+        episode_returns.append(measured.returns.double().cpu().numpy())
         progress()
         if step < steps:
             batch, _ = compute_advantages(rollout, advantages)
             current = adapt_tasks(learner, task_map, current, batch, step)
-    return AdaptationCurve(tasks, np.stack(returns)), current
+    return AdaptationCurve(tasks, np.stack(returns), np.stack(episode_returns)), current

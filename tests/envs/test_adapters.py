@@ -5,7 +5,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
-from metarl_envs.foreign.adapters import SampledTasks
+from metarl_envs.foreign.adapters import SampledTasks, apply_task
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 from metarl_envs.tasks import stack_tasks
 
@@ -57,6 +57,8 @@ class ResetTaskLine(Line):
 
 
 class OptionsLine(Line):
+    reads_task_option = True
+
     def reset(self, *, seed=None, options=None):
         self.goal = options["task"]["goal"]
         return super().reset(seed=seed)
@@ -196,3 +198,50 @@ def test_sampled_tasks_are_those_of_the_generator():
 def test_sampled_tasks_need_an_environment_that_samples_them():
     with pytest.raises(ValueError, match=r"to have sample_tasks\(n\)"):
         SampledTasks(ResetTaskLine())
+
+
+class SamplingLine(Line):
+    """Its `reset` takes options, and the tasks that it samples show that it reads them."""
+
+    def sample_tasks(self, n):
+        return [{"goal": 0.5}] * n
+
+
+class WithHook(gymnasium.Wrapper):
+    def set_task(self, task):
+        self.unwrapped.goal = task["goal"]
+
+
+class WithTasks(gymnasium.Wrapper):
+    def sample_tasks(self, n):
+        return [{"goal": 0.5}] * n
+
+
+def test_reset_options_count_where_the_environment_knows_tasks():
+    task = {"goal": 0.5}
+    assert apply_task(OptionsLine(), task) == {"task": task}
+    assert apply_task(SamplingLine(), task) == {"task": task}
+    assert apply_task(WithTasks(Line()), task) == {"task": task}
+
+
+@pytest.mark.parametrize("make_env", [Line, lambda: gymnasium.make("Pendulum-v1")])
+def test_an_environment_that_takes_no_task_gets_none(make_env):
+    with pytest.raises(
+        ValueError, match=r"expected an environment with set_task, .*; leave the task out, or"
+    ):
+        apply_task(make_env(), {"goal": 0.5})
+
+
+def test_a_declaration_outweighs_the_tasks_that_an_environment_samples():
+    env = SamplingLine()
+    env.reads_task_option = False
+    with pytest.raises(ValueError, match="reads_task_option"):
+        apply_task(env, {"goal": 0.5})
+
+
+def test_a_wrapper_gives_the_hook_and_the_tasks():
+    env = gymnasium.wrappers.TimeLimit(WithHook(Line()), 3)
+    assert apply_task(env, {"goal": 0.5}) == {}
+    assert env.unwrapped.goal == 0.5
+    drawn = SampledTasks(gymnasium.wrappers.TimeLimit(WithTasks(SetTaskLine()), 3))
+    np.testing.assert_array_equal(drawn.sample(2, np.random.default_rng(0))["goal"], [0.5, 0.5])

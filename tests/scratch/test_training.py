@@ -76,6 +76,14 @@ def test_tasks_are_those_of_the_other_algorithms(config, small_config):
     np.testing.assert_array_equal(result.curve.tasks["goal"], expected["goal"])
 
 
+def test_the_table_by_inner_steps_is_kept(config, tmp_path):
+    result = run_from_scratch(config(), resume=False)
+    (folder,) = (tmp_path / "run" / "evaluation").iterdir()
+    summary = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
+    assert summary["mean_return"] == result.curve.mean.tolist()
+    assert len((folder / "adaptation.csv").read_text().splitlines()) == 1 + 3
+
+
 @pytest.mark.parametrize(("algorithm", "rollout"), [("ppo", 12), ("sac", 6)])
 def test_learning_takes_no_more_steps_than_it_may(config, monkeypatch, algorithm, rollout):
     """What does not fill another rollout is left; the evaluations have environments of their own."""

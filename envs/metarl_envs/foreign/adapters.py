@@ -1,7 +1,9 @@
 """What any other gymnasium environment needs to be adapted to: a way to take tasks, and to sample them.
 
-A task reaches the environment through the first of these that it has: `set_task(task)`,
-`reset_task(task)`, `reset(options={"task": task})`.
+A task reaches the environment through the first of these that it, or a wrapper around it, has:
+`set_task(task)`, `reset_task(task)`, `reset(options={"task": task})`. Every Gymnasium environment accepts
+`options`, and most do not read them: they count where the environment knows tasks, which it shows by
+`sample_tasks`, or says so by an attribute `reads_task_option = True`.
 """
 
 from __future__ import annotations
@@ -12,26 +14,42 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from metarl_envs.foreign.outcomes import REAL
 from metarl_envs.tasks import Tasks, stack_tasks
 
 AnyEnv = gymnasium.Env[Any, Any]
 
 
 def apply_task(env: AnyEnv, task: Mapping[str, Any]) -> dict[str, Any]:
-    """Gives the environment its task; returns the options its next `reset` needs."""
+    """Gives the environment its task; returns the options its next `reset` needs.
+
+    Raises:
+        ValueError: an environment that takes no task, or one that refuses this task.
+    """
     for hook in ("set_task", "reset_task"):
-        method = getattr(env.unwrapped, hook, None)
-        if method is not None:
-            method(dict(task))
+        if env.has_wrapper_attr(hook):
+            env.get_wrapper_attr(hook)(dict(task))
             return {}
-    return {"task": dict(task)}
+    if _reads_task_option(env):
+        return {"task": dict(task)}
+    raise ValueError(
+        f'expected an environment with set_task, reset_task or reset(options={{"task": ...}}), got {env}; '
+        "leave the task out, or give the environment a hook (options count with sample_tasks, or with "
+        "reads_task_option = True)"
+    )
+
+
+def _reads_task_option(env: AnyEnv) -> bool:
+    if env.has_wrapper_attr("reads_task_option"):
+        return bool(env.get_wrapper_attr("reads_task_option"))
+    return env.has_wrapper_attr("sample_tasks")
 
 
 class SampledTasks:
     """The tasks of an environment with `sample_tasks(n)`, drawn from the environment's own generator."""
 
     def __init__(self, env: AnyEnv) -> None:
-        if not hasattr(env.unwrapped, "sample_tasks"):
+        if not env.has_wrapper_attr("sample_tasks"):
             raise ValueError(
                 f"expected {env.unwrapped} to have sample_tasks(n), which returns a list of task dicts"
             )
@@ -43,13 +61,26 @@ class SampledTasks:
 
     def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks:
         """Draws n test tasks of an environment with `sample_held_out_tasks(n)`; of another, as `sample`."""
-        held_out = hasattr(self._env.unwrapped, "sample_held_out_tasks")
+        held_out = self._env.has_wrapper_attr("sample_held_out_tasks")
         return self._drawn("sample_held_out_tasks" if held_out else "sample_tasks", n, rng)
 
     def validate(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """The environment judges its tasks itself."""
+        """The environment judges its tasks itself; they need only be of numbers.
+
+        Raises:
+            ValueError: an empty task, or one with something else than numbers.
+        """
+        if not task:
+            raise ValueError("expected a task with at least one key, got {}")
+        for name, value in task.items():
+            try:
+                kind = np.asarray(value).dtype.kind
+            except ValueError:  # lists of different lengths
+                kind = "O"
+            if kind not in REAL:
+                raise ValueError(f"task {name!r}: expected numbers, got {value!r}")
         return dict(task)
 
     def _drawn(self, method: str, n: int, rng: np.random.Generator) -> Tasks:
         self._env.reset(seed=int(rng.integers(2**31)))
-        return stack_tasks(getattr(self._env.unwrapped, method)(n))
+        return stack_tasks(self._env.get_wrapper_attr(method)(n))

@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 
 from metarl_envs.foreign.adapters import AnyEnv, apply_task
+from metarl_envs.foreign.outcomes import OutcomeError, checked_reset, checked_step
 from metarl_envs.tasks import Task
 
 
@@ -20,15 +21,16 @@ class EnvBlock(gymnasium.Env[Any, Any]):
     """Some copies of an environment as one, with batched spaces [slot, ...].
 
     A copy whose episode is over is held until the next reset, as in `VectorTaskEnv`. Gymnasium has one
-    reward and one end an environment, so those of the copies are in `info`, [slot] each. An exception is
-    told there too, in `info["fault"]`. The copies are built at the first reset: Gymnasium makes one
-    more block, only to read its spaces.
+    reward and one end an environment, so those of the copies are in `info`, [slot] each. An exception, or
+    an outcome that is none, is told there too, in `info["fault"]`. The copies are built at the first reset:
+    Gymnasium makes one more block, only to read its spaces.
 
     Args:
         make_env: builds one copy.
         spaces: observation and action space of a copy.
         copies: how many.
         slots: length of the batch; those beyond the copies are padding.
+        first: number of the first copy among those of all blocks, which names episodes in errors.
         own_process: whether the block is alone in its process, which then leaves Ctrl-C to the parent.
     """
 
@@ -38,12 +40,15 @@ class EnvBlock(gymnasium.Env[Any, Any]):
         spaces: tuple[gymnasium.Space[Any], gymnasium.Space[Any]],
         copies: int,
         slots: int,
+        first: int,
         own_process: bool,
     ) -> None:
         self.observation_space, self.action_space = (batch_space(space, slots) for space in spaces)
         self.tasks: list[Task] = []
         self.seeds: list[int] = []
-        self._make_env, self._copies, self._own_process = make_env, copies, own_process
+        self._make_env, self._space = make_env, spaces[0]
+        self._copies, self._first, self._own_process = copies, first, own_process
+        self._elapsed = 0
         self._envs: list[AnyEnv] = []
         self._observations = np.zeros(self.observation_space.shape or (), self.observation_space.dtype)
         self._terminated = np.zeros(slots, dtype=np.bool_)
@@ -51,13 +56,14 @@ class EnvBlock(gymnasium.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Starts an episode of every copy, with its own of `tasks` and `seeds`."""
-        self._terminated[:], self._truncated[:] = False, False
+        self._terminated[:], self._truncated[:], self._elapsed = False, False, 0
         info: dict[str, Any] = {}
         task: Task = {}
         try:
             self._build()
             for i, (env, task) in enumerate(zip(self._envs, self.tasks, strict=True)):
-                self._observations[i], _ = env.reset(seed=self.seeds[i], options=apply_task(env, task))
+                returned = env.reset(seed=self.seeds[i], options=apply_task(env, task))
+                self._observations[i] = checked_reset(returned, self._space, self._episode(i))
         except Exception as error:
             info = _fault(error, task)
         return self._observations, info
@@ -73,16 +79,20 @@ class EnvBlock(gymnasium.Env[Any, Any]):
         i = 0
         try:
             for i in np.flatnonzero(running).tolist():
-                observation, reward, terminated, truncated, _ = self._envs[i].step(actions[i])
-                self._observations[i], rewards[i] = observation, reward
-                self._terminated[i], self._truncated[i] = terminated, truncated
+                place = f"{self._episode(i)}, step {self._elapsed}"
+                outcome = checked_step(self._envs[i].step(actions[i]), self._space, place)
+                self._observations[i], rewards[i], self._terminated[i], self._truncated[i] = outcome
         except Exception as error:
             info |= _fault(error, self.tasks[i])
+        self._elapsed += 1
         return self._observations, 0.0, False, False, info
 
     def close(self) -> None:
         for env in self._envs:
             env.close()
+
+    def _episode(self, copy: int) -> str:
+        return f"episode {self._first + copy} of the batch"
 
     def _build(self) -> None:
         if self._envs:
@@ -96,8 +106,10 @@ class EnvBlock(gymnasium.Env[Any, Any]):
 
 def _fault(error: Exception, task: Task) -> dict[str, Any]:
     """What went wrong, in one line and in full."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    told = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
-    where = f" with task {task}" if task else ""
-    message = " ".join(f"expected an environment that runs, got {told}{where}".split())
+    told = str(error)
+    if not isinstance(error, OutcomeError):
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        told = f"expected an environment that runs, got {type(error).__name__}: {error} ({place})"
+    message = " ".join(f"{told} with task {task}".split()) if task else " ".join(told.split())
     return {"fault": (message, "".join(traceback.format_exception(error)))}

@@ -23,7 +23,7 @@ _SECONDS_TO_END = 5.0
 
 
 class ForeignEnvError(RuntimeError):
-    """An environment raised an exception, or a process with environments died."""
+    """An environment raised an exception or returned what is no outcome, or a process with some died."""
 
 
 class ForeignVectorEnv:
@@ -36,8 +36,8 @@ class ForeignVectorEnv:
         num_processes: of "async"; 0 for one a CPU. Results do not depend on it.
 
     Raises:
-        ForeignEnvError: from `reset` and `step`: a copy raised an exception, or a process died. All
-            processes are ended then.
+        ForeignEnvError: from `reset` and `step`: a copy raised an exception or returned what is no
+            observation, reward or end, or a process died. All processes are ended then.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class ForeignVectorEnv:
         self._slots = math.ceil(num_envs / processes)
         spaces = self.single_observation_space, self.single_action_space
         blocks = [
-            partial(EnvBlock, make_env, spaces, min(self._slots, num_envs - i), self._slots, mode == "async")
+            partial(
+                EnvBlock, make_env, spaces, min(self._slots, num_envs - i), self._slots, i, mode == "async"
+            )
             for i in range(0, num_envs, self._slots)
         ]
         # A forked process that collects a threaded simulation as garbage would wait for its threads for ever.

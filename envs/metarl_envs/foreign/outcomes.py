@@ -1,0 +1,99 @@
+"""What an environment's `reset` and `step` return, checked before it is taken for numbers.
+
+NumPy would stretch an observation of another shape, drop imaginary parts and read numbers out of strings.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+REAL = "biuf"
+"""Kinds of NumPy types that hold real numbers."""
+
+
+class OutcomeError(ValueError):
+    """An environment returned what is no observation, reward or end of an episode."""
+
+
+class Outcome(NamedTuple):
+    """A step's, of one environment; the observation as its space shapes it."""
+
+    observation: NDArray[Any]
+    reward: float
+    terminated: bool
+    truncated: bool
+
+
+def checked_reset(returned: Any, space: gymnasium.Space[Any], place: str) -> NDArray[Any]:
+    """The observation that `reset` returned, which may not be finite.
+
+    Args:
+        space: of observations.
+        place: names the episode in errors.
+
+    Raises:
+        OutcomeError: no pair of an observation of the space's shape, of real numbers, and an info.
+    """
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise OutcomeError(f"expected reset to return (observation, info), got {_told(returned)} in {place}")
+    return _checked_observation(returned[0], space, place)
+
+
+def checked_step(returned: Any, space: gymnasium.Space[Any], place: str) -> Outcome:
+    """What `step` returned; observation and reward may not be finite.
+
+    Args:
+        space: of observations.
+        place: names the episode and the step in errors.
+
+    Raises:
+        OutcomeError: not five values, an observation of another shape than the space's, what are no
+            real numbers, or an end that is no boolean.
+    """
+    if not isinstance(returned, tuple) or len(returned) != 5:
+        expected = "(observation, reward, terminated, truncated, info)"
+        raise OutcomeError(f"expected step to return {expected}, got {_told(returned)} in {place}")
+    observation, reward, terminated, truncated, _ = returned
+    number = _array(reward)
+    if number.shape or number.dtype.kind not in REAL:
+        raise OutcomeError(f"expected a reward that is one real number, got {_told(reward)} in {place}")
+    for name, end in (("terminated", terminated), ("truncated", truncated)):
+        if not isinstance(end, (bool, np.bool_)):
+            raise OutcomeError(f"expected {name} to be a boolean, got {_told(end)} in {place}")
+    checked = _checked_observation(observation, space, place)
+    return Outcome(checked, float(number), bool(terminated), bool(truncated))
+
+
+def _checked_observation(observation: Any, space: gymnasium.Space[Any], place: str) -> NDArray[Any]:
+    values, shape = _array(observation), space.shape or ()
+    if values.dtype.kind not in REAL:
+        raise OutcomeError(f"expected an observation of real numbers, got {_told(observation)} in {place}")
+    if values.shape != shape:
+        raise OutcomeError(
+            f"expected an observation of shape {list(shape)}, that of the observation space, "
+            f"got {list(values.shape)} in {place}"
+        )
+    if values.dtype.kind == "f" and np.dtype(space.dtype).kind != "f":
+        raise OutcomeError(
+            f"expected an observation of {space.dtype}, the observation space's type, got {values.dtype} "
+            f"in {place}"
+        )
+    return values
+
+
+def _array(value: Any) -> NDArray[Any]:
+    """The value as an array, of type object where its parts have different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.empty((), dtype=np.object_)
+
+
+def _told(value: Any) -> str:
+    """The value in one short line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

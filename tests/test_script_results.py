@@ -1,0 +1,107 @@
+"""What scripts leave in a run folder: nothing lost, nothing overwritten, nothing beside it."""
+
+import json
+import runpy
+import shlex
+import sys
+
+import pytest
+
+from metarl.build import Experiment
+from tests.test_scripts import ROOT, run_dir, script, table, written  # noqa: F401  (run_dir is a fixture)
+
+SMALL = ("--tasks", 3, "--steps", 1, "--episodes", 2)
+pytestmark = pytest.mark.usefixtures("run_dir")
+
+
+def test_no_evaluation_overwrites_another(run_dir):  # noqa: F811
+    before = {path: path.read_bytes() for path in (run_dir / "evaluation").rglob("*") if path.is_file()}
+    folders = [written(script("evaluate", run_dir, *SMALL, "--seed", seed)) for seed in (0, 1)]
+    assert len({*folders}) == 2
+    assert table(folders[0]) != table(folders[1])
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_list_that_fails_costs_itself_alone(run_dir, tmp_path):  # noqa: F811
+    (tmp_path / "bad.json").write_text('[{"goal": [9, 9]}]')
+    lists = ("held-out", tmp_path / "bad.json", "dreams", "training")
+    done = script("evaluate", run_dir, "--on", *lists, *SMALL)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert f"--on {tmp_path / 'bad.json'}: task 0: task 'goal': expected a value in" in errors[0]
+    assert "--on dreams: expected held-out" in errors[1]
+    assert [row["tasks"] for row in table(written(done))] == ["held-out"] * 3 + ["training"] * 3
+    assert "3 training tasks" in done.stdout
+
+
+def test_a_list_is_written_as_soon_as_it_is_measured(run_dir, monkeypatch):  # noqa: F811
+    original = Experiment.evaluate
+    before = {*(run_dir / "evaluation").iterdir()}
+
+    def evaluate(self, *arguments, where, **options):
+        if "training" in where:
+            raise KeyboardInterrupt
+        return original(self, *arguments, where=where, **options)
+
+    monkeypatch.setattr(Experiment, "evaluate", evaluate)
+    path = str(ROOT / "scripts/evaluate.py")
+    monkeypatch.setattr(sys, "argv", [path, str(run_dir), "--on", "held-out", "training", *map(str, SMALL)])
+    with pytest.raises(KeyboardInterrupt):
+        runpy.run_path(path)["main"]()
+    (folder,) = {*(run_dir / "evaluation").iterdir()} - before
+    assert [row["tasks"] for row in table(folder)] == ["held-out"] * 3
+    assert json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["tasks"] == 3
+
+
+def commands(done):
+    """Those that training prints at its end."""
+    return [shlex.split(line) for line in done.stdout.splitlines() if line.startswith("  python scripts/")]
+
+
+@pytest.mark.parametrize("environment", ["metarl/HopperRandParams-v0", "metarl/HumanoidDir2D-v0"])
+def test_the_command_that_training_prints_adapts(tmp_path, environment):
+    folder = tmp_path / "a run"
+    config = ("--config", ROOT / "configs/quickstart.yaml", "--run_dir", folder)
+    small = "--sampling.tasks 2 --sampling.episodes 2 --environment.horizon 5 --training.iterations 1"
+    tasks = "--training.evaluation_tasks 2 --training.evaluation_episodes 2 --environment.options {}"
+    done = script("train", *config, "--environment.id", environment, *small.split(), *tasks.split())
+    assert done.returncode == 0, done.stderr
+    (command,) = commands(done)
+    adapted = script("adapt", *command[2:-4], "--episodes", 2, "--steps", 1)
+    assert adapted.returncode == 0, adapted.stderr
+    (curve,) = (folder / "adaptation").iterdir()
+    assert len(table(curve)) == 2
+    (evaluation,) = (folder / "evaluation").iterdir()
+    (first, _) = table(evaluation)
+    kept = json.loads((folder / "held_out_task.json").read_text())
+    numbers = [float(value) for key, value in first.items() if not key.startswith(("tasks", "return_"))]
+    assert numbers == flat(list(kept.values()))
+
+
+def flat(values):
+    return [number for v in values for number in flat(v)] if isinstance(values, list) else [values]
+
+
+DRIFT = ("--environment.id", "tests.tiny_envs:tests/Drift-v0", "--environment.vectorization", "sync")
+
+
+def test_no_task_leads_out_of_the_run_folder(tmp_path, train_small):
+    train_small(*DRIFT, "--environment.options", "{}", "--training.iterations", "1")
+    before = {*tmp_path.rglob("*")}
+    task = json.dumps({"velocity": 0.5, "../../x": 1, "/etc": 2, "y" * 300: 3})
+    done = script("adapt", tmp_path / "run", "--task", task, "--episodes", 2)
+    assert done.returncode == 0, done.stderr
+    made = {*tmp_path.rglob("*")} - before
+    assert all(path.is_relative_to(tmp_path / "run" / "adaptation") for path in made)
+    assert len(made) == 4
+
+
+@pytest.mark.parametrize("task", ['{"velocity": "../../x"}', "{}", '{"velocity": [[1], [1, 2]]}'])
+def test_a_task_is_of_numbers(tmp_path, train_small, task):
+    train_small(*DRIFT, "--environment.options", "{}", "--training.iterations", "1")
+    done = script("adapt", tmp_path / "run", "--task", task, "--episodes", 2)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --task: ")
+    assert "Traceback" not in done.stderr
