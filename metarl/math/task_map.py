@@ -32,7 +32,10 @@ class TaskMap:
     _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        pool = ThreadPoolExecutor(self.threads or available_cpus())
+        # A new thread does not inherit the number of threads inside an operation.
+        pool = ThreadPoolExecutor(
+            self.threads or available_cpus(), initializer=torch.set_num_threads, initargs=(1,)
+        )
         object.__setattr__(self, "_pool", pool)
 
     @classmethod

@@ -32,3 +32,12 @@ def test_threads_keep_the_callers_grad_mode():
     with torch.no_grad():
         assert TaskMap(1, 2).run([torch.is_grad_enabled] * 3) == [False] * 3
     assert TaskMap(1, 2).run([torch.is_grad_enabled] * 3) == [True] * 3
+
+
+def test_threads_work_serially_inside_an_operation():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert TaskMap(1, threads=2).run([torch.get_num_threads] * 4) == [1, 1, 1, 1]
+    finally:
+        torch.set_num_threads(before)
