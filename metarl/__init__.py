@@ -3,7 +3,7 @@
 import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
-from metarl.meta_policy import AdaptedPolicy, MetaPolicy, load
+from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
 
 __version__ = "0.1.0"
 __all__ = [

@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from metarl.errors import ConfigError, MetaRLError
 from metarl.math.parameters import select
-from metarl.meta_policy import AdaptedPolicy, load
-from metarl.run_training import format_curve
-from metarl.training.results import TABLE, new_adaptation, write_adaptation
+from metarl.runs.files import TABLE
+from metarl.runs.meta_policy import AdaptedPolicy, load
+from metarl.runs.results import new_adaptation, write_adaptation
+from metarl.training.run_training import format_curve
 
 
 def main() -> int:

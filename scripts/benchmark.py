@@ -16,20 +16,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from bare_mujoco import bare_references
-from benchmark_measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
-from benchmark_memory import memory
-from benchmark_references import envpool_references, sb3_references, vector_references
-from benchmark_update import update
 from jsonargparse.typing import PositiveInt
 from metarl_envs import FAMILIES
 from tqdm import tqdm
 
-from metarl.build import Experiment, build_experiment
-from metarl.config import read_config
+from metarl.benchmarks.bare_mujoco import bare_references
+from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
+from metarl.benchmarks.memory import memory
+from metarl.benchmarks.references import envpool_references, sb3_references, vector_references
+from metarl.benchmarks.update import update
+from metarl.compute.task_map import available_cpus
 from metarl.errors import MetaRLError, RunError
-from metarl.math.task_map import available_cpus
-from metarl.run_training import Reporter, prepare_run, run_training
+from metarl.experiment.build import Experiment, build_experiment
+from metarl.experiment.config import read_config
+from metarl.training.run_training import Reporter, prepare_run, run_training
 
 
 def sampler(experiment: Experiment, repeats: int) -> list[Row]:

@@ -25,9 +25,9 @@ from metarl.comparison.judgement import Protocol
 from metarl.comparison.report import markdown, plot, tasks_of, write_csv
 from metarl.comparison.runs import Result, run_entry
 from metarl.comparison.summary import summarise
+from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError
-from metarl.math.task_map import available_cpus
-from metarl.run_training import Reporter
+from metarl.training.run_training import Reporter
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
 KINDS = (".md", ".csv", ".png", ".json")

@@ -15,13 +15,13 @@ from metarl_envs.task_files import read_tasks
 from metarl_envs.tasks import Tasks, TaskSpace
 from tqdm import tqdm
 
-from metarl.build import Experiment
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.plots import plot_adaptation
 from metarl.errors import ConfigError, MetaRLError
-from metarl.meta_policy import MetaPolicy, load
-from metarl.run_training import format_curve
-from metarl.training.evaluation import AdaptationCurve
-from metarl.training.plots import plot_adaptation
-from metarl.training.results import HELD_OUT, new_evaluation, write_results
+from metarl.experiment.build import Experiment
+from metarl.runs.meta_policy import MetaPolicy, load
+from metarl.runs.results import HELD_OUT, new_evaluation, write_results
+from metarl.training.run_training import format_curve
 
 TRAINING, BEYOND = "training", "out-of-distribution"
 OPTIONS = ("episodes", "seed", "deterministic", "later_step_scale", "scale")

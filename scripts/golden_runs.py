@@ -19,12 +19,12 @@ import yaml
 from tqdm import tqdm
 
 import metarl
-from metarl.build import build_experiment
-from metarl.config import read_config
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.experiment.build import build_experiment
+from metarl.experiment.config import read_config
 from metarl.math.parameters import Parameters
-from metarl.run_training import Reporter, prepare_run, run_training
-from metarl.training.checkpoint import Checkpoint
-from metarl.training.evaluation import AdaptationCurve
+from metarl.runs.checkpoint import Checkpoint
+from metarl.training.run_training import Reporter, prepare_run, run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs/quickstart.yaml"
 LIBRARIES = ("mujoco", "numpy", "torch")

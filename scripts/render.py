@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from metarl.errors import ConfigError, MetaRLError
 from metarl.math.parameters import select
-from metarl.meta_policy import AdaptedPolicy, load
+from metarl.runs.meta_policy import AdaptedPolicy, load
 
 Frame = NDArray[np.uint8]
 Act = Callable[[Any], Any]

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
-from sinusoid_report import Result, markdown, plot, write_csv
-from sinusoid_tasks import pictured_points, sample_tasks
-from sinusoid_training import EVALUATION_SHOTS, METHODS, adaptation_errors, adapted_curves, train
 from tqdm import tqdm
 
+from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError, TrainingError
-from metarl.math.task_map import available_cpus
+from metarl.supervised.report import Result, markdown, plot, write_csv
+from metarl.supervised.sinusoids import pictured_points, sample_tasks
+from metarl.supervised.training import EVALUATION_SHOTS, METHODS, adaptation_errors, adapted_curves, train
 
 EVALUATION_SEED = 10**6
 """Added to the seed, so that no task of the evaluation is one of the training."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollout import Batch
+from metarl.rollouts.rollout import Batch
 from tests.tiny import log_density
 
 OBSERVATION = 0.5

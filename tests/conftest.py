@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 import tests.tiny_envs  # noqa: F401  registers tests/Drift-v0
-from metarl.build import build_experiment
-from metarl.config import ExperimentConfig, read_config
-from metarl.run_folder import hold_run_folder
-from metarl.run_training import Reporter, prepare_run, run_training
-from metarl.training.checkpoint import Checkpoint
+from metarl.experiment.build import build_experiment
+from metarl.experiment.config import ExperimentConfig, read_config
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.folder import hold_run_folder
+from metarl.training.run_training import Reporter, prepare_run, run_training
 
 SMALL = {
     "seed": 3,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl.rollout import Batch, MetaBatch, select_task
+from metarl.rollouts.rollout import Batch, MetaBatch, select_task
 from tests.tiny import log_density
 
 Theta = dict[str, Tensor]

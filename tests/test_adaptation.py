@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from metarl.adaptation import adapt, inner_path, inner_step
+from metarl.meta_learners.inner.gradient_step import adapt, inner_path, inner_step
 
 
 def quadratic(parameters, data):

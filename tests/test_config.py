@@ -5,13 +5,15 @@ import pytest
 import yaml
 from metarl_envs.tasks import unstack_tasks
 
-from metarl.build import build_experiment, held_out_tasks
-from metarl.config import load_run_config, read_config, save_run_config
+from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, RunError
-from metarl.math.task_map import TaskMap
+from metarl.experiment.build import build_experiment
+from metarl.experiment.config import read_config
+from metarl.experiment.environments import held_out_tasks
+from metarl.from_scratch.settings import SCRATCH
+from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.scratch.settings import SCRATCH
-from metarl.scratch.training import make_model, make_vec_env
+from metarl.runs.run_config import load_run_config, save_run_config
 from tests.tiny import tiny_policy
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))

@@ -8,11 +8,12 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import yaml
 
-from metarl.config import config_sections, load_run_config, read_config, save_run_config
 from metarl.errors import ConfigError
+from metarl.experiment.config import config_sections, read_config
+from metarl.from_scratch.settings import SCRATCH
 from metarl.meta_learners.registry import META_LEARNERS, Registered
 from metarl.meta_learners.reptile import Reptile, ReptileConfig
-from metarl.scratch.settings import SCRATCH
+from metarl.runs.run_config import load_run_config, save_run_config
 
 every_learner = pytest.mark.parametrize("name", sorted([*META_LEARNERS, SCRATCH]))
 

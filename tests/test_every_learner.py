@@ -12,16 +12,16 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
-from metarl.adaptation import inner_step
-from metarl.build import make_env
-from metarl.config import load_run_config
+from metarl.experiment.environments import make_env
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.inner.gradient_step import inner_step
 from metarl.meta_learners.registry import META_LEARNERS, Registered
-from metarl.objectives import inner_loss
-from metarl.rollout import select_task
-from metarl.sampling.advantages import compute_advantages
-from metarl.sampling.episodes import collect_episodes
-from metarl.training.checkpoint import load_checkpoint
+from metarl.objectives.policy_gradient import inner_loss
+from metarl.rollouts.advantages import compute_advantages
+from metarl.rollouts.episodes import collect_episodes
+from metarl.rollouts.rollout import select_task
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.run_config import load_run_config
 from tests.tiny import by_adam
 
 ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"

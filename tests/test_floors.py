@@ -1,43 +1,22 @@
 """Imports go down only."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOORS = [
-    ("metarl.errors", "metarl.math", "metarl.plain_yaml"),
-    ("metarl.rollout",),
-    ("metarl.policies", "metarl.baselines"),
-    ("metarl.objectives", "metarl.stable_baselines"),
-    ("metarl.sampling",),
-    ("metarl.adaptation",),
-    ("metarl.meta_learners",),
-    ("metarl.training", "metarl.scratch.settings", "metarl.scratch.results"),
-    ("metarl.config_messages",),
-    ("metarl.config_sections",),
-    ("metarl.config",),
-    ("metarl.build", "metarl.run_folder"),
-    ("metarl.run_training", "metarl.meta_policy", "metarl.starting_point"),
-    ("metarl.scratch",),
-    ("metarl.comparison",),
-]
-ENVIRONMENT_FLOORS = [
-    (
-        "metarl_envs.task_parameters",
-        "metarl_envs.plane_parameters",
-        "metarl_envs.rendering.scene",
-        "metarl_envs.rendering.opengl",
-    ),
-    ("metarl_envs.tasks", "metarl_envs.task_files"),
-    ("metarl_envs.family",),
-    ("metarl_envs.physics", "metarl_envs.rendering", "metarl_envs.foreign"),
-    ("metarl_envs.families",),
-    ("metarl_envs.registration", "metarl_envs.vector_arguments"),
-    ("metarl_envs.vector_env",),
-    ("metarl_envs.single_env", "metarl_envs.sb3_vec_env"),
-]
+ARCHITECTURE = ROOT / "docs/architecture.md"
+
+
+def read_floors():
+    """The floors of every house, the lowest first: each a list of rooms and modules."""
+    blocks = re.findall(r"```floors\n(.*?)```", ARCHITECTURE.read_text(), re.DOTALL)
+    return [[line.split() for line in block.splitlines()] for block in blocks]
+
+
+FLOORS, ENVIRONMENT_FLOORS = read_floors()
 
 
 def modules():
@@ -102,8 +81,23 @@ def test_environments_know_neither_torch_nor_metarl(path):
 
 @pytest.mark.parametrize(
     ("folder", "strangers"),
-    [("sampling", ("metarl.objectives", "metarl.meta_learners")), ("meta_learners", ("metarl_envs",))],
+    [
+        ("sampling", ("metarl.objectives.policy_gradient", "metarl.meta_learners")),
+        ("meta_learners", ("metarl_envs",)),
+    ],
 )
 def test_samplers_see_no_loss_and_learners_no_environment(folder, strangers):
-    for path in (ROOT / "metarl" / folder).glob("*.py"):
+    for path in (ROOT / "metarl" / folder).rglob("*.py"):
         assert not [name for name in imported(path) if name.startswith(strangers)]
+
+
+def test_every_room_says_what_it_is():
+    rooms = {name.split(".")[1] for floor in FLOORS for name in floor if name.count(".") == 1} - {"errors"}
+    assert rooms == {path.parent.name for path in (ROOT / "metarl").glob("*/__init__.py")}
+    for room in rooms:
+        purpose = ast.get_docstring(ast.parse((ROOT / "metarl" / room / "__init__.py").read_text()))
+        assert purpose is not None
+        assert "May use:" in purpose
+        assert f"| `{room}` |" in ARCHITECTURE.read_text()
+    flat = {path.stem for path in (ROOT / "metarl").glob("*.py")}
+    assert flat <= {"__init__", "errors"}

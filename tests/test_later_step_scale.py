@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import metarl
-from metarl.build import make_env
-from metarl.config import load_run_config
 from metarl.errors import ConfigError
+from metarl.experiment.environments import make_env
 from metarl.meta_learners.registry import META_LEARNERS
+from metarl.runs.run_config import load_run_config
 
 ROOT = Path(__file__).parents[1]
 MESSAGE = (

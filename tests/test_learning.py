@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from metarl.build import build_experiment
-from metarl.config import read_config
-from metarl.run_training import Reporter, prepare_run, run_training
+from metarl.experiment.build import build_experiment
+from metarl.experiment.config import read_config
+from metarl.training.run_training import Reporter, prepare_run, run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 

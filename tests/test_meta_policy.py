@@ -5,15 +5,14 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
-from metarl.build import make_env
-from metarl.config import load_run_config
+from metarl.experiment.environments import make_env
 from metarl.math.parameters import select
-from metarl.objectives import inner_loss
-from metarl.rollout import select_task
-from metarl.sampling.advantages import compute_advantages
-from metarl.sampling.episodes import collect_episodes
-from metarl.training.checkpoint import save_policy
-from metarl.training.config_digest import config_digest
+from metarl.objectives.policy_gradient import inner_loss
+from metarl.rollouts.advantages import compute_advantages
+from metarl.rollouts.episodes import collect_episodes
+from metarl.rollouts.rollout import select_task
+from metarl.runs.checkpoint import save_policy
+from metarl.runs.run_config import config_digest, load_run_config
 
 TASK = {"goal": [0.2, -0.1]}
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from metarl.build import Experiment
+from metarl.experiment.build import Experiment
 from tests.test_scripts import ROOT, run_dir, script, table, written  # noqa: F401  (run_dir is a fixture)
 
 SMALL = ("--tasks", 3, "--steps", 1, "--episodes", 2)

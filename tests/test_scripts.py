@@ -10,8 +10,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import metarl
-from metarl.config import load_run_config
-from metarl.training.loop import TASKS
+from metarl.rollouts.random_keys import TASKS
+from metarl.runs.run_config import load_run_config
 
 ROOT = Path(__file__).parents[1]
 

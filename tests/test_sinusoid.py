@@ -7,8 +7,11 @@ from functools import partial
 import pytest
 import sinusoid
 import torch
-from sinusoid_methods import imaml, learned_step, maml, maml_pp, pre_training, reptile, step_sizes
-from sinusoid_tasks import (
+
+from metarl.errors import TrainingError
+from metarl.math.parameters import flatten, unflatten
+from metarl.supervised.methods import imaml, learned_step, maml, maml_pp, pre_training, reptile, step_sizes
+from metarl.supervised.sinusoids import (
     Points,
     SinusoidBatch,
     initial_parameters,
@@ -16,10 +19,7 @@ from sinusoid_tasks import (
     predict,
     sample_tasks,
 )
-from sinusoid_training import METHODS, adaptation_errors, train
-
-from metarl.errors import TrainingError
-from metarl.math.parameters import flatten, unflatten
+from metarl.supervised.training import METHODS, adaptation_errors, train
 from tests.test_scripts import script
 
 TASKS, ALPHA = 3, 0.01

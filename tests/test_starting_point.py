@@ -12,14 +12,14 @@ from stable_baselines3 import A2C, PPO, SAC
 from stable_baselines3.common.vec_env import VecNormalize
 
 import metarl
-from metarl.build import build_experiment
 from metarl.errors import ConfigError
+from metarl.experiment.build import build_experiment
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.context import without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.stable_baselines import from_sb3
-from metarl.starting_point import initial_state
-from metarl.training.checkpoint import load_checkpoint
+from metarl.policies.stable_baselines import from_sb3
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.starting_point import initial_state
 
 POINT = "metarl/PointNavigation-v0"
 POLICY = GaussianMLP(observation_size=2, action_size=2, hidden_sizes=(8, 8))

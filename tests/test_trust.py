@@ -9,13 +9,13 @@ import gymnasium
 import pytest
 
 import metarl
-from metarl.build import build_experiment
 from metarl.comparison.entries import make_entry
 from metarl.comparison.judgement import Protocol
 from metarl.comparison.runs import run_entry
 from metarl.errors import ConfigError, RunError
-from metarl.run_training import Reporter
-from metarl.starting_point import initial_state
+from metarl.experiment.build import build_experiment
+from metarl.runs.starting_point import initial_state
+from metarl.training.run_training import Reporter
 
 ROOT = Path(__file__).parents[1]
 MODULE = """

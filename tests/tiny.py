@@ -8,15 +8,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.gradient_learner import GradientConfig
 from metarl.meta_learners.learner import STEP_SIZE, Update
+from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollout import Batch, MetaBatch, select_task
+from metarl.rollouts.rollout import Batch, MetaBatch, select_task
 
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]

@@ -1,1 +1,1 @@
-"""Algorithms compared: the same tasks, budget and evaluator, several seeds, one table."""
+"""Algorithms and baselines on the same tasks, judged by one evaluator. May use: everything below it."""

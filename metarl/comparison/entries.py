@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from metarl.build import build_experiment
 from metarl.comparison.judgement import Protocol
-from metarl.config import ExperimentConfig, read_config, scale_later_steps
 from metarl.errors import ConfigError, RunError
-from metarl.run_folder import find_run
-from metarl.scratch.model import check_from_scratch
-from metarl.scratch.settings import SCRATCH
-from metarl.scratch.training import planned_steps as scratch_steps
-from metarl.starting_point import initial_state
-from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
-from metarl.training.logging import read_progress
-from metarl.training.loop import TrainingConfig
+from metarl.experiment.build import build_experiment
+from metarl.experiment.config import ExperimentConfig, read_config, scale_later_steps
+from metarl.from_scratch.model import check_from_scratch
+from metarl.from_scratch.settings import SCRATCH
+from metarl.from_scratch.training import planned_steps as scratch_steps
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.files import CHECKPOINT
+from metarl.runs.folder import find_run
+from metarl.runs.progress import read_progress
+from metarl.runs.starting_point import initial_state
+from metarl.training.settings import TrainingConfig
 
 _NO_END = 10**9
 _OF_POLICIES = ("observe_task", "action_scale")  # options that change neither bodies nor rewards

@@ -14,15 +14,9 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
-from metarl.meta_policy import load
-from metarl.training.checkpoint import (
-    Checkpoint,
-    digest,
-    load_checkpoint,
-    load_snapshots,
-    protocol_digest,
-    write_atomically,
-)
+from metarl.runs.checkpoint import Checkpoint, digest, load_checkpoint, load_snapshots
+from metarl.runs.files import protocol_digest, write_atomically
+from metarl.runs.meta_policy import load
 
 JUDGED = "judged"
 """Folder of the measured returns in a run folder: a file a protocol."""

@@ -11,15 +11,16 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace, number_tasks
 from numpy.typing import NDArray
 
-from metarl.build import TaskDistribution, build_experiment, held_out_tasks, task_distribution
 from metarl.comparison.entries import Entry
 from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
-from metarl.run_folder import find_run, hold_run_folder, make_run_folder
-from metarl.run_training import Reporter, prepare_run, train_run
-from metarl.scratch.settings import SCRATCH
-from metarl.scratch.training import train_from_scratch
-from metarl.training.logging import read_progress
+from metarl.experiment.build import build_experiment
+from metarl.experiment.environments import TaskDistribution, held_out_tasks, task_distribution
+from metarl.from_scratch.settings import SCRATCH
+from metarl.from_scratch.training import train_from_scratch
+from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
+from metarl.runs.progress import read_progress
+from metarl.training.run_training import Reporter, prepare_run, train_run
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Free functions on tensors."""
+"""Free functions on tensors; knows of no policy, task or environment. May use: nothing of metarl."""

@@ -1,1 +1,2 @@
-"""Algorithms: (state, meta-batch) -> (state, metrics)."""
+"""Algorithms: (state, meta-batch) -> (state, metrics), a short file each. Sees no environment. May use:
+objectives and below."""

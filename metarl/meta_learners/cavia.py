@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
-from metarl.adaptation import inner_step
+from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters
-from metarl.math.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
-from metarl.objectives import inner_loss
+from metarl.meta_learners.inner.gradient_step import inner_step
+from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.context import CONTEXT, ContextPolicy
-from metarl.policies.gaussian_mlp import GaussianMLP, Policy
-from metarl.rollout import Batch
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch
 
 
 @dataclass(frozen=True)

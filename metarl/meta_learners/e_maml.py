@@ -12,13 +12,13 @@ import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
-from metarl.math.task_map import TaskMap
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
 from metarl.meta_learners.maml import gradient_step, quick_curvature
-from metarl.meta_learners.meta_gradient import Gain, Path
-from metarl.objectives import Objective, surrogate
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.meta_learners.outer.meta_gradient import Gain, Path
+from metarl.objectives.policy_gradient import Objective, surrogate
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 
 @dataclass(frozen=True)

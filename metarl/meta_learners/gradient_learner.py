@@ -15,18 +15,18 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from metarl.adaptation import inner_path
+from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters, flatten, unflatten
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import LEARNING_RATE, ClippedConfig, check_learning_rate, clipped_step
-from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
+from metarl.meta_learners.inner.gradient_step import inner_path
 from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
-from metarl.meta_learners.meta_gradient import Gain, MetaGradient, Path, meta_gradient
-from metarl.meta_learners.trust_region import Evaluation, TrustRegionConfig, trust_region_step
-from metarl.objectives import InnerObjective, Objective, clipped_surrogate, mean_kl, surrogate
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.meta_learners.outer.clipped import LEARNING_RATE, ClippedConfig, check_learning_rate, clipped_step
+from metarl.meta_learners.outer.curvature import CurvatureProduct, generic_curvature_product
+from metarl.meta_learners.outer.meta_gradient import Gain, MetaGradient, Path, meta_gradient
+from metarl.meta_learners.outer.trust_region import Evaluation, TrustRegionConfig, trust_region_step
+from metarl.objectives.policy_gradient import InnerObjective, Objective, clipped_surrogate, mean_kl, surrogate
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 Step = Callable[[Parameters, Batch, int, bool], Parameters]
 """(one task's parameters, its batch, the step's number, whether first order) -> parameters after it."""

@@ -19,16 +19,16 @@ import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from metarl.adaptation import Data, Loss, inner_path, inner_step
+from metarl.compute.task_map import TaskMap
 from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import Parameters, flatten
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.curvature import CurvatureProduct, generic_curvature_product
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
-from metarl.meta_learners.meta_gradient import Gain, MetaGradient, mean_gradient
-from metarl.objectives import Objective, inner_loss
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch, select_task
+from metarl.meta_learners.inner.gradient_step import Data, Loss, inner_path, inner_step
+from metarl.meta_learners.outer.curvature import CurvatureProduct, generic_curvature_product
+from metarl.meta_learners.outer.meta_gradient import Gain, MetaGradient, mean_gradient
+from metarl.objectives.policy_gradient import Objective, inner_loss
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch, select_task
 
 
 @dataclass(frozen=True)

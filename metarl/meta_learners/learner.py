@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import torch
 
 from metarl.math.parameters import Parameters
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ J(theta) = mean_i surrogate(theta'_i(theta); query_i)
 
 from __future__ import annotations
 
-from metarl.adaptation import inner_step
+from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.curvature import CurvatureProduct
 from metarl.meta_learners.gradient_learner import Curvature, GradientConfig, GradientLearner, Step
-from metarl.meta_learners.mlp_curvature import InnerRule, mlp_curvature_product
-from metarl.objectives import inner_loss
-from metarl.policies.gaussian_mlp import GaussianMLP, Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.meta_learners.inner.gradient_step import inner_step
+from metarl.meta_learners.outer.curvature import CurvatureProduct
+from metarl.meta_learners.outer.mlp_curvature import InnerRule, mlp_curvature_product
+from metarl.objectives.policy_gradient import inner_loss
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 
 def maml(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:

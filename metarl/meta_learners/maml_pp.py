@@ -21,11 +21,10 @@ import torch
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
-from metarl.adaptation import inner_step
+from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import ClippedConfig, clipped_step
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
+from metarl.meta_learners.inner.gradient_step import inner_step
 from metarl.meta_learners.learner import (
     STEP_SIZE,
     LearnerState,
@@ -33,10 +32,11 @@ from metarl.meta_learners.learner import (
     learned_metrics,
     without_step_sizes,
 )
-from metarl.meta_learners.meta_gradient import Path, meta_gradient
-from metarl.objectives import clipped_surrogate, inner_loss
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.meta_learners.outer.clipped import ClippedConfig, clipped_step
+from metarl.meta_learners.outer.meta_gradient import Path, meta_gradient
+from metarl.objectives.policy_gradient import clipped_surrogate, inner_loss
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 UPDATES = "updates"
 _LEAST_SHARE = 0.03

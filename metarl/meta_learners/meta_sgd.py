@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import torch
 
-from metarl.adaptation import inner_step
+from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters
-from metarl.math.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.meta_learners.inner.gradient_step import inner_step
 from metarl.meta_learners.learner import STEP_SIZE, without_step_sizes
-from metarl.objectives import inner_loss
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch
+from metarl.objectives.policy_gradient import inner_loss
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch
 
 
 def meta_sgd(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metarl.math.task_map import TaskMap
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
 from metarl.meta_learners.maml import gradient_step, quick_curvature
-from metarl.policies.gaussian_mlp import Policy
+from metarl.policies.policy import Policy
 
 
 def multi_task(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:

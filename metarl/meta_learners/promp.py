@@ -13,17 +13,17 @@ import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
-from metarl.adaptation import inner_path
+from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters
-from metarl.math.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GainOf, GradientConfig, GradientLearner, refuse_unread
+from metarl.meta_learners.inner.gradient_step import inner_path
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.meta_learners.maml import gradient_step
-from metarl.meta_learners.meta_gradient import Gain, Path
-from metarl.objectives import InnerObjective, Objective, mean_kl
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.meta_learners.outer.meta_gradient import Gain, Path
+from metarl.objectives.policy_gradient import InnerObjective, Objective, mean_kl
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 PENALTIES = "kl_penalties"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from metarl.math.task_map import TaskMap
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.anil import anil
 from metarl.meta_learners.cavia import CaviaConfig, cavia
 from metarl.meta_learners.e_maml import EMamlConfig, e_maml
@@ -18,7 +18,7 @@ from metarl.meta_learners.meta_sgd import meta_sgd
 from metarl.meta_learners.multi_task import multi_task
 from metarl.meta_learners.promp import PrompConfig, promp
 from metarl.meta_learners.reptile import Reptile, ReptileConfig
-from metarl.policies.gaussian_mlp import Policy
+from metarl.policies.policy import Policy
 
 
 class Registered(NamedTuple):

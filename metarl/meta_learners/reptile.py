@@ -12,16 +12,16 @@ from typing import Literal
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
-from metarl.adaptation import inner_path, inner_step
+from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite, flatten
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import adam_of, check_learning_rate, moments_of, why_wild
+from metarl.meta_learners.inner.gradient_step import inner_path, inner_step
 from metarl.meta_learners.learner import LearnerState, Update
-from metarl.meta_learners.trust_region import Evaluation
-from metarl.objectives import InnerObjective, inner_loss, mean_kl
-from metarl.policies.gaussian_mlp import Policy
-from metarl.rollout import Batch, MetaBatch
+from metarl.meta_learners.outer.clipped import adam_of, check_learning_rate, moments_of, why_wild
+from metarl.meta_learners.outer.trust_region import Evaluation
+from metarl.objectives.policy_gradient import InnerObjective, inner_loss, mean_kl
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 _OUTER_STEP_SIZE = "meta_learner.outer_step_size"
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
-from metarl.policies.gaussian_mlp import GaussianMLP, Policy
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.policy import Policy
 
 CONTEXT = "context"
 

@@ -1,1 +1,1 @@
-"""Sampling and learning joined: meta-batches, the loop, evaluation, checkpoints, logs."""
+"""The training loop and what it shows: logs, tables, evaluations. May use: runs and below."""

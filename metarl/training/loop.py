@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,67 +9,24 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
 from metarl_envs.tasks import Tasks
 from stable_baselines3.common.logger import Logger
 
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.faults import name_fault
+from metarl.adaptation.meta_batch import collect_meta_batch
+from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError, TrainingError
-from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import MetaLearner
-from metarl.policies.gaussian_mlp import Policy
-from metarl.sampling.advantages import AdvantageConfig
-from metarl.sampling.rollout_sampler import RolloutSampler
-from metarl.training.checkpoint import CHECKPOINT, Checkpoint, save_checkpoint, save_snapshot
-from metarl.training.evaluation import AdaptationCurve
-from metarl.training.logging import ITERATION
-from metarl.training.meta_batch import collect_meta_batch
-
-TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION, SCRATCH_LEARNING = 1, 2, 3, 4, 5
-"""What a random key is for: [seed, iteration, purpose, ...]."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How long to train, and how often to do what.
-
-    Args:
-        iterations: outer updates in all; 0 leaves the policy as it starts.
-        environment_steps: stops sooner, after the iteration that reaches so many; 0 for no bound.
-        checkpoint_every: iterations a checkpoint.
-        snapshot_every: environment steps between policies that are kept beside the last one; 0 for none.
-        table_every: iterations a line of the console table.
-        evaluate_every: iterations an evaluation on held-out tasks; 0 for none.
-        evaluation_tasks, evaluation_episodes, evaluation_steps: its tasks, the episodes a task and
-            step, and inner steps.
-        device: "auto" takes a GPU when there is one.
-        tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
-            a few on a CPU and all on a GPU. Results do not depend on it but for rounding.
-        threads: that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
-    """
-
-    iterations: NonNegativeInt = 100
-    environment_steps: NonNegativeInt = 0
-    checkpoint_every: PositiveInt = 1
-    snapshot_every: NonNegativeInt = 0
-    table_every: PositiveInt = 10
-    evaluate_every: NonNegativeInt = 0
-    evaluation_tasks: PositiveInt = 40
-    evaluation_episodes: PositiveInt = 20
-    evaluation_steps: PositiveInt = 3
-    device: str = "auto"
-    tasks_at_once: NonNegativeInt = 0
-    threads: NonNegativeInt = 0
-
-    def is_done(self, iteration: int, environment_steps: int) -> bool:
-        """Whether training ends with so many iterations and environment steps done."""
-        spent = bool(self.environment_steps) and environment_steps >= int(self.environment_steps)
-        return spent or iteration >= int(self.iterations)
-
-    def is_snapshot(self, before: int, environment_steps: int) -> bool:
-        """Whether the policy after an iteration is kept, given the environment steps before and after it."""
-        every = int(self.snapshot_every)
-        return every > 0 and before // every < environment_steps // every
+from metarl.policies.policy import Policy
+from metarl.rollouts.advantages import AdvantageConfig
+from metarl.rollouts.random_keys import ROLLOUTS, TASKS
+from metarl.rollouts.sampler import RolloutSampler
+from metarl.runs.checkpoint import Checkpoint, save_checkpoint, save_snapshot
+from metarl.runs.files import CHECKPOINT
+from metarl.runs.progress import ITERATION
+from metarl.training.settings import TrainingConfig
 
 
 class TaskSource(Protocol):
@@ -182,15 +138,3 @@ def _iterate(
     logger.record("update/rejection", rejection, exclude=() if rejection else ("tensorboard",))
     progress(metrics)
     return Checkpoint(update.state, iteration + 1, steps, current.config_digest)
-
-
-def name_fault(error: NonFiniteError, environment_name: str, tasks: Tasks, where: str) -> TrainingError:
-    """The fault with its environment, task and iteration, for a person."""
-    task = {name: values[error.task_index].tolist() for name, values in tasks.items()}
-    fault = (
-        f"{environment_name}, task {json.dumps(task)}, {where}: expected finite numbers, got {error.what}; "
-        "every iteration before it is kept"
-    )
-    of_the_learner = any(word in error.what for word in ("parameters", "gradient", "action"))
-    advice = "; try a smaller meta_learner.inner_step_size, or if it went well at first a smaller outer step"
-    return TrainingError(fault + advice * of_the_learner)

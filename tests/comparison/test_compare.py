@@ -20,13 +20,14 @@ import yaml
 from filelock import FileLock
 
 import metarl
-from metarl.build import Experiment, build_experiment
 from metarl.comparison.entries import make_entry
 from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.runs import run_entry
-from metarl.run_training import Reporter, prepare_run, train_run
-from metarl.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from metarl.training.config_digest import config_digest
+from metarl.experiment.build import Experiment, build_experiment
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
+from metarl.runs.files import CHECKPOINT
+from metarl.runs.run_config import config_digest
+from metarl.training.run_training import Reporter, prepare_run, train_run
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[2]

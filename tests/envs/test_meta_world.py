@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from metarl_envs.foreign.meta_world import balanced, load_benchmark
 
-from metarl.build import build_experiment
 from metarl.errors import ConfigError
+from metarl.experiment.build import build_experiment
 
 GOALS = 50
 TRAIN, TEST = ("push-v3", "reach-v3", "sweep-v3"), ("door-v3", "lever-v3")

@@ -10,8 +10,8 @@ import sys
 sys.modules["mujoco.batch"] = None
 from pathlib import Path
 import gymnasium, metarl_envs
-from metarl.build import build_experiment
-from metarl.config import read_config
+from metarl.experiment.build import build_experiment
+from metarl.experiment.config import read_config
 from metarl.errors import ConfigError
 envs = gymnasium.make_vec("metarl/PointNavigation-v0", 3, vectorization_mode="vector_entry_point")
 envs.reset(seed=0)

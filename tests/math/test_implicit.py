@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from metarl.adaptation import inner_step
 from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import flatten
+from metarl.meta_learners.inner.gradient_step import inner_step
 
 
 def quadratic(parameters, data):

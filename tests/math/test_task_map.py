@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from metarl.math.task_map import TaskMap
+from metarl.compute.task_map import TaskMap
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 5, None])

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 import metarl
-from metarl.build import build_experiment
 from metarl.errors import ConfigError, TrainingError
+from metarl.experiment.build import build_experiment
 from metarl.meta_learners.learner import STEP_SIZE, LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.files import CHECKPOINT
 from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
 NAMES = sorted(META_LEARNERS)

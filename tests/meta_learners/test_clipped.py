@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from metarl.math.parameters import flatten
-from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.objectives import clipped_surrogate
-from metarl.rollout import select_task
-from metarl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from metarl.objectives.policy_gradient import clipped_surrogate
+from metarl.rollouts.rollout import select_task
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.references import outer_gain
 from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_policy, tiny_state
 

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import flatten
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.curvature import generic_curvature_product
 from metarl.meta_learners.maml import maml
-from metarl.meta_learners.mlp_curvature import InnerRule, hessian_product, mlp_curvature_product
-from metarl.objectives import inner_loss
-from metarl.rollout import select_task
+from metarl.meta_learners.outer.curvature import generic_curvature_product
+from metarl.meta_learners.outer.mlp_curvature import InnerRule, hessian_product, mlp_curvature_product
+from metarl.objectives.policy_gradient import inner_loss
+from metarl.rollouts.rollout import select_task
 from tests.tiny import (
     reference_inner_loss,
     reference_outer,

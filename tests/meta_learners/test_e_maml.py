@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import ClippedConfig
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.e_maml import EMamlConfig, e_maml, relative_returns
 from metarl.meta_learners.learner import LearnerState
-from metarl.rollout import MetaBatch, select_task
+from metarl.meta_learners.outer.clipped import ClippedConfig
+from metarl.rollouts.rollout import MetaBatch, select_task
 from tests.bandit import (
     POLICY,
     THETA,

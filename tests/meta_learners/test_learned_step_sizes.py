@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
-from metarl.rollout import select_task
+from metarl.meta_learners.outer.clipped import ClippedConfig
+from metarl.rollouts.rollout import select_task
 from tests.references import STEP_SIZE, outer_gain
 from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 

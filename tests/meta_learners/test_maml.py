@@ -3,14 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import flatten
-from metarl.math.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import GradientConfig
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.maml import maml
-from metarl.meta_learners.trust_region import TrustRegionConfig
-from metarl.objectives import surrogate
+from metarl.meta_learners.outer.trust_region import TrustRegionConfig
+from metarl.objectives.policy_gradient import surrogate
 from tests.tiny import (
     TASKS,
     reference_inner_loss,

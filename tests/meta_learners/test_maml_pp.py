@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.maml_pp import UPDATES, multi_step_weights
-from metarl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from metarl.meta_learners.outer.clipped import ClippedConfig
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.references import mean_kl, outer_gain
 from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 

@@ -6,9 +6,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from metarl.math.task_map import TaskMap
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.learner import LearnerState
-from metarl.rollout import MetaBatch
+from metarl.rollouts.rollout import MetaBatch
 from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
 TIMES = 40  # the tiny batch's episodes, so that activations outweigh parameters

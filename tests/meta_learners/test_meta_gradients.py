@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import flatten
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.maml_pp import multi_step_weights
+from metarl.meta_learners.outer.clipped import ClippedConfig
 from tests.references import outer_gain
 from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from metarl.math.parameters import flatten, unflatten
-from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
-from metarl.objectives import surrogate
-from metarl.rollout import MetaBatch, select_task
+from metarl.meta_learners.outer.clipped import ClippedConfig
+from metarl.objectives.policy_gradient import surrogate
+from metarl.rollouts.rollout import MetaBatch, select_task
 from tests.references import surrogate as reference_surrogate
 from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 

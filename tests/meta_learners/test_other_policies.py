@@ -4,13 +4,13 @@ import gymnasium
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
-from metarl.math.task_map import TaskMap
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.context import ContextPolicy, plain_network, without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.stable_baselines import to_sb3
+from metarl.policies.stable_baselines import to_sb3
 from tests.policies_of_users import NormalisedMLP, OwnNetwork
 from tests.tiny import sampled_meta_batch, tiny_state
 

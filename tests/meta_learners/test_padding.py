@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from metarl.math.gaussian import DiagonalGaussian
-from metarl.meta_learners.curvature import generic_curvature_product
 from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.outer.curvature import generic_curvature_product
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.objectives import clipped_surrogate, inner_loss, mean_kl, surrogate
-from metarl.rollout import MetaBatch, Rollout, select_task
-from metarl.sampling.advantages import AdvantageConfig, compute_advantages
+from metarl.objectives.policy_gradient import clipped_surrogate, inner_loss, mean_kl, surrogate
+from metarl.rollouts.advantages import AdvantageConfig, compute_advantages
+from metarl.rollouts.rollout import MetaBatch, Rollout, select_task
 from tests.tiny import (
     by_adam,
     sampled_meta_batch,

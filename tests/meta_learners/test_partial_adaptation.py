@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.parameters import select
-from metarl.math.task_map import TaskMap
 from metarl.meta_learners.cavia import CaviaConfig, cavia
 from metarl.meta_learners.learner import LearnerState
 from metarl.policies.context import ContextPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollout import select_task
+from metarl.rollouts.rollout import select_task
 from tests.references import inner_loss, network
 from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
 

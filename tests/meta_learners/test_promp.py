@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
-from metarl.math.task_map import TaskMap
-from metarl.meta_learners.clipped import ClippedConfig
 from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.promp import PENALTIES, PrompConfig, adapt_penalties, promp
-from metarl.rollout import MetaBatch, select_task
-from metarl.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from metarl.rollouts.rollout import MetaBatch, select_task
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.bandit import (
     POLICY,
     THETA,

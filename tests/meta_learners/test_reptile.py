@@ -5,7 +5,7 @@ import torch
 
 from metarl.errors import NonFiniteError
 from metarl.meta_learners.learner import LearnerState
-from metarl.rollout import MetaBatch, select_task
+from metarl.rollouts.rollout import MetaBatch, select_task
 from tests.references import inner_loss
 from tests.tiny import TASKS, sampled_meta_batch, tiny_learner, tiny_state
 

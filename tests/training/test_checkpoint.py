@@ -3,18 +3,16 @@ import torch
 
 from metarl.errors import RunError
 from metarl.meta_learners.learner import LearnerState
-from metarl.training.checkpoint import (
-    CHECKPOINT,
-    POLICY,
+from metarl.runs.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_policy,
     load_snapshots,
     save_checkpoint,
     save_snapshot,
-    write_atomically,
 )
-from metarl.training.config_digest import config_digest
+from metarl.runs.files import CHECKPOINT, POLICY, write_atomically
+from metarl.runs.run_config import config_digest
 
 
 @pytest.fixture

@@ -8,18 +8,12 @@ import pytest
 import yaml
 
 import metarl
-from metarl.build import build_experiment
 from metarl.errors import ConfigError, RunError
-from metarl.starting_point import initial_state
-from metarl.training.checkpoint import (
-    CHECKPOINT,
-    POLICY,
-    load_checkpoint,
-    load_snapshots,
-    save_checkpoint,
-    save_snapshot,
-)
-from metarl.training.config_digest import config_digest
+from metarl.experiment.build import build_experiment
+from metarl.runs.checkpoint import load_checkpoint, load_snapshots, save_checkpoint, save_snapshot
+from metarl.runs.files import CHECKPOINT, POLICY
+from metarl.runs.run_config import config_digest
+from metarl.runs.starting_point import initial_state
 
 EDITED = (
     r"expected the policy of the config beside it \(digest \w+\), got one of digest \w+: config\.yaml was"

@@ -6,7 +6,7 @@ import torch
 from metarl_envs.tasks import TaskSpace
 
 import metarl
-from metarl.training.loop import EVALUATION
+from metarl.rollouts.random_keys import EVALUATION
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ import pytest
 import torch
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 
-from metarl.build import build_experiment, make_envs
 from metarl.errors import TrainingError
-from metarl.training.checkpoint import CHECKPOINT, load_checkpoint
+from metarl.experiment.build import build_experiment
+from metarl.experiment.environments import make_envs
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.files import CHECKPOINT
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,8 @@ import time
 from stable_baselines3.common.logger import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from metarl.training.logging import ConsoleTable, ProgressCsv, make_logger
+from metarl.runs.progress import ProgressCsv
+from metarl.training.logging import ConsoleTable, make_logger
 
 
 def write(folder, iterations, start=0, extra=None):

@@ -12,7 +12,8 @@ import torch
 
 import metarl
 from metarl.errors import RunError
-from metarl.training.checkpoint import CHECKPOINT, POLICY, load_checkpoint
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.files import CHECKPOINT, POLICY
 
 ROOT = Path(__file__).parents[2]
 

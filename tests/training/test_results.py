@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from metarl.training.results import new_adaptation, new_evaluation, task_name, write_adaptation
+from metarl.runs.results import new_adaptation, new_evaluation, task_name, write_adaptation
 
 
 def test_a_tasks_name_is_safe_short_and_its_own():

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.scratch.test_training import SCRATCH
 
 from metarl.errors import RunError
-from metarl.run_folder import LOCK, hold_run_folder
-from metarl.training.checkpoint import CHECKPOINT
-from tests.scratch.test_training import SCRATCH
+from metarl.runs.files import CHECKPOINT, LOCK
+from metarl.runs.folder import hold_run_folder
 
 ROOT = Path(__file__).parents[2]
 BUSY = "run_dir: expected a folder of its own, but another process trains in "

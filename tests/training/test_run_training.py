@@ -11,8 +11,9 @@ import torch
 
 import metarl
 from metarl.errors import ConfigError, RunError, TrainingError
-from metarl.training.checkpoint import CHECKPOINT, load_checkpoint, load_snapshots
-from metarl.training.loop import TrainingConfig
+from metarl.runs.checkpoint import load_checkpoint, load_snapshots
+from metarl.runs.files import CHECKPOINT
+from metarl.training.settings import TrainingConfig
 
 ROOT = Path(__file__).parents[2]
 

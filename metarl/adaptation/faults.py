@@ -1,0 +1,21 @@
+"""Faults in the numbers, named for a person."""
+
+from __future__ import annotations
+
+import json
+
+from metarl_envs.tasks import Tasks
+
+from metarl.errors import NonFiniteError, TrainingError
+
+
+def name_fault(error: NonFiniteError, environment_name: str, tasks: Tasks, where: str) -> TrainingError:
+    """The fault with its environment, task and iteration, for a person."""
+    task = {name: values[error.task_index].tolist() for name, values in tasks.items()}
+    fault = (
+        f"{environment_name}, task {json.dumps(task)}, {where}: expected finite numbers, got {error.what}; "
+        "every iteration before it is kept"
+    )
+    of_the_learner = any(word in error.what for word in ("parameters", "gradient", "action"))
+    advice = "; try a smaller meta_learner.inner_step_size, or if it went well at first a smaller outer step"
+    return TrainingError(fault + advice * of_the_learner)

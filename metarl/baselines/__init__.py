@@ -1,1 +1,0 @@
-"""Value baselines, refitted to each task's own episodes."""

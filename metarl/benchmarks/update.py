@@ -1,0 +1,98 @@
+"""The update of MAML-TRPO and its curvature product, had in several ways."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, meta_batch, resident, seconds
+from metarl.errors import ConfigError
+from metarl.experiment.build import Experiment, build_experiment
+from metarl.experiment.config import ExperimentConfig
+from metarl.math.parameters import Parameters, flatten
+from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.outer.curvature import CurvatureProduct, generic_curvature_product
+from metarl.meta_learners.outer.mlp_curvature import InnerRule, mlp_curvature_product
+from metarl.objectives.policy_gradient import inner_loss, mean_kl
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.rollouts.rollout import Batch, MetaBatch, select_task
+
+HAND, GENERIC, RETAINED = "hand-derived product", "torch.func product", "double-backward product"
+THREADS = {HAND: 1, GENERIC: 1, RETAINED: TORCH_THREADS, f"{RETAINED}, 1 thread": 1}
+
+
+def update(experiment: Experiment, repeats: int) -> list[Row]:
+    """Seconds of the update on a collected meta-batch, and of its curvature product had in other ways; their
+    memory, and how far they are from the double-backward product, relative to it."""
+    if experiment.config.meta_learner_name != "maml":
+        raise ConfigError(f"meta_learner.name: expected maml, got {experiment.config.meta_learner_name}")
+    theta, batch = meta_batch(experiment)
+    whole = partial(seconds, partial(experiment.learner.update, LearnerState(theta), batch))
+    turns = tqdm(range(repeats + 1), desc="learner.update", leave=False)
+    rows = [line("learner.update", "s", [whole() for _ in turns][1:])]
+    make = {kind: partial(product, kind, experiment, theta, batch) for kind in THREADS}
+    kept = {f"prepare {k}": partial(seconds, make[k], n) for k, n in THREADS.items() if k != GENERIC}
+    rows += alternate(kept, "s", repeats)
+    products, vector = {kind: call() for kind, call in make.items()}, torch.randn_like(flatten(theta))
+    calls = {k: partial(seconds, partial(products[k], vector), n) for k, n in THREADS.items()}
+    found = alternate(calls, "s", repeats)
+    images = {kind: product(vector) for kind, product in products.items()}
+    del products, calls
+    for row in tqdm(found, desc="memory", leave=False):
+        error = images[row["name"]] - images[RETAINED]
+        row["relative_difference"] = (error.norm() / images[RETAINED].norm()).item()
+        with multiprocessing.get_context("spawn").Pool(1) as child:
+            row["peak_gib"] = child.apply(peak_memory, (row["name"], experiment.config))
+    return rows + found
+
+
+def product(kind: str, experiment: Experiment, theta: Parameters, batch: MetaBatch) -> CurvatureProduct:
+    """v -> the Hessian of the mean KL through the adaptation, times v."""
+    policy, settings, task_map = experiment.policy, experiment.config.meta_learner, experiment.task_map
+    if kind == HAND:
+        if not isinstance(policy, GaussianMLP):
+            raise ConfigError(f"policy: expected a Gaussian MLP, got {type(policy).__name__}")
+        loss = inner_loss(policy, settings.inner_objective)
+        rule = InnerRule(settings.inner_objective, loss, settings.step_sizes, settings.first_order)
+        return mlp_curvature_product(policy, rule, theta, batch, task_map)
+
+    def adapt_task(parameters: Parameters, support: Sequence[Batch]) -> Parameters:
+        for step, data in enumerate(support):
+            parameters = experiment.learner.inner_step(parameters, data, step)
+        return parameters
+
+    if kind == GENERIC:
+        return generic_curvature_product(policy, adapt_task, theta, *batch, task_map.chunk_size)
+    leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
+
+    def gradient(value: torch.Tensor, create_graph: bool) -> torch.Tensor:
+        pieces = torch.autograd.grad(value, [*leaves.values()], retain_graph=True, create_graph=create_graph)
+        return torch.cat([piece.flatten() for piece in pieces])
+
+    divergences = []
+    for task in range(batch.tasks):
+        adapted = adapt_task(leaves, [select_task(data, task) for data in batch.support])
+        divergences.append(mean_kl(policy)(adapted, select_task(batch.query, task)))
+    slope = gradient(torch.stack(divergences).mean(), create_graph=True)
+    return lambda vector: gradient(slope.dot(vector), create_graph=False)
+
+
+def peak_memory(kind: str, config: ExperimentConfig) -> float:
+    """GiB that preparing a product and one product add, at their peak, to a process that holds the batch."""
+    torch.set_num_threads(1)
+    experiment = build_experiment(config)
+    theta, batch = meta_batch(experiment)
+    ctypes.CDLL(None).malloc_trim(0)  # or memory freed but not yet returned would not be counted
+    before = resident("VmRSS")
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again
+    torch.set_num_threads(THREADS[kind])
+    product(kind, experiment, theta, batch)(flatten(theta))
+    return resident("VmHWM") - before

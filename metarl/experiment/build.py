@@ -1,0 +1,155 @@
+"""From a config to objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
+from metarl_envs.tasks import Tasks, number_of_tasks
+from metarl_envs.vector_env import VectorTaskEnv
+
+from metarl.adaptation.evaluation import AdaptationCurve, evaluate_adaptation
+from metarl.adaptation.faults import name_fault
+from metarl.compute.devices import resolve_device
+from metarl.compute.task_map import TaskMap
+from metarl.errors import ConfigError, NonFiniteError, TrainingError
+from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.environments import TaskDistribution, _sample_held_out, _task_distribution, make_envs
+from metarl.from_scratch.settings import SCRATCH
+from metarl.math.parameters import Parameters
+from metarl.meta_learners.learner import MetaLearner
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.policy import Policy
+from metarl.rollouts.random_keys import EVALUATION, TASKS
+from metarl.rollouts.sampler import RolloutSampler
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config's policy and learner, ready to sample."""
+
+    config: ExperimentConfig
+    policy: Policy
+    learner: MetaLearner
+    task_map: TaskMap
+    task_source: TaskDistribution
+    action_space: gymnasium.spaces.Box
+    device: torch.device
+
+    def sampler(self, tasks: int, episodes: int) -> RolloutSampler:
+        """A sampler of so many episodes of so many tasks, with environments of its own."""
+        envs = make_envs(self.config, tasks * episodes)
+        return RolloutSampler(
+            envs,
+            self.policy,
+            episodes_per_task=episodes,
+            horizon=self.config.environment.horizon,
+            device=self.device,
+        )
+
+    def held_out_tasks(self, n: int, seed: int) -> Tasks:
+        """Fresh tasks from a stream that training does not read; a benchmark's own test tasks.
+
+        Where an environment has finitely many tasks, they come in turn, whether trained on or not.
+        """
+        return _sample_held_out(self.task_source, n, seed)
+
+    def training_tasks(self, n: int) -> Tasks:
+        """The first n tasks that training draws."""
+        each = int(self.config.sampling.tasks)
+        keys = ([self.config.seed, iteration, TASKS] for iteration in range(-(-n // each)))
+        drawn = [self.task_source.sample(each, np.random.default_rng(key)) for key in keys]
+        return {name: np.concatenate([tasks[name] for tasks in drawn])[:n] for name in drawn[0]}
+
+    def evaluate(
+        self,
+        parameters: Parameters,
+        tasks: Tasks,
+        *,
+        episodes: int,
+        steps: int,
+        seed: int,
+        deterministic: bool = False,
+        progress: Callable[[], None] = lambda: None,
+        where: str = "evaluation",
+    ) -> tuple[AdaptationCurve, Parameters]:
+        """The adaptation curve on given tasks, and the adapted parameters [task, ...].
+
+        Args:
+            where: names the evaluation in errors.
+
+        Raises:
+            TrainingError: something was not finite, or an environment failed.
+        """
+        name = self.config.environment.id
+        with closing(self.sampler(number_of_tasks(tasks), episodes)) as sampler:
+            try:
+                return evaluate_adaptation(
+                    sampler,
+                    self.learner,
+                    self.task_map,
+                    self.config.sampling.advantages,
+                    parameters,
+                    tasks,
+                    steps=steps,
+                    key=(seed, 0, EVALUATION),
+                    deterministic=deterministic,
+                    progress=progress,
+                )
+            except NonFiniteError as error:
+                raise name_fault(error, name, tasks, where) from error
+            except ForeignEnvError as error:
+                raise TrainingError(f"{name}, {where}: {error}") from error
+
+
+def build_experiment(config: ExperimentConfig) -> Experiment:
+    """Builds everything but environments.
+
+    Raises:
+        ConfigError: the environment or the device cannot be had, or there is no meta-learner.
+    """
+    if config.meta_learner_name == SCRATCH:
+        raise ConfigError(
+            "meta_learner.name: expected a meta-learner, got scratch, which learns every task anew and "
+            "leaves no policy that adapts; scripts/train.py runs it, and its results are in "
+            f"{config.run_dir}/tasks"
+        )
+    device = resolve_device(config.training.device)
+    with closing(make_envs(config, 1)) as one:
+        return _experiment(config, device, one)
+
+
+def _experiment(
+    config: ExperimentConfig, device: torch.device, one: VectorTaskEnv | ForeignVectorEnv
+) -> Experiment:
+    observations, actions = one.single_observation_space, one.single_action_space
+    if not (isinstance(observations, gymnasium.spaces.Box) and isinstance(actions, gymnasium.spaces.Box)):
+        raise ConfigError(
+            "environment.id: expected continuous (Box) observation and action spaces, got "
+            f"{observations} and {actions}"
+        )
+    settings = config.policy
+    if settings.min_std > settings.initial_std:
+        raise ConfigError(
+            f"policy.min_std: expected at most {settings.initial_std}, policy.initial_std, "
+            f"got {settings.min_std}"
+        )
+    policy = GaussianMLP(
+        observation_size=int(np.prod(observations.shape or ())),
+        action_size=int(np.prod(actions.shape or ())),
+        hidden_sizes=settings.hidden_sizes,
+        activation=settings.activation,
+        initial_std=settings.initial_std,
+        min_std=settings.min_std,
+        output_gain=settings.output_gain,
+    )
+    task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
+    learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
+    tasks = _task_distribution(config, one)
+    return Experiment(config, learner.policy, learner, task_map, tasks, actions, device)

@@ -1,0 +1,107 @@
+"""The environments and tasks of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from metarl_envs.foreign.adapters import SampledTasks
+from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
+from metarl_envs.tasks import Task, Tasks
+from metarl_envs.vector_env import VectorTaskEnv
+
+from metarl.errors import ConfigError
+from metarl.experiment.config import ExperimentConfig
+from metarl.rollouts.random_keys import HELD_OUT_TASKS
+
+
+class TaskDistribution(Protocol):
+    """Samples and checks tasks."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Tasks: ...
+
+    def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks: ...
+
+    def validate(self, task: Mapping[str, Any]) -> Task: ...
+
+
+def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
+    """As `Experiment.held_out_tasks`, of a config that needs no meta-learner.
+
+    Raises:
+        ConfigError: the environment cannot be had.
+    """
+    return _sample_held_out(task_distribution(config), n, seed)
+
+
+def task_distribution(config: ExperimentConfig) -> TaskDistribution:
+    """The tasks of a config's environment.
+
+    Raises:
+        ConfigError: the environment cannot be had.
+    """
+    with closing(make_envs(config, 1)) as one:
+        return _task_distribution(config, one)
+
+
+def _sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
+    return source.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
+
+
+def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
+    if isinstance(envs, VectorTaskEnv):
+        return envs.family.task_space
+    try:
+        return SampledTasks(make_env(config))
+    except ValueError as error:
+        raise ConfigError(f"environment.id: {error}") from error
+
+
+def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
+    """One ordinary environment of the config, at its horizon."""
+    environment = config.environment
+    return gymnasium.make(
+        environment.id,
+        max_episode_steps=environment.horizon,
+        disable_env_checker=True,  # the sampler checks, and names the task
+        **environment.options,
+    )
+
+
+def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:
+    """The vector environment of the config.
+
+    Raises:
+        ConfigError: no such environment, or options it does not take.
+    """
+    environment = config.environment
+    foreign = (
+        f"environment.vectorization: {environment.id} is not one of metarl's environments; "
+        'expected "sync" or "async", got "native"'
+    )
+    try:
+        if environment.vectorization != "native":
+            return ForeignVectorEnv(
+                lambda: make_env(config), num_envs, environment.vectorization, config.sampling.num_threads
+            )
+        spec = gymnasium.registry.get(environment.id)
+        if spec is not None and spec.vector_entry_point is None:
+            raise ConfigError(foreign)
+        envs = gymnasium.make_vec(
+            environment.id,
+            num_envs=num_envs,
+            vectorization_mode="vector_entry_point",
+            max_episode_steps=environment.horizon,
+            num_threads=config.sampling.num_threads,
+            autoreset_mode="Disabled",
+            **environment.options,
+        )
+    except (gymnasium.error.Error, ValueError, TypeError, ModuleNotFoundError) as error:
+        raise ConfigError(f"environment: {error}") from error
+    native = envs.unwrapped
+    if not isinstance(native, VectorTaskEnv):
+        raise ConfigError(foreign)
+    return native

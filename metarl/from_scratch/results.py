@@ -1,0 +1,102 @@
+"""What learning from scratch came to: curves, and a file for every finished task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from metarl_envs.task_parameters import Array
+from numpy.typing import NDArray
+
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.errors import RunError
+from metarl.runs.files import protocol_digest, write_atomically
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """One task's learning, evaluation by evaluation.
+
+    Args:
+        environment_steps: taken in learning before the evaluation.
+        seconds: of learning before it; evaluations do not count.
+        returns: mean return of its episodes.
+    """
+
+    environment_steps: list[int]
+    seconds: list[float]
+    returns: list[float]
+
+
+@dataclass(frozen=True)
+class ScratchResult:
+    """Learning curves of all tasks.
+
+    Args:
+        curve: the return after as many environment steps as k inner steps would take, k = 0, ..., K.
+        environment_steps: of a task before every evaluation, [evaluation].
+        seconds: of learning before it, [evaluation, task].
+        returns: mean return of its episodes, [evaluation, task].
+    """
+
+    curve: AdaptationCurve
+    environment_steps: NDArray[np.int64]
+    seconds: Array
+    returns: Array
+
+    @property
+    def total_environment_steps(self) -> int:
+        """Of all tasks together, evaluations not counted."""
+        return int(self.environment_steps[-1] * self.returns.shape[1])
+
+    @property
+    def total_seconds(self) -> float:
+        """Of all tasks' learning, one after the other."""
+        return float(self.seconds[-1].sum())
+
+
+def gather(outcomes: Sequence[TaskOutcome], tasks: Any, at_inner_steps: Sequence[int]) -> ScratchResult:
+    """Joins the tasks' outcomes.
+
+    Args:
+        at_inner_steps: number of the evaluation after k inner steps' worth, k = 0, ..., K.
+    """
+    returns = np.array([outcome.returns for outcome in outcomes]).T
+    return ScratchResult(
+        AdaptationCurve(tasks, returns[list(at_inner_steps)]),
+        np.array(outcomes[0].environment_steps, dtype=np.int64),
+        np.array([outcome.seconds for outcome in outcomes]).T,
+        returns,
+    )
+
+
+def outcome_path(folder: Path, index: int, protocol: dict[str, Any]) -> Path:
+    """The file of a task's results under a protocol: those of other protocols are kept beside it."""
+    return folder / f"{index:04}-{protocol_digest(protocol)}.json"
+
+
+def write_outcome(path: Path, protocol: dict[str, Any], outcome: TaskOutcome) -> None:
+    """Writes a finished task's file atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"protocol": protocol, **asdict(outcome)}, indent=2)
+    write_atomically(path, f"{text}\n".encode())
+
+
+def read_outcome(path: Path) -> TaskOutcome | None:
+    """Reads a finished task's file; None where there is none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        found.pop("protocol")
+        return TaskOutcome(**found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path}: expected the results of a task, found a damaged file; delete it") from error

@@ -1,0 +1,54 @@
+"""Settings of learning every held-out task from scratch, which stand where a meta-learner's do."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jsonargparse.typing import PositiveInt
+
+from metarl.policies.stable_baselines import find_algorithm
+
+SCRATCH = "scratch"
+"""`meta_learner.name` of these settings."""
+_SET_ELSEWHERE = ("policy", "env", "policy_kwargs", "seed", "device", "verbose", "_init_setup_model")
+
+
+@dataclass(frozen=True)
+class ScratchConfig:
+    """A stable-baselines3 algorithm, from scratch on every held-out task: no meta-policy.
+
+    Its network is the `policy` section's, without `min_std` and `output_gain`, which stable-baselines3
+    has not; SAC has no `initial_std` either.
+
+    Args:
+        algorithm: "ppo", "sac", or "trpo" of sb3-contrib.
+        num_envs: environments that it learns in at once.
+        environment_steps: of all tasks together; each has an equal share.
+        evaluation_interval: environment steps an evaluation, beside those after every inner step's worth.
+        deterministic: evaluate by mean actions instead of drawn ones.
+        settings: keyword arguments of the algorithm, e.g. `n_steps`.
+
+    Raises:
+        ValueError: an algorithm that is not installed, or a setting that it does not take.
+    """
+
+    algorithm: Literal["ppo", "sac", "trpo"] = "ppo"
+    num_envs: PositiveInt = 20
+    environment_steps: PositiveInt = 800_000
+    evaluation_interval: PositiveInt = 4_000
+    deterministic: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            kind = find_algorithm(self.algorithm.upper())
+        except ValueError as error:
+            raise ValueError(f"meta_learner.algorithm: {error}") from error
+        known = sorted(set(inspect.signature(kind).parameters) - {*_SET_ELSEWHERE})
+        if unknown := [key for key in self.settings if key not in known]:
+            raise ValueError(
+                f"meta_learner.settings: expected keys among {known}, which {kind.__name__} takes, "
+                f"got {unknown}"
+            )

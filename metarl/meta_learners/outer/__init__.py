@@ -1,0 +1,1 @@
+"""Outer steps: the meta-gradient through the inner steps, curvature, trust region, Adam on clipped ratios."""

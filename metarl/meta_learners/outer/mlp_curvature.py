@@ -1,0 +1,247 @@
+"""The curvature product for the Gaussian MLP, derived by hand: exact, and a fraction of the cost.
+
+Pearlmutter's R-operator (Pearlmutter 1994) written out. What does not depend on the vector (layer
+inputs h, slopes s = act'(z), inner deltas d) is computed once an update; a product is then matrix
+multiplications on it, one task at a time, so that a task stays in cache.
+
+    J v = v - alpha H v for every inner step,   H = Hessian of the inner loss
+    u   = F J v,                                 F = Fisher matrix on the query batch
+    J'u = u - H (alpha u) in reverse order
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.compute.task_map import TaskMap
+from metarl.math.parameters import Parameters, unflatten
+from metarl.meta_learners.inner.gradient_step import inner_step
+from metarl.objectives.policy_gradient import InnerObjective, Objective
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.rollouts.rollout import Batch, MetaBatch, select_task
+
+FlatProduct = Callable[[Tensor], Tensor]
+
+
+class _Network(NamedTuple):
+    """The forward pass on N samples: inputs [N, in] and weights [out, in] of every layer, slopes [N, out]
+    of the hidden ones, and the output (mean [N, action], standard deviation [action])."""
+
+    inputs: list[Tensor]
+    slopes: list[Tensor]
+    weights: list[Tensor]
+    mean: Tensor
+    std: Tensor
+    std_is_free: Tensor
+
+
+class InnerRule(NamedTuple):
+    """The adaptation whose Jacobian J is taken: the inner objective and the loss it names, a step size
+    each inner step, and whether J is the identity."""
+
+    objective: InnerObjective
+    loss: Objective
+    step_sizes: Sequence[float]
+    first_order: bool
+
+
+def mlp_curvature_product(
+    policy: GaussianMLP,
+    rule: InnerRule,
+    parameters: Parameters,
+    batch: MetaBatch,
+    task_map: TaskMap,
+) -> FlatProduct:
+    """v [D] -> mean_i J_i' F_i J_i v [D]; equals `generic_curvature_product`."""
+
+    def prepare(task: int) -> FlatProduct:
+        support = [select_task(data, task) for data in batch.support]
+        trajectory = [parameters]
+        for data, step_size in zip(support, rule.step_sizes, strict=True):
+            trajectory.append(inner_step(rule.loss, trajectory[-1], data, step_size))
+        return _task_curvature_product(policy, rule, trajectory, support, select_task(batch.query, task))
+
+    with torch.no_grad():
+        products = task_map.run([partial(prepare, task) for task in range(batch.tasks)])
+
+    def product(vector: Tensor) -> Tensor:
+        with torch.no_grad():
+            results = task_map.run([partial(task_product, vector) for task_product in products])
+        return torch.stack(results).mean(0)
+
+    return product
+
+
+def _task_curvature_product(
+    policy: GaussianMLP, rule: InnerRule, trajectory: list[Parameters], support: list[Batch], query: Batch
+) -> FlatProduct:
+    """v [D] -> J' F J v [D] of one task; `trajectory` holds the K + 1 parameters."""
+    fisher = _fisher_product(policy, trajectory[-1], query)
+    if rule.first_order:
+        return fisher
+    hessians = [
+        hessian_product(policy, rule.objective, theta, data)
+        for theta, data in zip(trajectory[:-1], support, strict=True)
+    ]
+
+    def product(vector: Tensor) -> Tensor:
+        steps = list(zip(rule.step_sizes, hessians, strict=True))
+        for step_size, hessian in steps:
+            vector = vector - step_size * hessian(vector)
+        vector = fisher(vector)
+        for step_size, hessian in reversed(steps):
+            vector = vector - step_size * hessian(vector)
+        return vector
+
+    return product
+
+
+def hessian_product(
+    policy: GaussianMLP, objective: InnerObjective, parameters: Parameters, batch: Batch
+) -> FlatProduct:
+    """v [D] -> (Hessian of the inner loss) v [D] on one task's batch [episode, time, ...]."""
+    valid = batch.valid
+    network = _forward(policy, parameters, batch.observations[valid])
+    loss = _OutputLoss.at(network, batch, objective)
+    deltas, curls = _backward(policy, network, loss.mean_delta)
+
+    def product(vector: Tensor) -> Tensor:
+        tangent = unflatten(vector, parameters)
+        directions = [tangent[f"{name}.weight"] for name in policy.layer_names]
+        hidden_tangents, mean_tangent = _tangent_forward(policy, network, tangent)
+        delta_tangent, log_std_part = loss.tangent(mean_tangent, tangent["log_std"] * network.std_is_free)
+        pieces: list[Tensor] = [log_std_part * network.std_is_free]
+        for layer in reversed(range(len(network.weights))):
+            weight_part = delta_tangent.T @ network.inputs[layer]
+            if layer > 0:
+                weight_part.addmm_(deltas[layer].T, hidden_tangents[layer])
+            pieces += [delta_tangent.sum(0), weight_part]
+            if layer > 0:
+                error_tangent = delta_tangent @ network.weights[layer]
+                error_tangent.addmm_(deltas[layer], directions[layer])
+                delta_tangent = error_tangent.mul_(network.slopes[layer - 1])
+                if curls is not None:
+                    delta_tangent.addcmul_(curls[layer - 1], hidden_tangents[layer])
+        return torch.cat([piece.reshape(-1) for piece in reversed(pieces)])
+
+    return product
+
+
+def _fisher_product(policy: GaussianMLP, parameters: Parameters, batch: Batch) -> FlatProduct:
+    """v [D] -> F v [D]: out' F_output out, with out the Jacobian of (mean, log std) in the parameters."""
+    network = _forward(policy, parameters, batch.observations[batch.valid])
+    mean_weight = 1 / (network.std.square() * len(network.mean))
+
+    def product(vector: Tensor) -> Tensor:
+        tangent = unflatten(vector, parameters)
+        _, mean_tangent = _tangent_forward(policy, network, tangent)
+        delta = mean_tangent.mul_(mean_weight)
+        pieces: list[Tensor] = [2 * tangent["log_std"] * network.std_is_free]
+        for layer in reversed(range(len(network.weights))):
+            pieces += [delta.sum(0), delta.T @ network.inputs[layer]]
+            if layer > 0:
+                delta = (delta @ network.weights[layer]).mul_(network.slopes[layer - 1])
+        return torch.cat([piece.reshape(-1) for piece in reversed(pieces)])
+
+    return product
+
+
+def _forward(policy: GaussianMLP, parameters: Parameters, observations: Tensor) -> _Network:
+    inputs, slopes, weights = [observations], [], []
+    for name in policy.layer_names:
+        weights.append(parameters[f"{name}.weight"])
+        output = torch.addmm(parameters[f"{name}.bias"], inputs[-1], weights[-1].T)
+        if name != policy.layer_names[-1]:
+            if policy.activation == "tanh":
+                inputs.append(output.tanh_())
+                slopes.append(1 - output.square())
+            else:
+                inputs.append(output.relu_())
+                slopes.append((output > 0).to(output.dtype))
+    log_std = policy.log_std(parameters)
+    std_is_free = (parameters["log_std"] >= log_std).to(log_std.dtype)
+    return _Network(inputs, slopes, weights, output, log_std.exp(), std_is_free)
+
+
+def _tangent_forward(
+    policy: GaussianMLP, network: _Network, tangent: Parameters
+) -> tuple[list[Tensor], Tensor]:
+    """Tangents of every layer's input (the first, of the observations, is empty) and of the mean."""
+    hidden = [torch.empty(0)]
+    for layer, name in enumerate(policy.layer_names):
+        output = torch.addmm(tangent[f"{name}.bias"], network.inputs[layer], tangent[f"{name}.weight"].T)
+        if layer > 0:
+            output.addmm_(hidden[-1], network.weights[layer].T)
+        if layer < len(network.slopes):
+            hidden.append(output.mul_(network.slopes[layer]))
+    return hidden, output
+
+
+def _backward(
+    policy: GaussianMLP, network: _Network, mean_delta: Tensor
+) -> tuple[list[Tensor], list[Tensor] | None]:
+    """The loss's derivative at every layer's output, and act''(z) / act'(z) times that at hidden h.
+
+    tanh'' = -2 tanh tanh', so that act'' Rz = -2 h Rh: no second set of slopes is kept. ReLU has none.
+    """
+    deltas, curls = [mean_delta], []
+    for layer in reversed(range(1, len(network.weights))):
+        error = deltas[-1] @ network.weights[layer]
+        curls.append(error * network.inputs[layer] * -2)
+        deltas.append(error * network.slopes[layer - 1])
+    return deltas[::-1], curls[::-1] if policy.activation == "tanh" else None
+
+
+@dataclass(frozen=True)
+class _OutputLoss:
+    """The inner loss as a function of the network's output: sum_n c_n score_n, c = -weight advantage (ratio).
+
+    Args:
+        coefficient: c, [N, 1].
+        z: (action - mean) / std, [N, action].
+        std: [action].
+        ratio_is_differentiated: "lvc", where c holds the probability ratio.
+    """
+
+    coefficient: Tensor
+    z: Tensor
+    std: Tensor
+    ratio_is_differentiated: bool
+
+    @classmethod
+    def at(cls, network: _Network, batch: Batch, objective: InnerObjective) -> _OutputLoss:
+        valid = batch.valid
+        coefficient = -batch.advantages[valid].unsqueeze(-1) / valid.sum()
+        z = (batch.actions[valid] - network.mean) / network.std
+        if objective == "lvc":
+            behaviour_z = (batch.actions - batch.behaviour.mean) * (-batch.behaviour.log_std).exp()
+            log_density = -(0.5 * behaviour_z.square() + batch.behaviour.log_std)[valid].sum(-1, keepdim=True)
+            new = -(0.5 * z.square() + network.std.log()).sum(-1, keepdim=True)
+            coefficient = coefficient * (new - log_density).exp()
+        return cls(coefficient, z, network.std, objective == "lvc")
+
+    @property
+    def mean_delta(self) -> Tensor:
+        """The derivative in the mean; [N, action]."""
+        return self.coefficient * (self.z / self.std)
+
+    def tangent(self, mean_tangent: Tensor, log_std_tangent: Tensor) -> tuple[Tensor, Tensor]:
+        """Tangents of the derivatives in the mean [N, action] and in the log std [action]."""
+        z, std, c = self.z, self.std, self.coefficient
+        z_tangent = -(mean_tangent / std + z * log_std_tangent)
+        mean_part = c * (z_tangent - z * log_std_tangent) / std
+        log_std_part = (2 * c * z * z_tangent).sum(0)
+        if self.ratio_is_differentiated:
+            score_tangent = (z / std * mean_tangent + (z.square() - 1) * log_std_tangent).sum(
+                -1, keepdim=True
+            )
+            c_tangent = c * score_tangent
+            mean_part = mean_part + c_tangent * (z / std)
+            log_std_part = log_std_part + (c_tangent * (z.square() - 1)).sum(0)
+        return mean_part, log_std_part

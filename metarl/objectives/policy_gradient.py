@@ -1,0 +1,85 @@
+"""Per-task objectives of a policy: (parameters, one task's batch) -> scalar.
+
+Batches here have no task axis: [episode, time, ...]. Callers map over tasks. What stands after an
+episode's end, NaN included, enters neither a value nor a gradient: it is replaced before the policy sees
+it, since the derivative of a mask on the result would be 0 * NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from metarl.math.gaussian import DiagonalGaussian, kl_divergence, log_prob
+from metarl.math.parameters import Parameters
+from metarl.math.returns import masked_mean, without_padding
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch
+
+Objective = Callable[[Parameters, Batch], Tensor]
+InnerObjective = Literal["vpg", "lvc"]
+
+
+def surrogate(policy: Policy) -> Objective:
+    """mean of pi(a|s) / pi_behaviour(a|s) * advantage: to be maximised (Schulman et al. 2015, eq. 14)."""
+
+    def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
+        return masked_mean(_ratio(policy, parameters, batch) * batch.advantages, batch.valid)
+
+    return evaluate
+
+
+def clipped_surrogate(policy: Policy, clip: float) -> Objective:
+    """The surrogate without gain from ratios beyond 1 +- clip (Schulman et al. 2017, eq. 7)."""
+
+    def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
+        ratio = _ratio(policy, parameters, batch)
+        clipped = ratio.clamp(1 - clip, 1 + clip)
+        gain = torch.minimum(ratio * batch.advantages, clipped * batch.advantages)
+        return masked_mean(gain, batch.valid)
+
+    return evaluate
+
+
+def mean_kl(policy: Policy) -> Objective:
+    """mean of KL(behaviour || policy) over the batch's valid steps."""
+
+    def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
+        behaviour = DiagonalGaussian(*(without_padding(part, batch.valid) for part in batch.behaviour))
+        distribution = policy(parameters, without_padding(batch.observations, batch.valid))
+        return masked_mean(kl_divergence(behaviour, distribution), batch.valid)
+
+    return evaluate
+
+
+def inner_loss(policy: Policy, objective: InnerObjective) -> Objective:
+    """The inner loop's loss, to be minimised.
+
+    "vpg": -mean of log pi(a|s) * advantage (Finn et al. 2017, eq. 4). "lvc": minus the surrogate,
+    whose gradient at the behaviour policy is the same and whose Hessian has lower variance
+    (Rothfuss et al. 2019, eq. 10).
+    """
+    if objective == "lvc":
+        gain = surrogate(policy)
+        return lambda parameters, batch: -gain(parameters, batch)
+
+    def vanilla_policy_gradient(parameters: Parameters, batch: Batch) -> Tensor:
+        return -masked_mean(_score(policy, parameters, batch) * batch.advantages, batch.valid)
+
+    return vanilla_policy_gradient
+
+
+def _ratio(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:
+    """pi(a|s) / pi_behaviour(a|s), [episode, time]; 1 in padding."""
+    log_ratio = _score(policy, parameters, batch) - batch.behaviour_log_prob
+    return torch.where(batch.valid, log_ratio, 0.0).exp()
+
+
+def _score(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:
+    """log pi(a|s), [episode, time]; 0 in padding."""
+    distribution = policy(parameters, without_padding(batch.observations, batch.valid))
+    score = log_prob(distribution, without_padding(batch.actions, batch.valid))
+    return torch.where(batch.valid, score, 0.0)

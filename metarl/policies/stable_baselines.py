@@ -1,0 +1,226 @@
+"""Out to stable-baselines3 and back: a Gaussian MLP policy as the actor of its on-policy algorithms."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import stable_baselines3
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+from torch import Tensor
+
+from metarl.math.parameters import Parameters
+from metarl.policies.context import plain_network, without_context
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.policy import Policy
+
+ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+_SET_HERE = ("net_arch", "activation_fn")
+
+
+def to_sb3(
+    algorithm: str | type[BaseAlgorithm],
+    policy: Policy,
+    parameters: Parameters,
+    env: gymnasium.Env[Any, Any] | VecEnv,
+    /,
+    **settings: Any,
+) -> OnPolicyAlgorithm:
+    """Builds a stable-baselines3 model whose actor is a policy; its critic is fresh.
+
+    The floor `min_std` is applied once: stable-baselines3 has none, and training may go below it. A
+    context becomes part of the first bias; learned step sizes are left out.
+
+    Args:
+        algorithm: "PPO", "A2C", sb3-contrib's "TRPO" where it is installed, or a class.
+        parameters: one task's, without a task axis.
+        env: what the model goes on training in, with the action space of the policy's own training.
+        settings: keyword arguments of the algorithm, e.g. `n_steps`; `policy_kwargs` without `net_arch`
+            and `activation_fn`, which are the policy's. The critic has the actor's hidden sizes.
+
+    Raises:
+        ValueError: an algorithm with another actor, an unknown one, or an environment, policy or setting
+            that does not fit.
+    """
+    model_class = _on_policy(algorithm)
+    network, plain = plain_network(policy), without_context(policy, parameters)
+    if isinstance(env, VecEnv):
+        _check_not_normalised(env)
+    given = dict(settings.pop("policy_kwargs", None) or {})
+    if taken := [name for name in _SET_HERE if name in given]:
+        raise ValueError(f"expected policy_kwargs without {taken}, which are the policy's: leave them out")
+    hidden = list(network.hidden_sizes)
+    shape = {"net_arch": {"pi": hidden, "vf": hidden}, "activation_fn": ACTIVATIONS[network.activation]}
+    settings = {"device": plain["log_std"].device, **settings, "policy_kwargs": {**given, **shape}}
+    try:
+        model = model_class("MlpPolicy", env, **settings)
+    except (TypeError, AssertionError) as error:
+        keys = sorted(set(settings) - {"device", "policy_kwargs"})
+        reason = f"{error}".splitlines()[0]
+        raise ValueError(
+            f"expected settings that {model_class.__name__} takes, got {keys}: {reason}"
+        ) from error
+    state = model.policy.state_dict()
+    actor = {_sb3_name(name, network): value for name, value in plain.items()}
+    actor["log_std"] = network.log_std(plain)
+    wrong = [name for name, value in actor.items() if name not in state or state[name].shape != value.shape]
+    if wrong or _extracts_features(state):
+        raise ValueError(
+            f"expected an actor {network.architecture} of the observation itself, got "
+            f"{_shapes(state)}; leave out use_sde and features extractors, and take an environment "
+            "of the policy's observation and action sizes"
+        )
+    model.policy.load_state_dict({**state, **actor})
+    return model
+
+
+def from_sb3(model: OnPolicyAlgorithm | str | Path, policy: Policy) -> Parameters:
+    """The actor of a stable-baselines3 model of PPO's kind, as parameters of the plain network of a policy.
+
+    Of a file, only the tensors of `policy.pth` are read, by torch's loader for weights alone, and the plain
+    JSON beside them: nothing is unpickled, so a foreign file cannot run code. Whether its observations
+    were normalised, and its action space, are not told by it: both must be as in the policy's training.
+
+    Args:
+        model: a model, or the .zip file that its `save` wrote.
+        policy: of the shape to be had; of a policy with context, the network of the observation alone.
+
+    Raises:
+        ValueError: no such file, a model of another kind, or another shape or activation.
+    """
+    state, activation = _read(Path(model)) if isinstance(model, (str, Path)) else _of(model)
+    wanted = plain_network(policy)
+    found, parameters = _network(state, activation)
+    if found.architecture != wanted.architecture:
+        raise ValueError(
+            f"expected an actor {wanted.architecture} (units by layer, activation), got "
+            f"{found.architecture}; give the policy its hidden_sizes and activation, and both the same "
+            "environment"
+        )
+    return parameters
+
+
+def find_algorithm(name: str) -> type[BaseAlgorithm]:
+    """The algorithm class of stable-baselines3, or of sb3-contrib where it is installed.
+
+    Raises:
+        ValueError: none of that name.
+    """
+    found = getattr(stable_baselines3, name, None)
+    if found is None and find_spec("sb3_contrib"):
+        found = getattr(import_module("sb3_contrib"), name, None)
+    if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):
+        raise ValueError(
+            f'expected an algorithm of stable-baselines3 such as "PPO", or, with sb3-contrib installed '
+            f'(pip install sb3-contrib), "TRPO"; got {name!r}'
+        )
+    return found
+
+
+def _on_policy(algorithm: str | type[BaseAlgorithm]) -> type[OnPolicyAlgorithm]:
+    found = find_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
+    if not (isinstance(found, type) and issubclass(found, OnPolicyAlgorithm)) or (
+        found.policy_aliases.get("MlpPolicy") is not ActorCriticPolicy
+    ):
+        name = getattr(found, "__name__", found)
+        raise ValueError(
+            f'expected an on-policy algorithm with a Gaussian MLP actor ("PPO", "A2C", "TRPO"), got {name}, '
+            "whose actor is of another kind: go on with PPO, or train it afresh on episodes that this "
+            "policy collects"
+        )
+    return found
+
+
+def _check_not_normalised(env: VecEnv) -> None:
+    normalised = unwrap_vec_normalize(env)
+    if normalised is not None and normalised.norm_obs:
+        raise ValueError(
+            "expected the environment's own observations, got VecNormalize's; set norm_obs=False, and train "
+            "so from the start"
+        )
+
+
+def _of(model: OnPolicyAlgorithm) -> tuple[Mapping[str, Tensor], str]:
+    """State dict of the policy and name of its activation."""
+    _on_policy(type(model))
+    if model.env is not None:
+        _check_not_normalised(model.env)
+    return model.policy.state_dict(), _activation(str(model.policy.activation_fn))
+
+
+def _read(path: Path) -> tuple[Mapping[str, Tensor], str]:
+    try:
+        with zipfile.ZipFile(path if path.suffix else path.with_suffix(".zip")) as file:
+            kwargs = json.loads(file.read("data")).get("policy_kwargs", {})
+            tensors = BytesIO(file.read("policy.pth"))
+        state = torch.load(tensors, map_location="cpu", weights_only=True)
+        return dict(state), _activation(kwargs.get("activation_fn", str(torch.nn.Tanh)))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise ValueError(
+            f"expected a model saved by stable-baselines3 (.zip), got {path}: {reason}"
+        ) from error
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"expected a model saved by stable-baselines3 (.zip), got {path}, which is none or damaged"
+        ) from error
+
+
+def _activation(class_name: str) -> str:
+    """ "<class 'torch.nn.modules.activation.ReLU'>" -> "relu"; another kind's own name."""
+    name = class_name.strip("<>'").rpartition(".")[2]
+    return next((ours for ours, kind in ACTIVATIONS.items() if kind.__name__ == name), name)
+
+
+def _network(state: Mapping[str, Tensor], activation: str) -> tuple[GaussianMLP, Parameters]:
+    """The plain network that a state dict holds, and its parameters.
+
+    Raises:
+        ValueError: the state dict of another kind of actor.
+    """
+    layers = [name for name in state if name.startswith("mlp_extractor.policy_net.")]
+    weights = [state[name] for name in layers if name.endswith(".weight")]
+    last, log_std = state.get("action_net.weight"), state.get("log_std")
+    if last is None or log_std is None or log_std.shape != last.shape[:1] or _extracts_features(state):
+        raise ValueError(
+            "expected the Gaussian MLP actor of PPO, A2C or TRPO, without use_sde and features extractors, "
+            f"got {_shapes(state)}"
+        )
+    sizes = [weight.shape[1] for weight in (*weights, last)]
+    kind: Any = activation
+    network = GaussianMLP(sizes[0], len(last), tuple(sizes[1:]), kind)
+    names = [f"{layer}.{part}" for layer in network.layer_names for part in ("weight", "bias")]
+    taken = {name: state[_sb3_name(name, network)].detach().clone() for name in (*names, "log_std")}
+    return network, taken
+
+
+def _sb3_name(name: str, network: GaussianMLP) -> str:
+    """ "hidden.1.weight" -> "mlp_extractor.policy_net.2.weight": activations count as layers there."""
+    layer, _, part = name.rpartition(".")
+    if not layer:
+        return name
+    if layer == "mean":
+        return f"action_net.{part}"
+    return f"mlp_extractor.policy_net.{2 * network.layer_names.index(layer)}.{part}"
+
+
+def _extracts_features(state: Mapping[str, Tensor]) -> bool:
+    return any("features_extractor" in name for name in state)
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Of what is no critic."""
+    actor = {name: value for name, value in state.items() if "value" not in name and "critic" not in name}
+    return {name: tuple(value.shape) for name, value in actor.items()}

@@ -1,0 +1,76 @@
+"""From rollouts to batches: baseline fit, GAE, normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jsonargparse.typing import ClosedUnitInterval
+from torch import Tensor
+
+from metarl.math.returns import discounted_returns, generalised_advantages, normalise_per_task
+from metarl.rollouts import linear_features
+from metarl.rollouts.rollout import Batch, Rollout
+
+
+@dataclass(frozen=True)
+class AdvantageConfig:
+    """How advantages are estimated.
+
+    Args:
+        discount: gamma, in [0, 1].
+        gae_lambda: in [0, 1]; 1 is the discounted return less the baseline.
+        bootstrap_truncated: value the state after a truncated episode with the baseline instead of 0,
+            the papers' finite-horizon convention.
+        normalise: subtract the mean and divide by the standard deviation, per task.
+    """
+
+    discount: ClosedUnitInterval = 0.99
+    gae_lambda: ClosedUnitInterval = 1.0
+    bootstrap_truncated: bool = False
+    normalise: bool = True
+
+
+def compute_advantages(rollout: Rollout, config: AdvantageConfig) -> tuple[Batch, Tensor]:
+    """Fits each task's baseline to its own rollout and estimates advantages with it.
+
+    Returns:
+        The batch, and the share of the returns' variance that the baseline explains, [task].
+    """
+    valid, rewards = rollout.valid, rollout.rewards.double()
+    time = torch.arange(rewards.shape[-1], device=rewards.device).expand_as(rewards)
+    inputs = linear_features.features(rollout.observations, time)
+    returns = discounted_returns(rewards, valid, config.discount)
+    weights = linear_features.fit(inputs, returns, valid)
+    values = linear_features.predict(weights, inputs)
+    final_values = torch.zeros_like(values[..., 0])
+    if config.bootstrap_truncated:
+        final_inputs = linear_features.features(rollout.final_observations, valid.sum(-1))
+        bootstrap = linear_features.predict(weights, final_inputs)
+        final_values = torch.where(rollout.terminated, 0.0, bootstrap)
+    advantages = generalised_advantages(
+        rewards, values, final_values, valid, config.discount, config.gae_lambda
+    )
+    if config.normalise:
+        advantages = normalise_per_task(advantages, valid)
+    batch = Batch(
+        observations=rollout.observations,
+        actions=rollout.actions,
+        advantages=advantages.to(rollout.rewards.dtype),
+        valid=valid,
+        behaviour=rollout.behaviour,
+        behaviour_log_prob=rollout.behaviour_log_prob,
+        returns=rollout.returns,
+    )
+    return batch, _explained_variance(returns, values, valid)
+
+
+def _explained_variance(returns: Tensor, values: Tensor, valid: Tensor) -> Tensor:
+    """1 - Var(returns - values) / Var(returns) over valid steps; [task]."""
+
+    def variance(x: Tensor) -> Tensor:
+        count = valid.sum((-2, -1))
+        mean = torch.where(valid, x, 0.0).sum((-2, -1)) / count
+        return torch.where(valid, (x - mean[:, None, None]).square(), 0.0).sum((-2, -1)) / count
+
+    return 1 - variance(returns - values) / variance(returns).clamp(min=1e-12)

@@ -1,0 +1,6 @@
+"""What random keys are made of: [seed, iteration, purpose, ...]; all randomness follows from them."""
+
+from __future__ import annotations
+
+TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION, SCRATCH_LEARNING = 1, 2, 3, 4, 5
+"""What a random key is for: [seed, iteration, purpose, ...]."""

@@ -1,0 +1,135 @@
+"""The folder of a run: what it may hold before training, and one process at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from metarl.errors import RunError
+from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.plain_yaml import dump_yaml
+from metarl.runs.files import CHECKPOINT, CONFIG, LOCK, POLICY, PROGRESS, write_atomically
+from metarl.runs.progress import count_rows
+from metarl.runs.run_config import CHANGEABLE, config_digest, load_run_config, read_mapping, with_changes
+
+
+@contextmanager
+def hold_run_folder(run_dir: Path) -> Iterator[None]:
+    """Makes the folder where there is none, and keeps other processes from training in it meanwhile.
+
+    A folder that did not become a run is left as it was found.
+
+    Raises:
+        RunError: another process holds it, or it cannot be written.
+    """
+    fresh, lock = not run_dir.exists(), FileLock(run_dir / LOCK)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(
+            f"run_dir: expected a folder of its own, but another process trains in {run_dir}; wait for it, "
+            "or choose another folder by --run_dir DIR"
+        ) from error
+    except OSError as error:
+        raise _not_writable(run_dir, error) from error
+    try:
+        yield
+    finally:
+        if not (run_dir / CONFIG).exists():
+            (run_dir / LOCK).unlink(missing_ok=True)
+        lock.release()
+        if fresh:
+            with suppress(OSError):
+                run_dir.rmdir()
+
+
+def find_run(config: ExperimentConfig, resume: bool) -> bool:
+    """Whether the run folder holds the run to resume; it then holds no other, and none to overwrite.
+
+    Raises:
+        RunError: the folder holds a run that is not to be resumed or has lost its checkpoint, another run, or
+            something else.
+    """
+    run_dir = Path(config.run_dir)
+    if resume and (run_dir / CONFIG).is_file():
+        if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
+            raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
+        saved = load_run_config(run_dir)
+        _check_same(saved, config)
+        _check_not_lost(run_dir, saved)
+        return True
+    if resume and run_dir.exists() and any(map(_is_content, run_dir.iterdir())):
+        raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
+    if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
+        raise RunError(
+            f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
+            "folder by --run_dir DIR"
+        )
+    return False
+
+
+def make_run_folder(config: ExperimentConfig) -> str:
+    """Makes the run folder where there is none, and writes the config into it; returns the config's digest.
+
+    The config of a run that is there already stays as it is, but for the settings that may change.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    run_dir, values = Path(config.run_dir), config.as_dict()
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if not os.access(run_dir, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        if (run_dir / CONFIG).is_file():
+            values = with_changes(read_mapping(run_dir), values)
+        write_atomically(run_dir / CONFIG, dump_yaml(values).encode())
+    except OSError as error:
+        raise _not_writable(run_dir, error) from error
+    return config_digest(run_dir)
+
+
+def _is_content(path: Path) -> bool:
+    """Whether a file is more than what a process leaves that was killed at the start."""
+    return path.suffix != ".partial" and path.name != LOCK
+
+
+def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
+    old, new = _flat(saved.as_dict()), _flat(given.as_dict())
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in CHANGEABLE]
+    if changed:
+        key = changed[0]
+        raise RunError(
+            f"{key}: expected {old.get(key)!r}, as the run to resume was started with, got {new.get(key)!r}; "
+            "give the same config, or start a new run with --run_dir DIR"
+        )
+
+
+def _check_not_lost(run_dir: Path, saved: ExperimentConfig) -> None:
+    """A run killed before its first checkpoint has no policy, and few rows."""
+    if (run_dir / CHECKPOINT).is_file():
+        return
+    rows, every = count_rows(run_dir), int(saved.training.checkpoint_every)
+    if (run_dir / POLICY).is_file() or rows > every:
+        found = f"a policy without it ({POLICY})" if (run_dir / POLICY).is_file() else f"{rows} iterations"
+        raise RunError(
+            f"{run_dir}: expected {CHECKPOINT} to resume from, found {found}: it was lost; put it back, or "
+            "start a new run with --run_dir DIR"
+        )
+
+
+def _flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _not_writable(run_dir: Path, error: OSError) -> RunError:
+    return RunError(f"run_dir: expected a folder to write to, got {run_dir}: {error.strerror}")

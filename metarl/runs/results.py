@@ -1,0 +1,140 @@
+"""What a run folder keeps of evaluations and adaptations: each in a folder of its own, none overwritten."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from metarl_envs.task_files import tasks_to_data
+from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Tasks, number_of_tasks
+
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.runs.files import (
+    ADAPTATION,
+    EVALUATION,
+    HELD_OUT_TASK,
+    SUMMARY,
+    TABLE,
+    protocol_digest,
+    write_atomically,
+)
+
+HELD_OUT = "held-out"
+"""Name of the list of held-out tasks."""
+_UNSAFE = re.compile(r"[^A-Za-z0-9=.,_+-]")
+_LONGEST_NAME = 80
+
+
+def new_evaluation(run_dir: Path) -> Path:
+    """Makes the folder of an evaluation, named by the time, e.g. evaluation/20261121T181752Z."""
+    return _new_folder(run_dir / EVALUATION, datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ"))
+
+
+def new_adaptation(run_dir: Path, task: Mapping[str, Any]) -> Path:
+    """Makes the folder of an adaptation, named by the task, e.g. adaptation/velocity=1.5."""
+    return _new_folder(run_dir / ADAPTATION, task_name(task))
+
+
+def task_name(task: Mapping[str, Any]) -> str:
+    """The task as the name of a folder: letters, digits and =.,_+- alone, at most 80 of them.
+
+    A name that is not the task letter by letter ends in twelve characters that only this task has.
+    """
+    plain = {name: np.ravel(value).tolist() for name, value in task.items()}
+    whole = "_".join(f"{name}={','.join(map(str, values))}" for name, values in plain.items())
+    name = _UNSAFE.sub("-", whole)
+    if name == whole and len(name) <= _LONGEST_NAME:
+        return name
+    ending = f"_{protocol_digest(plain)}"
+    return name[: _LONGEST_NAME - len(ending)] + ending
+
+
+def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol: Mapping[str, Any]) -> None:
+    """Writes adaptation.csv, a line a task, and adaptation.json, the means and their 95 % intervals.
+
+    Args:
+        curves: by the name of their task list, all of the same parameters and steps.
+        protocol: how they were measured.
+    """
+    write_atomically(folder / TABLE, _csv(_rows(curves)))
+    lists = {name: _summarised(curve) for name, curve in curves.items()}
+    text = json.dumps({"lists": lists, "protocol": dict(protocol)}, indent=2)
+    write_atomically(folder / SUMMARY, f"{text}\n".encode())
+
+
+def write_adaptation(folder: Path, returns: Array) -> None:
+    """Writes adaptation.csv, a line a number of inner steps: the mean return, its interval, every episode's.
+
+    The 95 % interval is 1.96 standard errors over episodes to both sides, empty for one episode.
+
+    Args:
+        returns: of one task's episodes, [step + 1, episode].
+    """
+    episodes = returns.shape[1]
+    rows: list[list[Any]] = [
+        ["step", "mean_return", "low_95", "high_95", *(f"episode_{i}" for i in range(episodes))]
+    ]
+    for step, values in enumerate(returns):
+        mean, interval = values.mean(), ["", ""]
+        if episodes > 1:
+            half = 1.96 * values.std(ddof=1) / np.sqrt(episodes)
+            interval = [mean - half, mean + half]
+        rows.append([step, mean, *interval, *values.tolist()])
+    write_atomically(folder / TABLE, _csv(rows))
+
+
+def write_held_out_task(run_dir: Path, tasks: Tasks) -> None:
+    """Writes the first of the tasks as held_out_task.json, which `scripts/adapt.py --task` takes."""
+    write_atomically(run_dir / HELD_OUT_TASK, f"{json.dumps(tasks_to_data(tasks)[0])}\n".encode())
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """Makes parent/name, or name_2, name_3, ... where there is one."""
+    parent.mkdir(parents=True, exist_ok=True)
+    path, number = parent / name, 1
+    while True:
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1
+            path = parent / f"{name}_{number}"
+
+
+def _rows(curves: Mapping[str, AdaptationCurve]) -> Iterable[list[Any]]:
+    """A title, then a row a task: its list, its numbers, its return after every number of steps."""
+    for n, (name, curve) in enumerate(curves.items()):
+        columns = {key: values.reshape(len(values), -1) for key, values in curve.tasks.items()}
+        if n == 0:
+            named = [
+                f"{key}_{i}" if values.shape[1] > 1 else key
+                for key, values in columns.items()
+                for i in range(values.shape[1])
+            ]
+            yield ["tasks", *named, *(f"return_after_{step}_steps" for step in range(len(curve.returns)))]
+        for i in range(number_of_tasks(curve.tasks)):
+            task = [number for values in columns.values() for number in values[i].tolist()]
+            yield [name, *task, *curve.returns[:, i].tolist()]
+
+
+def _summarised(curve: AdaptationCurve) -> dict[str, Any]:
+    return {
+        "tasks": curve.returns.shape[1],
+        "mean_return": curve.mean.tolist(),
+        "half_width_95": [None if h != h else h for h in curve.half_width.tolist()],
+        "tasks_made_worse": curve.worsened,
+    }
+
+
+def _csv(rows: Iterable[list[Any]]) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue().encode()

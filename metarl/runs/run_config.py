@@ -1,0 +1,104 @@
+"""What ties the files of a run to its config: a digest of all settings that decide what is learned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from metarl.errors import ConfigError, RunError
+from metarl.experiment.config import ExperimentConfig, read_config
+from metarl.experiment.plain_yaml import dump_yaml, load_yaml
+from metarl.runs.files import CONFIG, write_atomically
+
+CHANGEABLE = {
+    "run_dir",
+    "sampling.num_threads",
+    "training.iterations",
+    "training.environment_steps",
+    "training.checkpoint_every",
+    "training.snapshot_every",
+    "training.threads",
+    "training.table_every",
+    "training.evaluate_every",
+    "training.evaluation_tasks",
+    "training.evaluation_episodes",
+    "training.evaluation_steps",
+    # Of learning from scratch, which keeps the results of every such setting.
+    "meta_learner.environment_steps",
+    "meta_learner.evaluation_interval",
+    "meta_learner.deterministic",
+}
+"""Settings that may differ at a resume without changing what is learned, of the top level or of a section."""
+
+
+def config_digest(run_dir: Path) -> str:
+    """Twelve characters of the SHA-256 of a run's config as it stands in its file, without what may change.
+
+    Keys that the file lacks have no part in it: a later version, with more of them, finds the same digest.
+
+    Raises:
+        RunError: the file is missing or holds no config.
+    """
+    fixed = {
+        key: {own: item for own, item in value.items() if f"{key}.{own}" not in CHANGEABLE}
+        if isinstance(value, dict)
+        else value
+        for key, value in read_mapping(run_dir).items()
+        if key not in CHANGEABLE
+    }
+    try:
+        text = json.dumps(fixed, sort_keys=True, default=repr)
+    except TypeError as error:
+        raise RunError(f"{run_dir / CONFIG}: expected keys that are text, got others: {error}") from error
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_mapping(run_dir: Path) -> dict[str, Any]:
+    """The config in a run folder, as it stands in its file.
+
+    Raises:
+        RunError: the file is missing or holds no mapping.
+    """
+    path = run_dir / CONFIG
+    try:
+        values = load_yaml(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunError(f"expected a run folder with {CONFIG}, found none that can be read: {path}") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{path}: expected sections (seed, environment, ...), got {values!r:.80}")
+    return values
+
+
+def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's config with the `CHANGEABLE` settings of another; the digest stays the same."""
+    changed = {key: dict(value) if isinstance(value, dict) else value for key, value in values.items()}
+    for key in CHANGEABLE:
+        section, _, own = key.rpartition(".")
+        source = given.get(section, {}) if section else given
+        if own in source:
+            target = changed.setdefault(section, {}) if section else changed
+            target[own] = source[own]
+    return changed
+
+
+def load_run_config(run_dir: Path) -> ExperimentConfig:
+    """Reads the resolved config of a run folder.
+
+    Raises:
+        RunError: the folder is missing or is no run.
+    """
+    if not (run_dir / CONFIG).is_file():
+        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}")
+    try:
+        return read_config(run_dir / CONFIG)
+    except ConfigError as error:
+        raise RunError(f"{run_dir} is not a run of this version of metarl: {error}") from error
+
+
+def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:
+    write_atomically(run_dir / CONFIG, dump_yaml(config.as_dict()).encode())

@@ -1,0 +1,50 @@
+"""How long to train, and how often to do what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long to train, and how often to do what.
+
+    Args:
+        iterations: outer updates in all; 0 leaves the policy as it starts.
+        environment_steps: stops sooner, after the iteration that reaches so many; 0 for no bound.
+        checkpoint_every: iterations a checkpoint.
+        snapshot_every: environment steps between policies that are kept beside the last one; 0 for none.
+        table_every: iterations a line of the console table.
+        evaluate_every: iterations an evaluation on held-out tasks; 0 for none.
+        evaluation_tasks, evaluation_episodes, evaluation_steps: its tasks, the episodes a task and
+            step, and inner steps.
+        device: "auto" takes a GPU when there is one.
+        tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
+            a few on a CPU and all on a GPU. Results do not depend on it but for rounding.
+        threads: that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
+    """
+
+    iterations: NonNegativeInt = 100
+    environment_steps: NonNegativeInt = 0
+    checkpoint_every: PositiveInt = 1
+    snapshot_every: NonNegativeInt = 0
+    table_every: PositiveInt = 10
+    evaluate_every: NonNegativeInt = 0
+    evaluation_tasks: PositiveInt = 40
+    evaluation_episodes: PositiveInt = 20
+    evaluation_steps: PositiveInt = 3
+    device: str = "auto"
+    tasks_at_once: NonNegativeInt = 0
+    threads: NonNegativeInt = 0
+
+    def is_done(self, iteration: int, environment_steps: int) -> bool:
+        """Whether training ends with so many iterations and environment steps done."""
+        spent = bool(self.environment_steps) and environment_steps >= int(self.environment_steps)
+        return spent or iteration >= int(self.iterations)
+
+    def is_snapshot(self, before: int, environment_steps: int) -> bool:
+        """Whether the policy after an iteration is kept, given the environment steps before and after it."""
+        every = int(self.snapshot_every)
+        return every > 0 and before // every < environment_steps // every

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+
+from metarl.errors import NonFiniteError
+from metarl.experiment.build import build_experiment
+from metarl.experiment.environments import make_env
+from metarl.math.gaussian import log_prob
+from metarl.math.parameters import select
+from metarl.rollouts.episodes import collect_episodes
+
+KEY = (3, 0, 2, 0)
+FOREIGN = ("--environment.id", "tests/Drift-v0", "--environment.options", "{}")
+
+
+def experiment_and_parameters(config, tasks=3):
+    experiment = build_experiment(config)
+    generator = torch.Generator().manual_seed(0)
+    per_task = [experiment.policy.initial_parameters(generator) for _ in range(tasks)]
+    return experiment, {name: torch.stack([p[name] for p in per_task]) for name in per_task[0]}
+
+
+@pytest.mark.parametrize("vectorization", ["native", "sync"])
+def test_equals_a_slow_loop_over_single_environments(small_config, vectorization):
+    """Each task with its own policy, noise and start states; finished episodes count no more."""
+    foreign = FOREIGN if vectorization == "sync" else ()
+    config = small_config(*foreign, "--environment.vectorization", vectorization)
+    experiment, parameters = experiment_and_parameters(config)
+    tasks = experiment.held_out_tasks(3, seed=0)
+    rollout = experiment.sampler(3, 4).collect(parameters, tasks, KEY)
+    env = make_env(config)
+    lengths = set()
+    for task in range(3):
+        sequence = np.random.SeedSequence([*KEY, task, 1])
+        shape = (8, 4, parameters["log_std"].shape[-1])
+        noise = np.random.default_rng(sequence).standard_normal(shape, dtype=np.float32)
+        seeds = np.random.SeedSequence([*KEY, task, 0]).generate_state(4)
+        for episode in range(4):
+            env.unwrapped.set_task({name: values[task] for name, values in tasks.items()})
+            observation, _ = env.reset(seed=int(seeds[episode]))
+            for t in range(8):
+                torch.testing.assert_close(
+                    rollout.observations[task, episode, t].double(),
+                    torch.from_numpy(observation),
+                    rtol=1e-5,
+                    atol=1e-6,
+                )
+                mean, log_std = experiment.policy(
+                    select(parameters, task), torch.from_numpy(observation).float()
+                )
+                action = mean + log_std.exp() * torch.from_numpy(noise[t, episode])
+                torch.testing.assert_close(rollout.actions[task, episode, t], action, rtol=1e-4, atol=1e-5)
+                clipped = np.clip(action.numpy(), env.action_space.low, env.action_space.high)
+                observation, reward, terminated, truncated, _ = env.step(clipped)
+                assert rollout.rewards[task, episode, t].item() == pytest.approx(reward, rel=1e-4, abs=1e-5)
+                assert rollout.valid[task, episode, t]
+                if terminated or truncated:
+                    break
+            lengths.add(t + 1)
+            assert not rollout.valid[task, episode, t + 1 :].any()
+            assert rollout.terminated[task, episode] == terminated
+            assert rollout.truncated[task, episode] == (not terminated)
+    if vectorization == "sync":
+        assert len(lengths) > 1, "expected some episodes to end early"
+
+
+def test_behaviour_describes_the_actions(small_config):
+    experiment, parameters = experiment_and_parameters(small_config())
+    rollout = experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
+    torch.testing.assert_close(rollout.behaviour_log_prob, log_prob(rollout.behaviour, rollout.actions))
+    spread = (rollout.actions - rollout.behaviour.mean) / rollout.behaviour.log_std.exp()
+    assert 0.7 < spread.std() < 1.3
+
+
+def test_same_key_same_rollout_whatever_the_simulation_threads(small_config):
+    cheetah = ("--environment.id", "metarl/HalfCheetahVel-v0")
+    rollouts = []
+    for threads in ("1", "2", "3"):
+        config = small_config(*cheetah, "--sampling.num_threads", threads)
+        experiment, parameters = experiment_and_parameters(config)
+        sampler = experiment.sampler(3, 4)
+        tasks = experiment.held_out_tasks(3, 0)
+        sampler.collect(parameters, tasks, (0, 0, 0, 0))
+        rollouts.append(sampler.collect(parameters, tasks, KEY))
+    for other in rollouts[1:]:
+        assert torch.equal(other.observations, rollouts[0].observations)
+        assert torch.equal(other.rewards, rollouts[0].rewards)
+
+
+def test_a_tasks_episodes_do_not_depend_on_the_other_tasks(small_config):
+    experiment, parameters = experiment_and_parameters(small_config())
+    tasks = experiment.held_out_tasks(3, 0)
+    all_three = experiment.sampler(3, 4).collect(parameters, tasks, KEY)
+    first = {name: value[:1] for name, value in parameters.items()}
+    alone = experiment.sampler(1, 4).collect(first, {n: v[:1] for n, v in tasks.items()}, KEY)
+    torch.testing.assert_close(alone.rewards[0], all_three.rewards[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("fault", ["reward", "observation"])
+def test_non_finite_values_name_the_task(small_config, fault):
+    config = small_config(*FOREIGN[:3], f'{{"fault": "{fault}"}}', "--environment.vectorization", "sync")
+    experiment, parameters = experiment_and_parameters(config)
+    with pytest.raises(NonFiniteError, match=fault) as raised:
+        experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
+    assert raised.value.task_index == 0
+
+
+def test_non_finite_actions_name_the_task(small_config):
+    experiment, parameters = experiment_and_parameters(small_config())
+    parameters["mean.bias"][1] = float("nan")
+    with pytest.raises(NonFiniteError, match="action") as raised:
+        experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
+    assert raised.value.task_index == 1
+
+
+def test_torch_keeps_its_threads(small_config):
+    experiment, parameters = experiment_and_parameters(small_config())
+    before = torch.get_num_threads()
+    experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
+    assert torch.get_num_threads() == before
+
+
+def test_episodes_of_a_single_environment_have_the_same_shapes_and_meaning(small_config):
+    config = small_config(*FOREIGN, "--environment.vectorization", "sync")
+    experiment, parameters = experiment_and_parameters(config)
+    rollout = collect_episodes(
+        make_env(config),
+        experiment.policy,
+        select(parameters, 0),
+        task={"velocity": 0.5},
+        episodes=5,
+        horizon=8,
+        seed=(1,),
+    )
+    assert rollout.rewards.shape == (1, 5, 8)
+    moved = (rollout.actions.clamp(-1, 1)[..., 0] - 0.5).abs()
+    torch.testing.assert_close(rollout.rewards, torch.where(rollout.valid, -moved, 0.0))
+    assert (rollout.terminated | (rollout.valid.sum(-1) == 8)).all()
+    positions = torch.where(rollout.terminated, rollout.final_observations[..., 0].abs(), 3.1)
+    assert (positions > 3).all()
