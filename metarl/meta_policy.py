@@ -25,6 +25,7 @@ from metarl.sampling.episodes import collect_episodes, within
 from metarl.stable_baselines import to_sb3
 from metarl.training.checkpoint import CHECKPOINT, POLICY, load_policy, load_snapshots, save_policy
 from metarl.training.config_digest import config_digest
+from metarl.training.logging import PROGRESS
 from metarl.training.meta_batch import adapt_tasks
 
 
@@ -147,7 +148,7 @@ class AdaptedPolicy:
             RunError: the folder cannot be written, or holds a training run.
         """
         target = Path(folder)
-        if (target / CHECKPOINT).exists():
+        if any((target / name).exists() for name in (CHECKPOINT, PROGRESS)):
             raise RunError(f"expected a folder of its own for the policy, got the training run in {target}")
         try:
             target.mkdir(parents=True, exist_ok=True)
