@@ -96,6 +96,8 @@ class Echo(gymnasium.Env[Any, Any]):
         return np.array([self._goal, self._start, 0.0]), {}
 
     def step(self, action: Any) -> Any:
+        if self._start > 0.6 and self._elapsed == 3:
+            raise RuntimeError("stepped after its end")
         self._elapsed += 1
         first, second = (float(part) for part in action)
         observation = np.array([self._goal, self._start, first])

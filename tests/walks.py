@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -24,7 +25,7 @@ SETTINGS = {"discount": 0.9, "gae_lambda": 0.6, "bootstrap_truncated": True, "no
 
 
 class Kept(RolloutSampler):
-    """A sampler of `Echo` that keeps what it collects."""
+    """A sampler of `Echo` that keeps what it collects, and says that 1, 2, ... of its episodes diverged."""
 
     def __init__(self, policy: Policy) -> None:
         envs = ForeignVectorEnv(Echo, len(GOALS) * EPISODES, "sync")
@@ -33,7 +34,8 @@ class Kept(RolloutSampler):
         self.rollouts: list[Rollout] = []
 
     def collect(self, *arguments: Any, **options: Any) -> Rollout:
-        self.rollouts.append(super().collect(*arguments, **options))
+        rollout = super().collect(*arguments, **options)
+        self.rollouts.append(replace(rollout, diverged_episodes=len(self.rollouts) + 1))
         return self.rollouts[-1]
 
 

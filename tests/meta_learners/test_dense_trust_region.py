@@ -82,7 +82,7 @@ def dense_curvature_and_gradient(name, theta, batch, config):
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [("maml", 1), ("maml", 2), ("anil", 1), ("e_maml", 1), ("meta_sgd", 1), ("cavia", 1)]
+    ("name", "steps"), [("maml", 1), ("maml", 2), ("anil", 2), ("e_maml", 1), ("meta_sgd", 1), ("cavia", 1)]
 )
 def test_an_update_is_the_dense_step(name, steps):
     region = replace(SOLVED, max_kl=1e-3)

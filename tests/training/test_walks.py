@@ -126,6 +126,9 @@ def test_metrics_are_those_of_the_rollouts():
     collected, rollouts, paths, _ = walk()
     metrics, query, tasks = collected.metrics, collected.batch.query, range(len(GOALS))
     assert collected.environment_steps == sum(int(rollout.valid.sum()) for rollout in rollouts)
+    assert metrics["rollout/diverged_episodes"] == 1 + 2 + 3
+    seconds, steps = metrics["time/sampling_seconds"], collected.environment_steps
+    assert metrics["time/environment_steps_per_second"] == pytest.approx(steps / seconds)
     for name, rollout in (("before", rollouts[0]), ("after", rollouts[-1])):
         returns = [sum(episode.rewards) for i in tasks for episode in episodes_of(rollout, i)]
         assert metrics[f"rollout/return_{name}"] == pytest.approx(np.mean(returns))
