@@ -62,6 +62,7 @@ def test_conjugate_gradient_stops_relative_to_the_right_hand_side(scale):
 def test_conjugate_gradient_of_zero_is_zero():
     solved = conjugate_gradient(lambda v: v, torch.zeros(3), iterations=5)
     assert solved.iterations == 0
+    assert solved.relative_residual == 0
     assert (solved.solution == 0).all()
 
 

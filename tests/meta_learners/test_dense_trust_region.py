@@ -71,6 +71,29 @@ def test_a_step_that_went_too_far_is_shortened():
     torch.testing.assert_close(result.parameters - at, 0.8**4 * step, rtol=1e-7, atol=1e-10)
 
 
+def test_a_step_that_is_never_accepted_tells_why_most_often():
+    """Twice too far, once not finite, once no better; nothing has moved then."""
+    curvature, at, gradient = quadratic()
+    tried = iter([(2.0, 1.0), (float("nan"), 0.0), (2.0, 1.0), (1.5, 0.0)])
+    config = replace(SOLVED, max_backtracks=4)
+    result = trust_region_step(
+        at, gradient, 1.5, lambda v: curvature @ v, lambda _: Evaluation(*next(tried)), config
+    )
+    assert result.rejection == "KL above the bound"
+    assert result.parameters is at
+    metrics = {
+        name: result.metrics[name]
+        for name in ("surrogate_after", "kl", "step_norm", "accepted", "backtracks")
+    }
+    assert metrics == {
+        "surrogate_after": 1.5,
+        "kl": 0.0,
+        "step_norm": 0.0,
+        "accepted": 0.0,
+        "backtracks": 4.0,
+    }
+
+
 def dense_curvature_and_gradient(name, theta, batch, config):
     """The Hessian of the mean KL through the adaptation, column by column, and the outer gradient."""
     at = flatten(theta).requires_grad_()
