@@ -78,6 +78,12 @@ def test_conjugate_gradient_stops_before_negative_curvature():
     assert none.relative_residual == 1.0
 
 
+def test_conjugate_gradient_of_no_curvature_stays_at_zero():
+    solved = conjugate_gradient(lambda v: 0 * v, torch.ones(3), iterations=5)
+    assert not solved.solution.any()
+    assert solved.relative_residual == 1.0
+
+
 def test_line_search_takes_the_first_acceptable_fraction():
     found = backtracking_line_search(lambda x: x, lambda x: "large" if x > 0.5 else None, 0.8, 15)
     assert found.fraction == pytest.approx(0.8**4)

@@ -71,27 +71,49 @@ def test_a_step_that_went_too_far_is_shortened():
     torch.testing.assert_close(result.parameters - at, 0.8**4 * step, rtol=1e-7, atol=1e-10)
 
 
+UNMOVED = {"surrogate_after": 1.5, "kl": 0.0, "step_norm": 0.0, "accepted": 0.0}
+
+
+def judged(*tried, scale=1.0):
+    """A step from surrogate 1.5 whose candidates are evaluated so, with delta 0.5."""
+    curvature, at, gradient = quadratic()
+    evaluations = iter(tried)
+    config = replace(SOLVED, max_kl=0.5, max_backtracks=len(tried))
+    result = trust_region_step(
+        at, scale * gradient, 1.5, lambda v: curvature @ v, lambda _: Evaluation(*next(evaluations)), config
+    )
+    return result, result.parameters is at
+
+
 def test_a_step_that_is_never_accepted_tells_why_most_often():
     """Twice too far, once not finite, once no better; nothing has moved then."""
-    curvature, at, gradient = quadratic()
-    tried = iter([(2.0, 1.0), (float("nan"), 0.0), (2.0, 1.0), (1.5, 0.0)])
-    config = replace(SOLVED, max_backtracks=4)
-    result = trust_region_step(
-        at, gradient, 1.5, lambda v: curvature @ v, lambda _: Evaluation(*next(tried)), config
-    )
+    result, unmoved = judged((2.0, 1.0), (float("nan"), 0.0), (2.0, 1.0), (1.5, 0.0))
     assert result.rejection == "KL above the bound"
-    assert result.parameters is at
-    metrics = {
-        name: result.metrics[name]
-        for name in ("surrogate_after", "kl", "step_norm", "accepted", "backtracks")
-    }
-    assert metrics == {
-        "surrogate_after": 1.5,
-        "kl": 0.0,
-        "step_norm": 0.0,
-        "accepted": 0.0,
-        "backtracks": 4.0,
-    }
+    assert unmoved
+    assert {**UNMOVED, "backtracks": 4.0}.items() <= result.metrics.items()
+
+
+@pytest.mark.parametrize(
+    ("tried", "reason"),
+    [
+        ((float("inf"), 0.1), "not finite"),
+        ((2.0, float("nan")), "not finite"),
+        ((2.0, 0.50001), "KL above the bound"),
+        ((1.5, 0.1), "no improvement"),
+        ((1.50001, 0.5), None),
+    ],
+)
+def test_a_candidate_is_accepted_if_finite_within_the_bound_and_better(tried, reason):
+    result, unmoved = judged(tried)
+    assert result.rejection == reason
+    assert unmoved == (reason is not None)
+
+
+def test_without_a_gradient_nothing_is_tried():
+    result, unmoved = judged(scale=0.0)
+    assert result.rejection == "zero gradient"
+    assert unmoved
+    assert {**UNMOVED, "backtracks": 0.0}.items() <= result.metrics.items()
 
 
 def dense_curvature_and_gradient(name, theta, batch, config):
