@@ -62,6 +62,7 @@ def test_conjugate_gradient_stops_relative_to_the_right_hand_side(scale):
 def test_conjugate_gradient_of_zero_is_zero():
     solved = conjugate_gradient(lambda v: v, torch.zeros(3), iterations=5)
     assert solved.iterations == 0
+    assert solved.relative_residual == 0
     assert (solved.solution == 0).all()
 
 
@@ -75,6 +76,12 @@ def test_conjugate_gradient_stops_before_negative_curvature():
     none = conjugate_gradient(lambda v: -v, b, iterations=10)
     assert not none.solution.any()
     assert none.relative_residual == 1.0
+
+
+def test_conjugate_gradient_of_no_curvature_stays_at_zero():
+    solved = conjugate_gradient(lambda v: 0 * v, torch.ones(3), iterations=5)
+    assert not solved.solution.any()
+    assert solved.relative_residual == 1.0
 
 
 def test_line_search_takes_the_first_acceptable_fraction():
