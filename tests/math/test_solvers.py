@@ -59,6 +59,19 @@ def test_conjugate_gradient_stops_relative_to_the_right_hand_side(scale):
     assert 1e-5 < solved.relative_residual <= 1e-3
 
 
+def test_conjugate_gradient_goes_on_when_all_directions_are_used():
+    matrix, b = ill_conditioned(size=6, large=3)
+    single = matrix.float()
+    solved = conjugate_gradient(lambda v: single @ v, b.float(), iterations=60)
+    assert solved.relative_residual <= 1e-5
+    assert solved.iterations < 30
+
+
+def test_conjugate_gradient_tells_of_what_is_no_number():
+    solved = conjugate_gradient(lambda v: v, torch.tensor([1.0, float("nan")]), iterations=3)
+    assert solved.relative_residual != solved.relative_residual
+
+
 def test_conjugate_gradient_of_zero_is_zero():
     solved = conjugate_gradient(lambda v: v, torch.zeros(3), iterations=5)
     assert solved.iterations == 0
