@@ -51,21 +51,22 @@ def main() -> int:
                 seed=arguments.seed,
                 progress=bar.update,
             )
-        if arguments.save is not None:
-            AdaptedPolicy(experiment, select(adapted, 0)).save(arguments.save)
         folder = new_adaptation(arguments.run_dir, task)
         write_adaptation(folder, curve.episode_returns[:, 0])
         with SummaryWriter(str(folder)) as writer:
             for step, value in enumerate(curve.mean):
                 writer.add_scalar("adaptation/return", value, step)
+        name = experiment.config.environment.id
+        print(f"{name}, task {arguments.task}, {arguments.episodes} episodes a step:\n")
+        print(format_curve(curve))
+        print(
+            f"\nThe curve is in {folder / TABLE} and in TensorBoard: tensorboard --logdir {arguments.run_dir}"
+        )
+        if arguments.save is not None:
+            AdaptedPolicy(experiment, select(adapted, 0)).save(arguments.save)
     except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(
-        f"{experiment.config.environment.id}, task {arguments.task}, {arguments.episodes} episodes a step:\n"
-    )
-    print(format_curve(curve))
-    print(f"\nThe curve is in {folder / TABLE} and in TensorBoard: tensorboard --logdir {arguments.run_dir}")
     if arguments.save is not None:
         trust = ", trust=True" * arguments.trust
         print(f'The adapted policy is in {arguments.save}: metarl.load("{arguments.save}"{trust})')

@@ -16,9 +16,8 @@ from metarl.experiment.build import build_experiment
 from metarl.experiment.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
 from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import planned_steps, run_from_scratch
-from metarl.runs.files import HELD_OUT_TASK, PROGRESS, RESULTS
+from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
-from metarl.runs.results import EVALUATION
 from metarl.training.run_training import Reporter, format_curve, prepare_run, run_training
 
 

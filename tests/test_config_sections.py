@@ -178,3 +178,10 @@ def test_a_setting_of_any_type_is_plain_data(read, trap, monkeypatch):
 def test_words_that_do_not_fit_are_told(read, words, message):
     with pytest.raises(ConfigError, match=message):
         read({}, *words)
+
+
+def test_data_that_hold_themselves_are_refused(tmp_path, small_config_file):
+    text = small_config_file.read_text().replace("preset: maml", "preset: maml\n    self: *options")
+    (tmp_path / "round.yaml").write_text(text.replace("options:", "options: &options"))
+    with pytest.raises(ConfigError, match="expected YAML: expected plain data, got data that hold"):
+        read_config(tmp_path / "round.yaml")

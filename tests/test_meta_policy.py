@@ -174,3 +174,11 @@ def test_a_task_for_an_environment_that_takes_none_is_refused(run_dir):
     with pytest.raises(ValueError, match="expected an environment with set_task, reset_task or reset"):
         meta_policy.adapt(Plain(), {"nonsense": "at all"}, episodes=2)
     assert np.isfinite(meta_policy.adapt(Plain(), episodes=2).returns).all()
+
+
+@pytest.mark.parametrize("task", [[1, 2], "goal"])
+def test_a_task_that_is_no_mapping_is_told(train_small, tmp_path, task):
+    train_small("--training.iterations", "1")
+    meta_policy = metarl.load(tmp_path / "run")
+    with pytest.raises(ValueError, match="expected a task as a mapping of its parameters, got"):
+        meta_policy.adapt(make_env(meta_policy.experiment.config), task, episodes=1)

@@ -91,7 +91,7 @@ def test_no_task_leads_out_of_the_run_folder(tmp_path, train_small):
     train_small(*DRIFT, "--environment.options", "{}", "--training.iterations", "1")
     before = {*tmp_path.rglob("*")}
     task = json.dumps({"velocity": 0.5, "../../x": 1, "/etc": 2, "y" * 300: 3})
-    done = script("adapt", tmp_path / "run", "--task", task, "--episodes", 2)
+    done = script("adapt", tmp_path / "run", "--task", task, "--episodes", 2, "--trust")
     assert done.returncode == 0, done.stderr
     made = {*tmp_path.rglob("*")} - before
     assert all(path.is_relative_to(tmp_path / "run" / "adaptation") for path in made)
@@ -101,7 +101,18 @@ def test_no_task_leads_out_of_the_run_folder(tmp_path, train_small):
 @pytest.mark.parametrize("task", ['{"velocity": "../../x"}', "{}", '{"velocity": [[1], [1, 2]]}'])
 def test_a_task_is_of_numbers(tmp_path, train_small, task):
     train_small(*DRIFT, "--environment.options", "{}", "--training.iterations", "1")
-    done = script("adapt", tmp_path / "run", "--task", task, "--episodes", 2)
+    done = script("adapt", tmp_path / "run", "--task", task, "--episodes", 2, "--trust")
     assert done.returncode == 2
     assert done.stderr.startswith("error: --task: ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_policy_that_cannot_be_saved_costs_no_result(run_dir, tmp_path):  # noqa: F811
+    folders = {*(run_dir / "adaptation").glob("*")}
+    arguments = ("--task", '{"goal": [0.1, 0.2]}', "--episodes", 2, "--save", run_dir)
+    done = script("adapt", run_dir, *arguments)
+    assert done.returncode == 2
+    assert "error: expected a folder of its own for the policy" in done.stderr
+    assert "mean return" in done.stdout
+    (folder,) = {*(run_dir / "adaptation").glob("*")} - folders
+    assert len(table(folder)) == 2

@@ -72,5 +72,39 @@ class Mortal(Drift):
         return super().step(action)
 
 
+class Echo(gymnasium.Env[Any, Any]):
+    """Shows its task and the last action it was given, and rewards by both; some episodes end early.
+
+    Observation [goal, start, first action], the start uniform in [0, 1) and 0 for the action at first;
+    reward goal (1 + first action - second action / 2); terminates after 3 steps where start > 0.6.
+    """
+
+    def __init__(self) -> None:
+        self.observation_space = Box(-np.inf, np.inf, (3,), np.float64)
+        self.action_space = Box(-1e3, 1e3, (2,), np.float64)
+        self._goal, self._start, self._elapsed = 0.0, 0.0, 0
+
+    def sample_tasks(self, n: int) -> list[dict[str, float]]:
+        return [{"goal": float(v)} for v in self.np_random.normal(size=n)]
+
+    def set_task(self, task: dict[str, float]) -> None:
+        self._goal = float(task["goal"])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self._start, self._elapsed = self.np_random.uniform(), 0
+        return np.array([self._goal, self._start, 0.0]), {}
+
+    def step(self, action: Any) -> Any:
+        if self._start > 0.6 and self._elapsed == 3:
+            raise RuntimeError("stepped after its end")
+        self._elapsed += 1
+        first, second = (float(part) for part in action)
+        observation = np.array([self._goal, self._start, first])
+        over = self._start > 0.6 and self._elapsed == 3
+        return observation, self._goal * (1 + first - second / 2), over, False, {}
+
+
 gymnasium.register("tests/Drift-v0", entry_point=Drift)
 gymnasium.register("tests/Mortal-v0", entry_point=Mortal)
+gymnasium.register("tests/Echo-v0", entry_point=Echo)

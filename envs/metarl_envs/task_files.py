@@ -60,7 +60,7 @@ def read_tasks(path: str | Path, space: TaskSpace) -> Tasks:
     try:
         data = json.loads(text) if _is_json(path) else yaml.safe_load(text)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: expected JSON or YAML, got {error}") from error
+        raise ValueError(f"{path}: expected JSON or YAML, got {' '.join(str(error).split())}") from error
     try:
         return tasks_from_data(space, data)
     except ValueError as error:

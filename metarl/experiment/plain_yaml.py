@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -28,9 +29,14 @@ def load_yaml(text: str) -> Any:
     """The data of a YAML text.
 
     Raises:
-        yaml.YAMLError: it is none, or asks for other objects than plain data.
+        yaml.YAMLError: it is none, asks for other objects than plain data, or holds itself.
     """
-    return yaml.load(text, Loader=_Loader)
+    data = yaml.load(text, Loader=_Loader)
+    try:
+        json.dumps(data, default=repr, skipkeys=True)
+    except ValueError as error:
+        raise yaml.YAMLError("expected plain data, got data that hold themselves (an alias)") from error
+    return data
 
 
 def dump_yaml(data: Any) -> str:

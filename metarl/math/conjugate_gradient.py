@@ -54,9 +54,11 @@ def conjugate_gradient(
         x = x + step * direction
         residual = residual - step * image
         squared = residual.dot(residual)
+        if len(directions) == len(b):  # there are no more: begin anew from the residual
+            directions, images = [], []
         directions.append(direction)
         images.append(image / curvature)
         overlaps = torch.stack(images) @ residual
         direction = residual - overlaps @ torch.stack(directions)
-    relative = (squared / initial).sqrt().item() if initial > 0 else 0.0
+    relative = (squared / initial).sqrt().item() if initial != 0 else 0.0
     return ConjugateGradientResult(x, b.double() - residual, relative, used)

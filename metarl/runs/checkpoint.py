@@ -145,12 +145,24 @@ def _check_tied(run_dir: Path, digests: Mapping[Path, str | None]) -> None:
                 "save the policy anew"
             )
     if None in digests.values():
+        _check_none_is_tied(run_dir)
         warnings.warn(
             f"{run_dir}: expected files that name the config they were made with, got some of version "
             f"0.1.0, which do not: whether {CONFIG} is theirs cannot be checked; resuming the run "
             "(--resume true) or saving the policy again ties them to it",
             stacklevel=3,
         )
+
+
+def _check_none_is_tied(run_dir: Path) -> None:
+    """Refuses a file without a digest where others have one: it came from another run."""
+    for name in (CHECKPOINT, POLICY):
+        path = run_dir / name
+        if path.is_file() and _CONFIG_DIGEST in _read(path)[1]:
+            raise RunError(
+                f"{run_dir}: expected files of one run, got {name}, which names its config, beside others of "
+                "version 0.1.0, which do not: put back the run's own"
+            )
 
 
 def _write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:

@@ -13,7 +13,18 @@ from filelock import FileLock, Timeout
 from metarl.errors import RunError
 from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.plain_yaml import dump_yaml
-from metarl.runs.files import CHECKPOINT, CONFIG, LOCK, POLICY, PROGRESS, write_atomically
+from metarl.runs.files import (
+    ADAPTATION,
+    CHECKPOINT,
+    CONFIG,
+    EVALUATION,
+    HELD_OUT_TASK,
+    LOCK,
+    POLICY,
+    PROGRESS,
+    SNAPSHOTS,
+    write_atomically,
+)
 from metarl.runs.progress import count_rows
 from metarl.runs.run_config import CHANGEABLE, config_digest, load_run_config, read_mapping, with_changes
 
@@ -27,8 +38,9 @@ def hold_run_folder(run_dir: Path) -> Iterator[None]:
     Raises:
         RunError: another process holds it, or it cannot be written.
     """
-    fresh, lock = not run_dir.exists(), FileLock(run_dir / LOCK)
+    lock = FileLock(run_dir / LOCK)
     try:
+        fresh = not run_dir.exists()
         run_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -58,7 +70,8 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
     """
     run_dir = Path(config.run_dir)
     if resume and (run_dir / CONFIG).is_file():
-        if (run_dir / POLICY).is_file() and not (run_dir / PROGRESS).is_file():
+        trained = (run_dir / PROGRESS).is_file() or (run_dir / CHECKPOINT).is_file()
+        if (run_dir / POLICY).is_file() and not trained:
             raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
         saved = load_run_config(run_dir)
         _check_same(saved, config)
@@ -112,12 +125,16 @@ def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
 
 
 def _check_not_lost(run_dir: Path, saved: ExperimentConfig) -> None:
-    """A run killed before its first checkpoint has no policy, and few rows."""
+    """A run killed before its first checkpoint has no policy, few rows and nothing that comes later."""
     if (run_dir / CHECKPOINT).is_file():
         return
     rows, every = count_rows(run_dir), int(saved.training.checkpoint_every)
-    if (run_dir / POLICY).is_file() or rows > every:
-        found = f"a policy without it ({POLICY})" if (run_dir / POLICY).is_file() else f"{rows} iterations"
+    later = [POLICY, HELD_OUT_TASK, EVALUATION, ADAPTATION]
+    left = [name for name in later if (run_dir / name).exists()]
+    if len(list((run_dir / SNAPSHOTS).glob("*.safetensors"))) > 1:
+        left.append(SNAPSHOTS)
+    if left or rows > every:
+        found = f"{left[0]} without it" if left else f"{rows} iterations"
         raise RunError(
             f"{run_dir}: expected {CHECKPOINT} to resume from, found {found}: it was lost; put it back, or "
             "start a new run with --run_dir DIR"

@@ -25,7 +25,7 @@ from metarl.rollouts.advantages import compute_advantages
 from metarl.rollouts.episodes import collect_episodes, within
 from metarl.rollouts.rollout import Rollout
 from metarl.runs.checkpoint import load_policy, load_snapshots, save_policy
-from metarl.runs.files import CHECKPOINT, POLICY
+from metarl.runs.files import CHECKPOINT, POLICY, PROGRESS
 from metarl.runs.run_config import config_digest, load_run_config, save_run_config
 
 
@@ -148,7 +148,7 @@ class AdaptedPolicy:
             RunError: the folder cannot be written, or holds a training run.
         """
         target = Path(folder)
-        if (target / CHECKPOINT).exists():
+        if any((target / name).exists() for name in (CHECKPOINT, PROGRESS)):
             raise RunError(f"expected a folder of its own for the policy, got the training run in {target}")
         try:
             target.mkdir(parents=True, exist_ok=True)

@@ -113,7 +113,7 @@ def imaml(
     def all_tasks_loss(phi: Parameters, support: Points) -> Tensor:
         return torch.vmap(mean_squared_error)(phi, support).sum()
 
-    found = implicit_gradient(all_tasks_loss, phi, support, outer, regularisation, cg_iterations, 1e-12)
+    found = implicit_gradient(all_tasks_loss, phi, support, outer, regularisation, cg_iterations, 1e-20)
     return _mean(found.gradient)
 
 

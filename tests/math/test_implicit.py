@@ -65,6 +65,16 @@ def test_an_indefinite_system_that_is_not_solved_passes_the_outer_gradient():
     assert torch.equal(flatten(found.gradient), flatten(outer))
 
 
+@pytest.mark.parametrize(("iterations", "left"), [(1, 1.145), (2, 0.836)])
+def test_a_solution_is_taken_as_soon_as_it_leaves_less_than_the_outer_gradient(iterations, left):
+    (_, offset), solution, outer = problem()
+    eigenvalues = torch.tensor([-2.5, -2.0, -0.5, 0.5, 5.0, 9.0], dtype=torch.float64)
+    data = (torch.diag(eigenvalues), offset)
+    found = implicit_gradient(quadratic, solution, data, outer, 3.0, iterations, 1e-20)
+    assert found.residual == pytest.approx(left, abs=1e-3)
+    assert torch.equal(flatten(found.gradient), flatten(outer)) == (left > 1)
+
+
 def test_names_may_come_in_another_order():
     (matrix, offset), solution, outer = problem()
     one, other = (

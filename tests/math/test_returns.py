@@ -59,6 +59,16 @@ def test_returns_stop_at_the_episodes_end():
     torch.testing.assert_close(discounted_returns(rewards, valid, 0.5), expected)
 
 
+def test_an_episode_may_be_one_step_long():
+    """Its return is its reward, its advantage r + gamma V(next) - V."""
+    rewards = torch.tensor([[2.0], [3.0]], dtype=torch.float64)
+    valid = torch.ones(2, 1, dtype=torch.bool)
+    assert torch.equal(discounted_returns(rewards, valid, 0.5), rewards)
+    final = torch.tensor([10.0, 0.0], dtype=torch.float64)
+    found = generalised_advantages(rewards, torch.ones_like(rewards), final, valid, 0.5, 0.7)
+    assert found.tolist() == [[6.0], [2.0]]
+
+
 def test_masked_mean_counts_valid_entries_only():
     values = torch.tensor([[1.0, float("inf")], [3.0, 5.0]])
     assert masked_mean(values, torch.tensor([[True, False], [True, True]])) == 3.0

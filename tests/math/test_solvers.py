@@ -59,9 +59,23 @@ def test_conjugate_gradient_stops_relative_to_the_right_hand_side(scale):
     assert 1e-5 < solved.relative_residual <= 1e-3
 
 
+def test_conjugate_gradient_goes_on_when_all_directions_are_used():
+    matrix, b = ill_conditioned(size=6, large=3)
+    single = matrix.float()
+    solved = conjugate_gradient(lambda v: single @ v, b.float(), iterations=60)
+    assert solved.relative_residual <= 1e-5
+    assert solved.iterations < 30
+
+
+def test_conjugate_gradient_tells_of_what_is_no_number():
+    solved = conjugate_gradient(lambda v: v, torch.tensor([1.0, float("nan")]), iterations=3)
+    assert solved.relative_residual != solved.relative_residual
+
+
 def test_conjugate_gradient_of_zero_is_zero():
     solved = conjugate_gradient(lambda v: v, torch.zeros(3), iterations=5)
     assert solved.iterations == 0
+    assert solved.relative_residual == 0
     assert (solved.solution == 0).all()
 
 
@@ -75,6 +89,12 @@ def test_conjugate_gradient_stops_before_negative_curvature():
     none = conjugate_gradient(lambda v: -v, b, iterations=10)
     assert not none.solution.any()
     assert none.relative_residual == 1.0
+
+
+def test_conjugate_gradient_of_no_curvature_stays_at_zero():
+    solved = conjugate_gradient(lambda v: 0 * v, torch.ones(3), iterations=5)
+    assert not solved.solution.any()
+    assert solved.relative_residual == 1.0
 
 
 def test_line_search_takes_the_first_acceptable_fraction():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metarl.compute.task_map import TaskMap
-from metarl.meta_learners.e_maml import EMamlConfig, e_maml, relative_returns
+from metarl.meta_learners.e_maml import EMamlConfig, e_maml, relative_returns, with_credit
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.rollouts.rollout import MetaBatch, select_task
@@ -107,3 +107,8 @@ def test_credit_is_a_sum_over_trajectories_of_any_length(steps):
     expected = torch.autograd.grad(total, list(leaves.values()))
     for (n, value), slope_of_credit in zip(whole.items(), expected, strict=True):
         torch.testing.assert_close(value - rest[n], slope_of_credit, rtol=1e-7, atol=1e-10)
+
+
+def test_without_support_nothing_is_credited():
+    batch = MetaBatch((), all_episodes(THETA))
+    assert with_credit(batch) is batch

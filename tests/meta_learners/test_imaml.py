@@ -130,6 +130,14 @@ def test_the_worst_inner_residual_of_all_tasks_and_steps_is_told():
     assert max(residuals) > 1.05 * sorted(residuals)[-2]
 
 
+def test_a_problem_that_asks_for_no_change_is_solved():
+    """Zero advantages: the gradient is zero at the centre already."""
+    learner, _, theta, batch = setup(1)
+    (support,) = batch.support
+    idle = batch._replace(support=(support._replace(advantages=torch.zeros_like(support.advantages)),))
+    assert learner.update(LearnerState(theta), idle).metrics["inner_residual"] == 0
+
+
 def slope_of_problem(at, centre, support):
     leaves = {n: value.detach().requires_grad_() for n, value in at.items()}
     distance = sum((leaves[n] - value).square().sum() for n, value in centre.items())

@@ -106,6 +106,7 @@ def test_learned_quantities_are_in_the_updates_metrics(name, key):
     update = learner.update(LearnerState(theta), batch)
     value = update.state.parameters[key.removeprefix("mean_of_")]
     assert update.metrics[key] == pytest.approx(value.mean().item())
+    assert (key.replace("mean_of_", "rms_of_") in update.metrics) == (value.numel() > 1)
     if value.numel() > 1:
         squares = [number**2 for number in value.flatten().tolist()]
         rms = update.metrics[key.replace("mean_of_", "rms_of_")]

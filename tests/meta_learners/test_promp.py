@@ -1,5 +1,7 @@
 """ProMP's gradient where every episode is enumerated: adaptation is a step up the expected return."""
 
+from itertools import permutations
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from metarl.meta_learners.promp import PENALTIES, PrompConfig, adapt_penalties, promp
+from metarl.meta_learners.promp import PENALTIES, PrompConfig, adapt_penalties, promp, with_penalties
 from metarl.rollouts.rollout import MetaBatch, select_task
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.bandit import (
@@ -41,19 +43,26 @@ def divergence(old, new):
     return (new_std / std).log() + (std**2 + (mean - new_mean) ** 2) / (2 * new_std**2) - 0.5
 
 
-def learned(theta, steps, objective="lvc"):
-    """The learner's gradient and gain at theta, on what the policies adapted from THETA sampled."""
-    config = PrompConfig(
+def bandit_config(steps, **settings):
+    return PrompConfig(
         inner_step_size=ALPHA,
         inner_steps=steps,
-        inner_objective=objective,
         kl_penalty=ETA,
         clipped=ClippedConfig(epochs=1, clip=0.9),
+        **settings,
     )
-    learner = promp(POLICY, config, TaskMap(None, 1))
+
+
+def climbed(learner, theta, steps, optimiser):
+    """The learner's gradient and gain at theta, on what the policies adapted from THETA sampled."""
     *support, query = map(all_episodes, adapted(THETA, steps))
-    update = learner.update(LearnerState(named(theta)), MetaBatch(tuple(support), query))
+    update = learner.update(LearnerState(named(theta), optimiser), MetaBatch(tuple(support), query))
     return vector(adam_gradient(update, named(theta))), update.metrics["surrogate_before"]
+
+
+def learned(theta, steps, objective="lvc"):
+    learner = promp(POLICY, bandit_config(steps, inner_objective=objective), TaskMap(None, 1))
+    return climbed(learner, theta, steps, {})
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -73,21 +82,46 @@ def test_the_gradient_of_the_log_likelihood_misses_a_part(steps):
     assert (gradient - exact).norm() > 0.03 * exact.norm()
 
 
+AWAY = THETA + torch.tensor([0.02, -0.03, 0.02], dtype=torch.float64)
+UNEQUAL = [0.2, 1.7, 0.9]
+
+
+def penalised(at, penalties):
+    """The expected return after adaptation less the mean of eta_k KL(sampled^k || pi_theta^k)."""
+    steps = len(penalties)
+    pairs = zip(penalties, adapted(THETA, steps), adapted(at, steps), strict=False)
+    moved = [eta * divergence(old, new) for eta, old, new in pairs]
+    return expected_return(adapted(at, steps)[-1]) - sum(moved) / steps
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_away_from_the_policy_that_sampled_the_penalty_pulls_back(steps):
-    theta = THETA + torch.tensor([0.02, -0.03, 0.02], dtype=torch.float64)
-    sampled = adapted(THETA, steps)
-
-    def penalised(at):
-        path = adapted(at, steps)
-        moved = [divergence(old, new) for old, new in zip(sampled[:-1], path[:-1], strict=True)]
-        return expected_return(path[-1]) - ETA * sum(moved) / steps
-
-    gradient, gain = learned(theta, steps)
-    assert gain == pytest.approx(penalised(theta).item(), abs=1e-8)
-    torch.testing.assert_close(gradient, slope(penalised, theta), rtol=1e-5, atol=1e-7)
-    without = slope(lambda at: expected_return(adapted(at, steps)[-1]), theta)
+    gradient, gain = learned(AWAY, steps)
+    assert gain == pytest.approx(penalised(AWAY, [ETA] * steps).item(), abs=1e-8)
+    torch.testing.assert_close(
+        gradient, slope(lambda at: penalised(at, [ETA] * steps), AWAY), rtol=1e-5, atol=1e-7
+    )
+    without = slope(lambda at: expected_return(adapted(at, steps)[-1]), AWAY)
     assert (without - gradient).norm() > 1e-3
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+@pytest.mark.parametrize("how", ["fixed", "adaptive"])
+def test_every_penalty_holds_its_own_inner_step(steps, how):
+    penalties, task_map = UNEQUAL[:steps], TaskMap(None, 1)
+    if how == "fixed":
+        learner = with_penalties(POLICY, bandit_config(steps), task_map, penalties)
+        gradient, gain = climbed(learner, AWAY, steps, {})
+    else:
+        learner = promp(POLICY, bandit_config(steps, kl_target=1.0), task_map)
+        held = {PENALTIES: torch.tensor(penalties, dtype=torch.float64)}
+        gradient, gain = climbed(learner, AWAY, steps, held)
+    assert gain == pytest.approx(penalised(AWAY, penalties).item(), abs=1e-8)
+    exact = slope(lambda at: penalised(at, penalties), AWAY)
+    torch.testing.assert_close(gradient, exact, rtol=1e-5, atol=1e-7)
+    for other in permutations(penalties):
+        exchanged = slope(lambda at, other=other: penalised(at, other), AWAY)
+        assert list(other) == penalties or (exchanged - gradient).norm() > 1e-3 * gradient.norm()
 
 
 def test_penalties_double_far_above_the_target_and_halve_far_below():
@@ -100,13 +134,15 @@ def adaptive(target, steps=2, **settings):
     return tiny_learner("promp", steps, clipped=ClippedConfig(epochs=2), kl_target=target, **settings)
 
 
-@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("steps", [1, 2, 3])
 def test_every_inner_steps_penalty_follows_its_own_kl(steps):
-    """Measured after the update, in the policies that would sample now."""
-    learner, config = adaptive(1.0, steps, kl_penalty=0.5)
+    """Measured after the update, in the policies that would sample now; penalties are unequal at first."""
+    penalties = torch.tensor([0.5, 0.3, 0.7][:steps], dtype=torch.float64)
+    learner, config = adaptive(1.0, steps)
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
-    after = learner.update(LearnerState(theta), batch).state.parameters
+    held = LearnerState(theta, {PENALTIES: penalties})
+    after = learner.update(held, batch).state.parameters
     moved = []
     for i in range(batch.tasks):
         support = [select_task(data, i) for data in batch.support]
@@ -115,11 +151,11 @@ def test_every_inner_steps_penalty_follows_its_own_kl(steps):
     means = torch.tensor(moved, dtype=torch.float64).mean(0)
     assert steps == 1 or means.max() > 1.1 * means.min()
     target = means.max().item() / 1.6  # that step's penalty doubles, and no other's
-    update = adaptive(target, steps, kl_penalty=0.5)[0].update(LearnerState(theta), batch)
+    update = adaptive(target, steps)[0].update(held, batch)
     for k in range(steps):
         assert update.metrics[f"sampling_kl_{k}"] == pytest.approx(means[k].item(), rel=1e-7)
         factor = 2.0 if means[k] == means.max() else 0.5 if means[k] < target / 1.5 else 1.0
-        assert update.metrics[f"kl_penalty_{k}"] == 0.5 * factor
+        assert update.metrics[f"kl_penalty_{k}"] == penalties[k] * factor
         assert update.state.optimiser[PENALTIES][k] == update.metrics[f"kl_penalty_{k}"]
 
 

@@ -6,8 +6,10 @@ from metarl.errors import NonFiniteError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.environments import make_env
 from metarl.math.gaussian import log_prob
-from metarl.math.parameters import select
+from metarl.math.parameters import repeat, select
+from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollouts.episodes import collect_episodes
+from metarl.rollouts.sampler import RolloutSampler
 
 KEY = (3, 0, 2, 0)
 FOREIGN = ("--environment.id", "tests/Drift-v0", "--environment.options", "{}")
@@ -118,6 +120,50 @@ def test_torch_keeps_its_threads(small_config):
     before = torch.get_num_threads()
     experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
     assert torch.get_num_threads() == before
+
+
+class Scripted:
+    """Two environments: the first is truncated after one step, the second ends after two, diverged."""
+
+    num_envs = 2
+
+    def set_tasks(self, tasks):
+        pass
+
+    def reset(self, *, seed):
+        self.elapsed = 0
+        return np.zeros((2, 1)), {}
+
+    def step(self, actions):
+        self.elapsed += 1
+        assert self.elapsed <= 2, "stepped after every episode's end"
+        over = np.array([True, self.elapsed == 2])
+        info = {"diverged": np.array([False, self.elapsed == 2])}
+        second = np.array([False, True])
+        return np.full((2, 1), float(self.elapsed)), np.full(2, 2.0), over & second, over & ~second, info
+
+
+def test_diverged_episodes_are_counted_and_sampling_ends_with_the_last_episode():
+    policy = GaussianMLP(observation_size=1, action_size=1, hidden_sizes=())
+    sampler = RolloutSampler(Scripted(), policy, episodes_per_task=1, horizon=5, device=torch.device("cpu"))
+    parameters = policy.initial_parameters(torch.Generator().manual_seed(0))
+    rollout = sampler.collect(repeat(parameters, 2), {"goal": np.zeros(2)}, KEY)
+    assert rollout.diverged_episodes == 1
+    assert rollout.valid.sum(-1).tolist() == [[1], [2]]
+    assert rollout.terminated.tolist() == [[False], [True]]
+    assert rollout.truncated.tolist() == [[True], [False]]
+    assert rollout.returns.tolist() == [[2.0], [4.0]]
+    assert rollout.final_observations.tolist() == [[[2.0]], [[2.0]]]
+
+
+@pytest.mark.parametrize("fault", ["reward", "observation"])
+def test_a_single_environments_non_finite_values_are_told(small_config, fault):
+    config = small_config(*FOREIGN[:3], f'{{"fault": "{fault}"}}', "--environment.vectorization", "sync")
+    experiment, parameters = experiment_and_parameters(config)
+    settings = {"task": {"velocity": 0.5}, "episodes": 2, "horizon": 8, "seed": (1,)}
+    with pytest.raises(NonFiniteError, match=f"{fault}.*in episode 0, step 2") as raised:
+        collect_episodes(make_env(config), experiment.policy, select(parameters, 0), **settings)
+    assert raised.value.task_index == 0
 
 
 def test_episodes_of_a_single_environment_have_the_same_shapes_and_meaning(small_config):

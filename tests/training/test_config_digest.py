@@ -128,3 +128,13 @@ def test_a_config_of_no_mapping_is_told(run_dir):
     (run_dir / "config.yaml").unlink()
     with pytest.raises(RunError, match="expected a run folder with config"):
         load_checkpoint(run_dir)
+
+
+@pytest.mark.parametrize("untied", [POLICY, CHECKPOINT])
+def test_a_file_without_a_digest_among_files_with_one_is_another_runs(train_small, run_dir, tmp_path, untied):
+    train_small("--meta_learner.name", "anil", "--run_dir", str(tmp_path / "old"))
+    save_checkpoint(tmp_path / "old", replace(load_checkpoint(tmp_path / "old"), config_digest=None))
+    shutil.copy(tmp_path / "old" / untied, run_dir / untied)
+    read = metarl.load if untied == POLICY else load_checkpoint
+    with pytest.raises(RunError, match=r"expected files of one run, got .* beside others of version 0\.1\.0"):
+        read(run_dir)

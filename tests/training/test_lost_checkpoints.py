@@ -27,12 +27,16 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(
-    ("lost", "found"), [([CHECKPOINT], r"a policy without it"), ([CHECKPOINT, POLICY], "4 iterations")]
+    ("lost", "found"),
+    [
+        ([CHECKPOINT], f"{POLICY} without it"),
+        ([CHECKPOINT, POLICY, "evaluation", "held_out_task.json"], "4 iterations"),
+    ],
 )
 def test_a_lost_checkpoint_is_told_and_nothing_overwritten(train_small, tmp_path, lost, found):
     train_small()
     for name in lost:
-        (tmp_path / "run" / name).unlink()
+        (tmp_path / "run" / name).rename(tmp_path / name)
     before = contents(tmp_path / "run")
     with pytest.raises(RunError, match=rf"expected {CHECKPOINT} to resume from, found {found}.*--run_dir"):
         train_small("--training.iterations", "6", resume=True)
@@ -87,3 +91,21 @@ def test_a_resume_makes_the_policy_that_of_the_checkpoint(train_small, tmp_path)
     assert not same(metarl.load(tmp_path / "run").parameters, last.state.parameters)
     train_small("--training.iterations", "2", resume=True)
     assert same(metarl.load(tmp_path / "run").parameters, last.state.parameters)
+
+
+@pytest.mark.parametrize("left", ["snapshots", "evaluation", "held_out_task.json"])
+def test_what_comes_after_a_checkpoint_tells_that_it_was_lost(train_small, tmp_path, left):
+    train_small("--training.snapshot_every", "100")
+    run = tmp_path / "run"
+    for name in (CHECKPOINT, POLICY, "progress.csv"):
+        (run / name).unlink()
+    for name in {"snapshots", "evaluation", "held_out_task.json"} - {left}:
+        (run / name).rename(tmp_path / name)
+    with pytest.raises(RunError, match=f"expected {CHECKPOINT} to resume from, found {left} without it"):
+        train_small("--training.snapshot_every", "100", resume=True)
+
+
+def test_a_run_without_its_table_goes_on(train_small, tmp_path):
+    train_small("--training.iterations", "2")
+    (tmp_path / "run" / "progress.csv").unlink()
+    assert train_small("--training.iterations", "3", resume=True).iteration == 3

@@ -24,8 +24,10 @@ def apply_task(env: AnyEnv, task: Mapping[str, Any]) -> dict[str, Any]:
     """Gives the environment its task; returns the options its next `reset` needs.
 
     Raises:
-        ValueError: an environment that takes no task, or one that refuses this task.
+        ValueError: no mapping, an environment that takes no task, or one that refuses this task.
     """
+    if not isinstance(task, Mapping):
+        raise ValueError(f"expected a task as a mapping of its parameters, got {task!r}")
     for hook in ("set_task", "reset_task"):
         if env.has_wrapper_attr(hook):
             env.get_wrapper_attr(hook)(dict(task))

@@ -62,7 +62,7 @@ def checked_step(returned: Any, space: gymnasium.Space[Any], place: str) -> Outc
     if number.shape or number.dtype.kind not in REAL:
         raise OutcomeError(f"expected a reward that is one real number, got {_told(reward)} in {place}")
     for name, end in (("terminated", terminated), ("truncated", truncated)):
-        if not isinstance(end, (bool, np.bool_)):
+        if _array(end).shape or _array(end).dtype.kind != "b":
             raise OutcomeError(f"expected {name} to be a boolean, got {_told(end)} in {place}")
     checked = _checked_observation(observation, space, place)
     return Outcome(checked, float(number), bool(terminated), bool(truncated))
