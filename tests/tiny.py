@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,11 +13,14 @@ from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
 from metarl.meta_learners.gradient_learner import GradientConfig
-from metarl.meta_learners.learner import STEP_SIZE, Update
+from metarl.meta_learners.learner import STEP_SIZE, LearnerState, Update
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollouts.rollout import Batch, MetaBatch, select_task
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from metarl.runs.files import CONFIG
+from metarl.runs.run_config import config_digest
 
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]
@@ -192,3 +196,10 @@ def sampled_meta_batch(learner: Any, theta: Parameters, seed: int = 0) -> MetaBa
 def adam_gradient(update: Update, like: Parameters) -> Parameters:
     """The ascent gradient of an update's only Adam step: the first moment is a tenth of the descent one."""
     return {name: -10 * update.state.optimiser[f"exp_avg.{name}"] for name in like}
+
+
+def through_a_checkpoint(state: LearnerState, folder: Path) -> LearnerState:
+    """The state, written to a run folder and read again."""
+    (folder / CONFIG).write_text("seed: 3\n")
+    save_checkpoint(folder, Checkpoint(state, 1, 0, config_digest(folder)))
+    return load_checkpoint(folder).state

@@ -11,9 +11,15 @@ from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate
 from metarl.rollouts.rollout import select_task
-from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.references import outer_gain
-from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_policy, tiny_state
+from tests.tiny import (
+    by_adam,
+    sampled_meta_batch,
+    through_a_checkpoint,
+    tiny_learner,
+    tiny_policy,
+    tiny_state,
+)
 
 CLIPPED = ClippedConfig(learning_rate=0.05, epochs=3, clip=0.2)
 
@@ -79,8 +85,7 @@ def test_moments_survive_a_checkpoint_bit_for_bit(name, tmp_path):
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     once = learner.update(LearnerState(theta), batch).state
-    save_checkpoint(tmp_path, Checkpoint(once, 1, 0))
-    through = learner.update(load_checkpoint(tmp_path).state, batch).state
+    through = learner.update(through_a_checkpoint(once, tmp_path), batch).state
     straight = learner.update(once, batch).state
     forgetful = learner.update(replace(once, optimiser={}), batch).state
     assert list(through.parameters) == list(theta)

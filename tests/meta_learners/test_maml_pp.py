@@ -8,9 +8,8 @@ import torch
 from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.maml_pp import UPDATES, multi_step_weights
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.references import mean_kl, outer_gain
-from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import adam_gradient, sampled_meta_batch, through_a_checkpoint, tiny_learner, tiny_state
 
 CLIPPED = ClippedConfig(epochs=1, learning_rate=1e-2)
 
@@ -105,9 +104,8 @@ def test_the_counter_counts_and_survives_a_checkpoint(tmp_path):
     state, metrics = LearnerState(theta), []
     for _ in range(4):
         update = learner.update(state, batch)
-        save_checkpoint(tmp_path, Checkpoint(update.state, 0, 0))
         again = learner.update(state, batch).state
-        state = load_checkpoint(tmp_path).state
+        state = through_a_checkpoint(update.state, tmp_path)
         assert all(torch.equal(again.optimiser[n], value) for n, value in state.optimiser.items())
         metrics.append(update.metrics)
     assert state.optimiser[UPDATES] == 4

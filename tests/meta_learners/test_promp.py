@@ -11,7 +11,6 @@ from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.promp import PENALTIES, PrompConfig, adapt_penalties, promp, with_penalties
 from metarl.rollouts.rollout import MetaBatch, select_task
-from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.bandit import (
     POLICY,
     THETA,
@@ -24,7 +23,7 @@ from tests.bandit import (
     vector,
 )
 from tests.references import kl, path
-from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import adam_gradient, sampled_meta_batch, through_a_checkpoint, tiny_learner, tiny_state
 
 ALPHA, ETA = 0.8, 0.7
 
@@ -164,8 +163,8 @@ def test_adapted_penalties_enter_the_next_update_and_survive_a_checkpoint(tmp_pa
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     once = learner.update(LearnerState(theta), batch).state
-    save_checkpoint(tmp_path, Checkpoint(once, 1, 0))
-    straight, through = (learner.update(s, batch).state for s in (once, load_checkpoint(tmp_path).state))
+    read = through_a_checkpoint(once, tmp_path)
+    straight, through = (learner.update(s, batch).state for s in (once, read))
     for one, other in ((straight.parameters, through.parameters), (straight.optimiser, through.optimiser)):
         assert all(torch.equal(value, other[n]) for n, value in one.items())
     assert straight.optimiser[PENALTIES].tolist() == [4 * 5e-4] * 2

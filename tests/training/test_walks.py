@@ -183,7 +183,8 @@ def test_an_evaluations_noise_follows_from_the_key_alone():
 
 
 def adapt_in_a_diary(small_config, goal, seed=2, theta_seed=0):
-    """`MetaPolicy.adapt` in two steps: the adapted policy, its episodes, the path retraced, the noise."""
+    """`MetaPolicy.adapt` in two steps: the adapted policy, its episodes and those after the last step, the
+    path retraced, the noise."""
     foreign = (
         "--environment.id=tests/Echo-v0",
         "--environment.options={}",
@@ -196,13 +197,13 @@ def adapt_in_a_diary(small_config, goal, seed=2, theta_seed=0):
     theta = tiny_state(experiment.learner, theta_seed)
     adapted = MetaPolicy(experiment, theta).adapt(env, {"goal": goal}, episodes=8, steps=2, seed=seed)
     rollouts = env.rollouts(8)
-    (path,) = retraced(theta, rollouts, experiment.config.meta_learner)
+    (path,) = retraced(theta, rollouts[:2], experiment.config.meta_learner)
     return adapted, rollouts, path, [noise_of(r, [path[k]]) for k, r in enumerate(rollouts)]
 
 
 def test_a_meta_policy_adapts_by_fresh_episodes_of_every_steps_own_policy(small_config):
     adapted, rollouts, path, noises = adapt_in_a_diary(small_config, goal=-3.0)
-    assert len(rollouts) == 2
+    assert len(rollouts) == len(path) == 3
     assert_fresh(noises)
     assert_starts_differ(rollouts)
     for k, rollout in enumerate(rollouts):
