@@ -1,6 +1,7 @@
 """Settings no learner can work with: one clear error each, and what was learned is kept."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
 from metarl.meta_learners.learner import STEP_SIZE, LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
+from metarl.runs.run_config import config_digest
 from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
 NAMES = sorted(META_LEARNERS)
@@ -119,12 +121,14 @@ def test_the_last_good_checkpoint_is_kept(train_small, tmp_path, name):
     run = ("--meta_learner.name", name, "--meta_learner.inner_steps", "2")
     train_small(*run, "--training.iterations", "2", "--meta_learner.inner_step_size", "0.125")
     folder = tmp_path / "run"
-    before = (folder / CHECKPOINT).read_bytes()
+    done = load_checkpoint(folder)
     config = (folder / "config.yaml").read_text()
     assert config.count("inner_step_size: 0.125") == 1
     key, value = HUGE
     edited = config.replace("inner_step_size: 0.125", f"inner_step_size: {float(value):.1e}")
     (folder / "config.yaml").write_text(edited)
+    save_checkpoint(folder, replace(done, config_digest=config_digest(folder)))
+    before = (folder / CHECKPOINT).read_bytes()
     with pytest.raises(TrainingError, match="iteration 2: expected finite"):
         train_small(*run, key, value, resume=True)
     assert (folder / CHECKPOINT).read_bytes() == before
