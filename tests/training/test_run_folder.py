@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.scratch.test_training import SCRATCH
 
 from metarl.errors import RunError
 from metarl.runs.files import CHECKPOINT, LOCK
 from metarl.runs.folder import hold_run_folder
+from tests.from_scratch.test_training import SCRATCH
 
 ROOT = Path(__file__).parents[2]
 BUSY = "run_dir: expected a folder of its own, but another process trains in "
