@@ -57,7 +57,7 @@ def test_a_list_is_written_as_soon_as_it_is_measured(run_dir, monkeypatch):  # n
 
 def commands(done):
     """Those that training prints at its end."""
-    return [shlex.split(line) for line in done.stdout.splitlines() if line.startswith("  python scripts/")]
+    return [shlex.split(line) for line in done.stdout.splitlines() if line.startswith("  metarl ")]
 
 
 @pytest.mark.parametrize("environment", ["metarl/HopperRandParams-v0", "metarl/HumanoidDir2D-v0"])

@@ -41,7 +41,7 @@ def run_dir(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     assert "held-out tasks" in done.stdout
     assert "tensorboard --logdir" in done.stdout
-    assert "scripts/adapt.py" in done.stdout
+    assert "metarl adapt" in done.stdout
     assert str(folder / "evaluation") in done.stdout
     return folder
 

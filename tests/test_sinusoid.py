@@ -5,9 +5,9 @@ import sys
 from functools import partial
 
 import pytest
-import sinusoid
 import torch
 
+from metarl.commands import sinusoid
 from metarl.errors import TrainingError
 from metarl.math.parameters import flatten, unflatten
 from metarl.supervised.methods import imaml, learned_step, maml, maml_pp, pre_training, reptile, step_sizes

@@ -68,7 +68,7 @@ def evaluate_adaptation(
     steps: int,
     key: Sequence[int],
     deterministic: bool = False,
-    progress: Callable[[], None] = lambda: None,
+    progress: Callable[[], object] = lambda: None,
 ) -> tuple[AdaptationCurve, Parameters]:
     """Adapts to every task for K steps, on fresh episodes at every step.
 

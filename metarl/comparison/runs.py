@@ -49,7 +49,7 @@ def run_entry(
     entry: Entry,
     protocol: Protocol,
     reporter: Reporter,
-    advance: Callable[[int], None],
+    advance: Callable[[int], object],
     judging: Callable[[int, int], None],
 ) -> Result:
     """Trains or goes on with a run, and judges it; what was finished before is read.
@@ -73,7 +73,7 @@ def _run(
     entry: Entry,
     protocol: Protocol,
     reporter: Reporter,
-    advance: Callable[[int], None],
+    advance: Callable[[int], object],
     judging: Callable[[int, int], None],
 ) -> Result:
     experiment = build_experiment(entry.config)
@@ -97,7 +97,7 @@ def _run(
     return Result(entry.label, entry.seed, returns, strata, steps[-1], float(seconds[-1]), learning)
 
 
-def _run_from_scratch(entry: Entry, protocol: Protocol, advance: Callable[[int], None]) -> Result:
+def _run_from_scratch(entry: Entry, protocol: Protocol, advance: Callable[[int], object]) -> Result:
     """Learns the first of the protocol's tasks from scratch; its steps and seconds are those of a task."""
     config, run_dir = entry.config, Path(entry.config.run_dir)
     listed, learned = held_out_tasks(config, protocol.tasks, protocol.seed), config.training.evaluation_tasks

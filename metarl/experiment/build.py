@@ -76,7 +76,7 @@ class Experiment:
         steps: int,
         seed: int,
         deterministic: bool = False,
-        progress: Callable[[], None] = lambda: None,
+        progress: Callable[[], object] = lambda: None,
         where: str = "evaluation",
     ) -> tuple[AdaptationCurve, Parameters]:
         """The adaptation curve on given tasks, and the adapted parameters [task, ...].

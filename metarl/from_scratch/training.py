@@ -41,7 +41,7 @@ from metarl.runs.results import HELD_OUT, new_evaluation, write_results
 
 
 def run_from_scratch(
-    config: ExperimentConfig, resume: bool, progress: Callable[[int], None] = lambda steps: None
+    config: ExperimentConfig, resume: bool, progress: Callable[[int], object] = lambda steps: None
 ) -> ScratchResult:
     """Runs a config on its held-out tasks, in its run folder, which keeps every task's results and the curve.
 
@@ -88,7 +88,7 @@ def train_from_scratch(
     episodes: int,
     environment_steps_per_task: int,
     run_dir: Path,
-    progress: Callable[[int], None] = lambda steps: None,
+    progress: Callable[[int], object] = lambda steps: None,
 ) -> ScratchResult:
     """Learns every task from scratch. Finished tasks are kept in the run folder and not repeated.
 
@@ -136,7 +136,7 @@ def _learn(
     index: int,
     episodes: int,
     targets: list[int],
-    progress: Callable[[int], None],
+    progress: Callable[[int], object],
 ) -> TaskOutcome:
     """Learns one task; randomness follows from the seed and the task's number."""
     settings: ScratchConfig = config.meta_learner

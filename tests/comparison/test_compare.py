@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-import compare as compare_script
 import numpy as np
 import pytest
 import torch
@@ -20,6 +19,7 @@ import yaml
 from filelock import FileLock
 
 import metarl
+from metarl.commands import compare as compare_script
 from metarl.comparison.entries import make_entry
 from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.runs import run_entry

@@ -1,0 +1,138 @@
+"""Times a config's sampling, update or whole iteration, all families' sampling, or long inner loops:
+metarl benchmark sampler|families|update|memory|iteration --config X.yaml [--key value ...]."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from jsonargparse.typing import PositiveInt
+from metarl_envs.registration import FAMILIES
+from tqdm import tqdm
+
+from metarl.benchmarks.bare_mujoco import bare_references
+from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
+from metarl.benchmarks.memory import memory
+from metarl.benchmarks.references import envpool_references, sb3_references, vector_references
+from metarl.benchmarks.update import update
+from metarl.compute.task_map import available_cpus
+from metarl.errors import MetaRLError, RunError
+from metarl.experiment.build import Experiment, build_experiment
+from metarl.experiment.config import read_config
+from metarl.experiment.shipped import find_config
+from metarl.training.run_training import Reporter, prepare_run, run_training
+
+
+def sampler(experiment: Experiment, repeats: int) -> list[Row]:
+    """Environment steps/s of a rollout, policy included; of other simulators, under random actions."""
+    config = experiment.config
+    with ExitStack() as stack:
+        others = vector_references(config, stack)  # forks, so before anything that starts threads
+        others |= sb3_references(config, stack)
+        others |= envpool_references(config)
+        measures = {
+            "rollout, policy included": rollout_rate(experiment),
+            **bare_references(config, stack),
+            **others,
+        }
+        return alternate(measures, "steps/s", repeats)
+
+
+def families(experiment: Experiment, repeats: int) -> list[Row]:
+    """Environment steps/s of every MuJoCo family's rollout at the config's size, the policy included."""
+    rows: list[Row] = []
+    for name in tqdm(FAMILIES, desc="families", unit="family"):
+        environment = replace(experiment.config.environment, id=f"metarl/{name}-v0")
+        config = replace(experiment.config, environment=environment)
+        with ExitStack() as stack:
+            limits = bare_references(config, stack)
+            if limits:
+                measures = {
+                    name: rollout_rate(build_experiment(config)),
+                    **limits,
+                    **envpool_references(config),
+                }
+                found = alternate(measures, "steps/s", repeats)
+                tqdm.write("\n".join(as_lines(found)), file=sys.stderr)  # an interrupt keeps these
+                rows += found
+    return rows
+
+
+def iteration(experiment: Experiment, repeats: int) -> list[Row]:
+    """Seconds of a training run's iterations, the first left out, and the process's peak memory."""
+    found: list[dict[str, float]] = []
+    evaluation: Any = {f"evaluation_{name}": 1 for name in ("tasks", "episodes", "steps")}  # at the end
+    training = replace(experiment.config.training, iterations=repeats + 1, evaluate_every=0, **evaluation)
+    with TemporaryDirectory() as folder, tqdm(total=repeats + 1, unit="it", leave=False) as bar:
+
+        def record(metrics: dict[str, float]) -> None:
+            found.append(metrics)
+            bar.update()
+
+        config = replace(experiment.config, training=training, run_dir=folder)
+        first = prepare_run(config, False, experiment)
+        run_training(replace(experiment, config=config), first, Reporter(lambda line: None, record))
+    phases = "sampling", "advantages", "adaptation", "update", "iteration"
+    rows = [line(name, "s", [turn[f"time/{name}_seconds"] for turn in found[1:]]) for name in phases]
+    return [*rows, line("peak resident memory", "GiB", [resident("VmHWM")])]
+
+
+def show(rows: list[Row]) -> None:
+    print(f"{'':50}{'median':>16}{'ours is':>10}{'by pairs':>10}")
+    print("\n".join(as_lines(rows)))
+
+
+def as_lines(rows: list[Row]) -> list[str]:
+    """Lines below an unindented one: how many times as fast that is, by the medians and by the pairs."""
+    lines = []
+    for row in rows:
+        name = f"{'  ' if 'ours' in row else ''}{row['name']}"
+        value = f"{row['median']:{',.0f' if row['unit'] == 'steps/s' else '.3f'}} {row['unit']}"
+        faster = [f"{row[key]:9.2f}x" for key in ("speedup_of_medians", "median_of_speedups") if key in row]
+        found = [f"  {key} {row[key]:.2g}" for key in ("peak_gib", "relative_difference") if key in row]
+        lines.append(f"{name:50}{value:>16}{''.join(faster):20}{''.join(found)}".rstrip())
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("--config", required=True, help="a YAML file, or the name of a shipped config")
+    parser.add_argument("--repeats", type=PositiveInt, default=5, help="measurements of each thing (5)")
+    parser.add_argument("--json", type=Path, help="a file for everything measured")
+    arguments, overrides = parser.parse_known_args()
+    torch.set_num_threads(1)  # as training does
+    try:
+        if arguments.json and not arguments.json.parent.is_dir():
+            raise RunError(f"--json: expected a file in a folder that exists, got {arguments.json}")
+        experiment = build_experiment(read_config(find_config(arguments.config), overrides))
+        rows = VERBS[arguments.verb](experiment, arguments.repeats)
+    except MetaRLError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    config, packages = experiment.config, ("torch", "mujoco", "gymnasium", "envpool")
+    machine: Row = {"platform": f"{platform.system()} {platform.machine()}", "device": experiment.device.type}
+    machine |= {"cores": available_cpus(), "torch_threads": TORCH_THREADS}
+    machine |= {name: version(name) if find_spec(name) else "not installed" for name in packages}
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    sizes = [config.sampling.tasks, config.sampling.episodes, config.environment.horizon]
+    print("{}: {} tasks x {} episodes x {} steps\n".format(config.environment.id, *sizes))
+    show(rows)
+    if arguments.json:
+        sections = {key: part for key, part in config.as_dict().items() if key != "run_dir"}
+        found = {"benchmark": arguments.verb, "machine": machine, "config": sections, "rows": rows}
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+VERBS = {"sampler": sampler, "families": families, "update": update, "memory": memory, "iteration": iteration}

@@ -1,0 +1,100 @@
+"""Sinusoid regression, the supervised proof of the inner rule (Finn et al. 2017, section 5.1): python
+scripts/sinusoid.py [--methods maml,reptile] [--iterations N]. Writes a table and a picture to --output."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from tqdm import tqdm
+
+from metarl.compute.task_map import available_cpus
+from metarl.errors import ConfigError, MetaRLError, TrainingError
+from metarl.supervised.report import Result, markdown, plot, write_csv
+from metarl.supervised.sinusoids import pictured_points, sample_tasks
+from metarl.supervised.training import EVALUATION_SHOTS, METHODS, adaptation_errors, adapted_curves, train
+
+EVALUATION_SEED = 10**6
+"""Added to the seed, so that no task of the evaluation is one of the training."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--methods", default=",".join(METHODS), help=f"some of {','.join(METHODS)} (all)")
+    parser.add_argument("--iterations", type=PositiveInt, help="of every method (what each needs)")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of weights and tasks (0)")
+    parser.add_argument("--tasks", type=PositiveInt, default=2000, help="new tasks to adapt to (2000)")
+    parser.add_argument("--output", type=Path, default=Path("runs/sinusoid"), help="a folder (runs/sinusoid)")
+    arguments = parser.parse_args()
+    try:
+        names = read_methods(arguments.methods)
+        if arguments.tasks < 2:
+            raise ConfigError("--tasks: expected 2 or more, for an interval, got 1")
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        outcomes = run_all(names, arguments)
+        results = [one for one in outcomes if isinstance(one, Result)]
+        broken = [one for one in outcomes if isinstance(one, TrainingError)]
+        if not results:
+            raise broken[0]
+        table = markdown(results)
+        (arguments.output / "sinusoid.md").write_text(table + "\n")
+        write_csv(results, arguments.output / "sinusoid.csv")
+        plot(results, arguments.output / "sinusoid.png")
+    except KeyboardInterrupt:
+        return 130
+    except (MetaRLError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"\n{arguments.tasks} new sinusoids, gradient steps on the same 5 points:\n\n{table}\n")
+    print(f"{time.perf_counter() - started:.0f} s in all. Written to {arguments.output}:")
+    print("  sinusoid.md  sinusoid.csv  sinusoid.png")
+    for fault in broken:
+        print(f"error: {fault}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def read_methods(text: str) -> list[str]:
+    names = list(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in METHODS:
+            raise ConfigError(f"--methods: expected some of {', '.join(METHODS)}, got {name!r}")
+    return names
+
+
+def run_all(names: list[str], arguments: argparse.Namespace) -> list[Result | TrainingError]:
+    """Trains and evaluates a method a process, as many at once as there are CPUs; one may break down."""
+    context = get_context("spawn")
+    work = partial(run, iterations=arguments.iterations, seed=arguments.seed, tasks=arguments.tasks)
+    with context.Pool(min(available_cpus(), len(names)), prepare, (context.RLock(),)) as pool:
+        return pool.starmap(work, enumerate(names), chunksize=1)
+
+
+def prepare(lock: object) -> None:
+    tqdm.set_lock(lock)
+    torch.set_num_threads(1)  # a process a CPU
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
+
+
+def run(place: int, name: str, *, iterations: int | None, seed: int, tasks: int) -> Result | TrainingError:
+    method = METHODS[name]
+    number = iterations or method.iterations
+    started = time.perf_counter()
+    try:
+        theta = train(method, seed, tqdm(range(number), desc=method.title, unit="it", position=place), number)
+    except TrainingError as error:
+        return error
+    seconds = time.perf_counter() - started
+    generator = torch.Generator().manual_seed(EVALUATION_SEED + seed)
+    new = sample_tasks(tasks, generator)
+    errors = adaptation_errors(method, theta, new, new.points(EVALUATION_SHOTS, generator))
+    curves = adapted_curves(method, theta, pictured_points())
+    return Result(method.title, number, seconds, *(np.asarray(v.double()) for v in (errors, curves)))

@@ -1,0 +1,66 @@
+"""The console command, and the wheel that brings it with the configs."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from metarl.command import COMMANDS
+from metarl.errors import ConfigError
+from metarl.experiment.shipped import CONFIGS, find_config, shipped_configs
+
+ROOT = Path(__file__).parents[1]
+SMALL = "--training.iterations 1 --sampling.tasks 2 --sampling.episodes 2 --environment.horizon 5"
+SMALL += " --training.evaluation_tasks 2 --training.evaluation_episodes 2"
+
+
+def metarl(*words, cwd, path=""):
+    code = "import sys; from metarl.command import main; sys.exit(main())"
+    environment = {**os.environ, "PYTHONPATH": path or f"{ROOT}{os.pathsep}{ROOT / 'envs'}"}
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_the_commands_are_told(tmp_path):
+    done = metarl("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert all(f"  {name}" in done.stdout for name in COMMANDS)
+    wrong = metarl("trian", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "error: expected one of the commands above, got 'trian'" in wrong.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_helps(tmp_path, name):
+    done = metarl(name, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"metarl {name}" in done.stdout
+
+
+def test_a_shipped_config_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {"quickstart", "point_navigation/maml_trpo"} <= {*shipped_configs()}
+    assert find_config("quickstart") == CONFIGS / "quickstart.yaml"
+    (tmp_path / "quickstart").write_text("seed: 1")
+    assert find_config("quickstart") == Path("quickstart")
+    with pytest.raises(ConfigError, match=r"or one of the shipped .*did you mean point_navigation/promp"):
+        find_config("point_navigation/prmp")
+
+
+def test_the_wheel_trains_in_an_empty_folder(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").iterdir()
+    installed, empty = tmp_path / "installed", tmp_path / "empty"
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(installed)
+        points = [name for name in file.namelist() if name.endswith("entry_points.txt")]
+        assert "metarl = metarl.command:main" in file.read(points[0]).decode()
+    empty.mkdir()
+    done = metarl("train", "quickstart", *SMALL.split(), cwd=empty, path=str(installed))
+    assert done.returncode == 0, done.stderr
+    assert (empty / "runs/quickstart/policy.safetensors").is_file()
+    assert "metarl adapt runs/quickstart --task runs/quickstart/held_out_task.json" in done.stdout
