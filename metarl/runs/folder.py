@@ -65,17 +65,14 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
     """Whether the run folder holds the run to resume; it then holds no other, and none to overwrite.
 
     Raises:
-        RunError: the folder holds a run that is not to be resumed or has lost its checkpoint, another run, or
-            something else.
+        RunError: the folder holds a run that is not to be resumed, another run, or something else.
     """
     run_dir = Path(config.run_dir)
     if resume and (run_dir / CONFIG).is_file():
         trained = (run_dir / PROGRESS).is_file() or (run_dir / CHECKPOINT).is_file()
         if (run_dir / POLICY).is_file() and not trained:
             raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
-        saved = load_run_config(run_dir)
-        _check_same(saved, config)
-        _check_not_lost(run_dir, saved)
+        _check_same(load_run_config(run_dir), config)
         return True
     if resume and run_dir.exists() and any(map(_is_content, run_dir.iterdir())):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
@@ -85,6 +82,29 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
             "folder by --run_dir DIR"
         )
     return False
+
+
+def check_not_lost(run_dir: Path) -> None:
+    """Checks that a meta-learner's run without a checkpoint never had one.
+
+    A run killed before its first checkpoint has no policy, few rows and nothing that comes later.
+
+    Raises:
+        RunError: the folder holds results of a run, but not its checkpoint.
+    """
+    if (run_dir / CHECKPOINT).is_file():
+        return
+    rows, every = count_rows(run_dir), int(load_run_config(run_dir).training.checkpoint_every)
+    later = [POLICY, HELD_OUT_TASK, EVALUATION, ADAPTATION]
+    left = [name for name in later if (run_dir / name).exists()]
+    if len(list((run_dir / SNAPSHOTS).glob("*.safetensors"))) > 1:
+        left.append(SNAPSHOTS)
+    if left or rows > every:
+        found = f"{left[0]} without it" if left else f"{rows} iterations"
+        raise RunError(
+            f"{run_dir}: expected {CHECKPOINT} to resume from, found {found}: it was lost; put it back, or "
+            "start a new run with --run_dir DIR"
+        )
 
 
 def make_run_folder(config: ExperimentConfig) -> str:
@@ -121,23 +141,6 @@ def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
         raise RunError(
             f"{key}: expected {old.get(key)!r}, as the run to resume was started with, got {new.get(key)!r}; "
             "give the same config, or start a new run with --run_dir DIR"
-        )
-
-
-def _check_not_lost(run_dir: Path, saved: ExperimentConfig) -> None:
-    """A run killed before its first checkpoint has no policy, few rows and nothing that comes later."""
-    if (run_dir / CHECKPOINT).is_file():
-        return
-    rows, every = count_rows(run_dir), int(saved.training.checkpoint_every)
-    later = [POLICY, HELD_OUT_TASK, EVALUATION, ADAPTATION]
-    left = [name for name in later if (run_dir / name).exists()]
-    if len(list((run_dir / SNAPSHOTS).glob("*.safetensors"))) > 1:
-        left.append(SNAPSHOTS)
-    if left or rows > every:
-        found = f"{left[0]} without it" if left else f"{rows} iterations"
-        raise RunError(
-            f"{run_dir}: expected {CHECKPOINT} to resume from, found {found}: it was lost; put it back, or "
-            "start a new run with --run_dir DIR"
         )
 
 

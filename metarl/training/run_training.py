@@ -23,7 +23,7 @@ from metarl.runs.checkpoint import (
     save_snapshot,
 )
 from metarl.runs.files import CHECKPOINT, PROGRESS
-from metarl.runs.folder import find_run, make_run_folder
+from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
 from metarl.training.logging import make_logger
@@ -47,7 +47,10 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         ConfigError: `policy.start_from` is no policy, or one that does not fit.
     """
     run_dir = Path(config.run_dir)
-    if find_run(config, resume) and (run_dir / CHECKPOINT).is_file():
+    resumed = find_run(config, resume)
+    if resumed:
+        check_not_lost(run_dir)
+    if resumed and (run_dir / CHECKPOINT).is_file():
         found = load_checkpoint(run_dir)
         start = _made_agree(run_dir, found, make_run_folder(config))
     else:
