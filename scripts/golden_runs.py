@@ -23,6 +23,7 @@ from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
 from metarl.math.parameters import Parameters
+from metarl.meta_learners.learner import named_tensors
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.run_training import Reporter, prepare_run, run_training
 
@@ -101,7 +102,7 @@ def trained(folder: Path, sections: dict[str, Any], iterations: int) -> Any:
         rows = list(csv.DictReader(file))
     logged = {key: [float(row[key]) for row in rows] for key in LOGGED if key in rows[0]}
     returns = curve.returns.mean(1).tolist()
-    return record(final.state.parameters, final.state.optimiser, {**logged, "curve": returns})
+    return record(final.state.parameters, named_tensors(final.state.optimiser), {**logged, "curve": returns})
 
 
 def resumed(folder: Path, sections: dict[str, Any]) -> Any:

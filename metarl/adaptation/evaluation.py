@@ -9,12 +9,10 @@ import numpy as np
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks, number_tasks
 
-from metarl.adaptation.meta_batch import adapt_tasks
-from metarl.compute.task_map import TaskMap
-from metarl.math.parameters import Parameters, repeat
-from metarl.meta_learners.learner import MetaLearner
-from metarl.rollouts.advantages import AdvantageConfig, compute_advantages
-from metarl.rollouts.sampler import RolloutSampler
+from metarl.adaptation.walk import Visit, Walk
+from metarl.math.parameters import Parameters
+from metarl.policies.policy import TaskState
+from metarl.rollouts.rollout import Rollout
 
 
 @dataclass(frozen=True)
@@ -57,41 +55,60 @@ class AdaptationCurve:
         return int((self.returns[-1] < self.returns[0]).sum())
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Args:
+        curve: the returns by task and number of inner steps.
+        adapted: the tasks' state after the last step, tensors [task, ...].
+        rollouts: those that the returns were measured on, a number of steps each, if they were asked for.
+    """
+
+    curve: AdaptationCurve
+    adapted: TaskState
+    rollouts: tuple[Rollout, ...] = ()
+
+
 def evaluate_adaptation(
-    sampler: RolloutSampler,
-    learner: MetaLearner,
-    task_map: TaskMap,
-    advantages: AdvantageConfig,
+    walk: Walk,
     parameters: Parameters,
     tasks: Tasks,
     *,
     steps: int,
     key: Sequence[int],
     deterministic: bool = False,
+    keep_rollouts: bool = False,
     progress: Callable[[], object] = lambda: None,
-) -> tuple[AdaptationCurve, Parameters]:
+) -> Evaluation:
     """Adapts to every task for K steps, on fresh episodes at every step.
 
     Args:
         parameters: the meta-parameters, without a task axis.
         deterministic: measure returns with mean actions, on episodes of their own; adaptation still
             samples its own.
+        keep_rollouts: those that were measured.
         progress: called after every number of steps.
-
-    Returns:
-        The curve, and the adapted parameters [task, ...].
     """
-    current = repeat(parameters, number_of_tasks(tasks))
-    returns, episode_returns = [], []
-    for step in range(steps + 1):
-        rollout = sampler.collect(current, tasks, [*key, step])
-        measured = rollout
+    state = walk.start(parameters, number_of_tasks(tasks))
+    returns: list[Array] = []
+    episode_returns: list[Array] = []
+    kept: list[Rollout] = []
+
+    def measure(visit: Visit, step: int) -> None:
+        rollout = visit.rollout
         if deterministic:
-            measured = sampler.collect(current, tasks, [*key, steps + 1 + step], deterministic=True)
-        returns.append(measured.returns.mean(-1).double().cpu().numpy())
-        episode_returns.append(measured.returns.double().cpu().numpy())
+            measured_at = [*key, steps + 1 + step]
+            rollout = walk.sampler.collect(visit.state, tasks, measured_at, deterministic=True)
+        returns.append(rollout.returns.mean(-1).double().cpu().numpy())
+        episode_returns.append(rollout.returns.double().cpu().numpy())
+        if keep_rollouts:
+            kept.append(rollout)
         progress()
-        if step < steps:
-            batch, _ = compute_advantages(rollout, advantages)
-            current = adapt_tasks(learner, task_map, current, batch, step)
-    return AdaptationCurve(tasks, np.stack(returns), np.stack(episode_returns)), current
+
+    for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
+        measure(visit, step)
+        state = adapted
+    measure(walk.visit(state, tasks, [*key, steps]), steps)
+    curve = AdaptationCurve(tasks, np.stack(returns), np.stack(episode_returns))
+    return Evaluation(curve, state, tuple(kept))

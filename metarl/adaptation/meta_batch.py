@@ -1,8 +1,8 @@
-"""One iteration's data: sample, adapt, sample again."""
+"""One iteration's data: the walk of a meta-learner's own number of inner steps."""
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,112 +10,71 @@ import torch
 from metarl_envs.tasks import Tasks, number_of_tasks
 from torch import Tensor
 
-from metarl.compute.task_map import TaskMap
-from metarl.errors import NonFiniteError
-from metarl.math.gaussian import entropy, kl_divergence
-from metarl.math.parameters import Parameters, first_not_finite, repeat
+from metarl.adaptation.walk import Visit, Walk
+from metarl.math.parameters import Parameters
 from metarl.math.returns import masked_mean
-from metarl.meta_learners.learner import MetaLearner
-from metarl.policies.policy import Policy
-from metarl.rollouts.advantages import AdvantageConfig, compute_advantages
-from metarl.rollouts.rollout import Batch, MetaBatch
-from metarl.rollouts.sampler import RolloutSampler
+from metarl.policies.policy import Policy, TaskState, remembers
+from metarl.rollouts.rollout import MetaBatch
 
 
 class Collected(NamedTuple):
-    """A meta-batch, diagnostics by name, and the environment steps it took."""
+    """A meta-batch, diagnostics by name, and the environment steps it took.
+
+    Args:
+        returns: mean return of every task before each adaptation and after the last, [phase, task].
+    """
 
     batch: MetaBatch
     metrics: dict[str, float]
     environment_steps: int
+    returns: Tensor
 
 
-def adapt_tasks(
-    learner: MetaLearner, task_map: TaskMap, parameters: Parameters, batch: Batch, step: int
-) -> Parameters:
-    """Inner step number `step` of every task: [task, ...] -> [task, ...], detached.
-
-    Raises:
-        NonFiniteError: a task's adapted parameters are not finite.
-    """
-
-    def adapt_task(theta: Parameters, data: Batch) -> Parameters:
-        return learner.inner_step(theta, data, step)
-
-    with torch.no_grad():
-        adapted: Parameters = task_map(adapt_task, parameters, batch, tasks=len(batch.valid))
-    if fault := first_not_finite(adapted):
-        raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1])
-    return adapted
-
-
-def collect_meta_batch(
-    sampler: RolloutSampler,
-    policy: Policy,
-    learner: MetaLearner,
-    task_map: TaskMap,
-    advantages: AdvantageConfig,
-    parameters: Parameters,
-    tasks: Tasks,
-    key: Sequence[int],
-) -> Collected:
+def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Sequence[int]) -> Collected:
     """Support rollouts of every inner step with fresh episodes, then the query rollout.
 
     Args:
         parameters: the meta-parameters, without a task axis.
         key: determines all randomness.
     """
-    clock = _Clock()
-    current = repeat(parameters, number_of_tasks(tasks))
-    batches: list[Batch] = []
-    returns: list[float] = []
-    explained: list[Tensor] = []
-    steps = diverged = 0
+    state, steps = walk.start(parameters, number_of_tasks(tasks)), walk.learner.inner_steps
+    visits: list[Visit] = []
     inner_kl = 0.0
-    for phase in range(learner.inner_steps + 1):
-        rollout = sampler.collect(current, tasks, [*key, phase])
-        clock.lap("sampling")
-        batch, share = compute_advantages(rollout, advantages)
-        clock.lap("advantages")
-        batches.append(batch)
-        returns.append(rollout.returns.mean().item())
-        explained.append(share.mean())
-        steps += rollout.environment_steps
-        diverged += rollout.diverged_episodes
-        if phase < learner.inner_steps:
-            current = adapt_tasks(learner, task_map, current, batch, phase)
-            inner_kl += _kl(policy, current, batch) / learner.inner_steps
-            clock.lap("adaptation")
-    query = batches[-1]
-    metrics = {
-        "rollout/return_before": returns[0],
-        "rollout/return_after": returns[-1],
-        "rollout/diverged_episodes": float(diverged),
-        "inner/kl": inner_kl,
-        "policy/entropy": masked_mean(entropy(query.behaviour), query.valid).item(),
-        "policy/std": masked_mean(query.behaviour.log_std.exp().mean(-1), query.valid).item(),
-        "baseline/explained_variance": torch.stack(explained).mean().item(),
-        **{f"time/{phase}_seconds": seconds for phase, seconds in clock.seconds.items()},
-        "time/environment_steps_per_second": steps / clock.seconds["sampling"],
+    for visit, adapted in walk.walk(state, tasks, key, steps):
+        visits.append(visit)
+        inner_kl += _kl(walk.learner.policy, adapted, visit) / steps
+        state = adapted
+    query = walk.visit(state, tasks, [*key, steps])
+    batch = MetaBatch(tuple(visit.batch for visit in visits), query.batch)
+    visits.append(query)
+    environment_steps = sum(visit.rollout.environment_steps for visit in visits)
+    metrics = {**_metrics(visits, environment_steps), "inner/kl": inner_kl}
+    returns = torch.stack([visit.rollout.returns.mean(-1) for visit in visits])
+    return Collected(batch, metrics, environment_steps, returns)
+
+
+def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float]:
+    """Of all rollouts of an iteration; the last one is the query's."""
+    query, seconds = visits[-1].rollout, Counter[str]()
+    for visit in visits:
+        seconds.update(visit.seconds)
+    behaviour = query.behaviour
+    return {
+        "rollout/return_before": visits[0].rollout.returns.mean().item(),
+        "rollout/return_after": query.returns.mean().item(),
+        "rollout/diverged_episodes": float(sum(visit.rollout.diverged_episodes for visit in visits)),
+        "policy/entropy": masked_mean(behaviour.entropy(), query.valid).item(),
+        "policy/std": masked_mean(behaviour.std.mean(-1), query.valid).item(),
+        "baseline/explained_variance": torch.stack([v.explained.mean() for v in visits]).mean().item(),
+        **{f"time/{phase}_seconds": spent for phase, spent in seconds.items()},
+        "time/environment_steps_per_second": environment_steps / seconds["sampling"],
     }
-    return Collected(MetaBatch(tuple(batches[:-1]), query), metrics, steps)
 
 
-def _kl(policy: Policy, adapted: Parameters, batch: Batch) -> float:
-    """How far an inner step moved the policies: mean KL(behaviour || adapted)."""
+def _kl(policy: Policy, adapted: TaskState, visit: Visit) -> float:
+    """How far an adaptation moved the policies: mean KL(behaviour || adapted); 0 of a memory's."""
+    if remembers(policy):
+        return 0.0
     with torch.no_grad():
-        distribution = policy(adapted, batch.observations)
-        return masked_mean(kl_divergence(batch.behaviour, distribution), batch.valid).item()
-
-
-class _Clock:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self._last
-        self._last = now
+        distribution = policy(adapted.parameters, visit.batch.observations)
+        return masked_mean(visit.batch.behaviour.kl_divergence(distribution), visit.batch.valid).item()

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from metarl.adaptation.meta_batch import collect_meta_batch
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import Parameters, repeat
+from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.sampler import RolloutSampler
 
@@ -64,8 +65,8 @@ def resident(field: str) -> float:
 
 def start(experiment: Experiment) -> tuple[RolloutSampler, Parameters, Tasks]:
     seed, sampling = experiment.config.seed, experiment.config.sampling
-    state = experiment.learner.initial_state(torch.Generator().manual_seed(seed))
-    theta = {name: value.to(experiment.device) for name, value in state.parameters.items()}
+    initial = experiment.learner.initial_parameters(torch.Generator().manual_seed(seed))
+    theta = {name: value.to(experiment.device) for name, value in initial.items()}
     rollouts = experiment.sampler(sampling.tasks, sampling.episodes)
     return rollouts, theta, experiment.held_out_tasks(sampling.tasks, seed)
 
@@ -73,14 +74,13 @@ def start(experiment: Experiment) -> tuple[RolloutSampler, Parameters, Tasks]:
 def meta_batch(experiment: Experiment) -> tuple[Parameters, MetaBatch]:
     """The start parameters, and what training would collect with them."""
     (rollouts, theta, tasks), config = start(experiment), experiment.config
-    parts = experiment.policy, experiment.learner, experiment.task_map, config.sampling.advantages
-    return theta, collect_meta_batch(rollouts, *parts, theta, tasks, (config.seed,)).batch
+    return theta, collect_meta_batch(experiment.walk(rollouts), theta, tasks, (config.seed,)).batch
 
 
 def rollout_rate(experiment: Experiment) -> Callable[[], float]:
     """Environment steps/s of one rollout of the config's size."""
     rollouts, theta, tasks = start(experiment)
-    current = repeat(theta, experiment.config.sampling.tasks)
+    current = TaskState(repeat(theta, experiment.config.sampling.tasks))
 
     def rate() -> float:
         started = time.perf_counter()

@@ -17,7 +17,6 @@ from tqdm import tqdm
 from metarl.benchmarks.measures import Row, line, meta_batch, resident, seconds
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import ExperimentConfig
-from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.rollouts.rollout import MetaBatch
@@ -64,7 +63,7 @@ def update_of(experiment: Experiment, name: str, inner_steps: int) -> Callable[[
         task_map = experiment.task_map
     learner = registered.build(experiment.policy, config, task_map)
     long = MetaBatch(batch.support[:1] * learner.inner_steps, batch.query)
-    return partial(learner.update, LearnerState(theta), long)
+    return partial(learner.update, learner.start(theta), long)
 
 
 def peak_memory(name: str, inner_steps: int, config: ExperimentConfig) -> float:

@@ -13,16 +13,19 @@ import torch
 from tqdm import tqdm
 
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, meta_batch, resident, seconds
+from metarl.compute.task_map import select_task
 from metarl.errors import ConfigError
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import ExperimentConfig
 from metarl.math.parameters import Parameters, flatten
-from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.outer.curvature import CurvatureProduct, generic_curvature_product
-from metarl.meta_learners.outer.mlp_curvature import InnerRule, mlp_curvature_product
+from metarl.meta_learners.inner.rule import PlainSteps
+from metarl.meta_learners.outer.curvature import generic_curvature_product
+from metarl.meta_learners.outer.mlp_curvature import mlp_curvature_product
+from metarl.meta_learners.outer.outer_step import CurvatureProduct
 from metarl.objectives.policy_gradient import inner_loss, mean_kl
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollouts.rollout import Batch, MetaBatch, select_task
+from metarl.policies.policy import TaskState
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 HAND, GENERIC, RETAINED = "hand-derived product", "torch.func product", "double-backward product"
 THREADS = {HAND: 1, GENERIC: 1, RETAINED: TORCH_THREADS, f"{RETAINED}, 1 thread": 1}
@@ -34,7 +37,7 @@ def update(experiment: Experiment, repeats: int) -> list[Row]:
     if experiment.config.meta_learner_name != "maml":
         raise ConfigError(f"meta_learner.name: expected maml, got {experiment.config.meta_learner_name}")
     theta, batch = meta_batch(experiment)
-    whole = partial(seconds, partial(experiment.learner.update, LearnerState(theta), batch))
+    whole = partial(seconds, partial(experiment.learner.update, experiment.learner.start(theta), batch))
     turns = tqdm(range(repeats + 1), desc="learner.update", leave=False)
     rows = [line("learner.update", "s", [whole() for _ in turns][1:])]
     make = {kind: partial(product, kind, experiment, theta, batch) for kind in THREADS}
@@ -60,16 +63,17 @@ def product(kind: str, experiment: Experiment, theta: Parameters, batch: MetaBat
         if not isinstance(policy, GaussianMLP):
             raise ConfigError(f"policy: expected a Gaussian MLP, got {type(policy).__name__}")
         loss = inner_loss(policy, settings.inner_objective)
-        rule = InnerRule(settings.inner_objective, loss, settings.step_sizes, settings.first_order)
+        rule = PlainSteps(settings.inner_objective, loss, settings.step_sizes, settings.first_order)
         return mlp_curvature_product(policy, rule, theta, batch, task_map)
 
     def adapt_task(parameters: Parameters, support: Sequence[Batch]) -> Parameters:
-        for step, data in enumerate(support):
-            parameters = experiment.learner.inner_step(parameters, data, step)
-        return parameters
+        state = TaskState(parameters)
+        for data in support:
+            state = experiment.learner.adapt(state, data)
+        return state.parameters
 
     if kind == GENERIC:
-        return generic_curvature_product(policy, adapt_task, theta, *batch, task_map.chunk_size)
+        return generic_curvature_product(policy, adapt_task, theta, *batch, task_map)
     leaves = {name: value.clone().requires_grad_() for name, value in theta.items()}
 
     def gradient(value: torch.Tensor, create_graph: bool) -> torch.Tensor:

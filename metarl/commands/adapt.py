@@ -43,7 +43,7 @@ def main() -> int:
         experiment = meta_policy.experiment
         task = read_task(arguments.task, experiment.task_source)
         with tqdm(total=arguments.steps + 1, unit="rollout", leave=False) as bar:
-            curve, adapted = experiment.evaluate(
+            found = experiment.evaluate(
                 meta_policy.parameters,
                 stack_tasks([task]),
                 episodes=arguments.episodes,
@@ -51,6 +51,7 @@ def main() -> int:
                 seed=arguments.seed,
                 progress=bar.update,
             )
+        curve = found.curve
         folder = new_adaptation(arguments.run_dir, task)
         if curve.episode_returns is not None:
             write_adaptation(folder, curve.episode_returns[:, 0])
@@ -64,7 +65,7 @@ def main() -> int:
             f"\nThe curve is in {folder / TABLE} and in TensorBoard: tensorboard --logdir {arguments.run_dir}"
         )
         if arguments.save is not None:
-            AdaptedPolicy(experiment, select(adapted, 0)).save(arguments.save)
+            AdaptedPolicy(experiment, select(found.adapted.parameters, 0)).save(arguments.save)
     except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

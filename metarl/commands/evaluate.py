@@ -140,7 +140,7 @@ def measure(
         deterministic=arguments.deterministic,
         progress=progress,
         where=f"evaluation on {name} tasks",
-    )[0]
+    ).curve
 
 
 def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) -> Tasks:

@@ -104,7 +104,7 @@ def film_run(arguments: argparse.Namespace) -> str:
     envs = [make_env(settings.id, settings.options, arguments) for _ in range(2)]
     with closing(envs[0]), closing(envs[1]):
         with tqdm(total=arguments.steps + 1, unit="rollout", leave=False) as bar:
-            _, adapted = experiment.evaluate(
+            found = experiment.evaluate(
                 meta_policy.parameters,
                 stack_tasks([task]),
                 episodes=arguments.episodes,
@@ -112,7 +112,7 @@ def film_run(arguments: argparse.Namespace) -> str:
                 seed=arguments.seed,
                 progress=bar.update,
             )
-        policies = (meta_policy, AdaptedPolicy(experiment, select(adapted, 0)))
+        policies = (meta_policy, AdaptedPolicy(experiment, select(found.adapted.parameters, 0)))
         captions = ("before adaptation", "after adaptation")
         plays = [
             play(env, mean_action(policy), task, length, arguments.seed)

@@ -83,7 +83,7 @@ def judge(
 
     def measure(checkpoint: Checkpoint) -> Array:
         on_device = {name: v.to(experiment.device) for name, v in checkpoint.state.parameters.items()}
-        curve, _ = experiment.evaluate(
+        evaluation = experiment.evaluate(
             on_device,
             tasks,
             episodes=protocol.episodes,
@@ -92,7 +92,7 @@ def judge(
             deterministic=protocol.deterministic,
             where=f"evaluation of {run_dir} after {checkpoint.iteration} iterations",
         )
-        return curve.returns
+        return evaluation.curve.returns
 
     return _measured([*kept, last], known, measure, progress)
 

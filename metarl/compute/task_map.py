@@ -1,4 +1,8 @@
-"""A function of one task, mapped over all: a few tasks at a time, on a few threads."""
+"""A function of one task, mapped over all and averaged: a few tasks at a time, on a few threads.
+
+The means here are the only place where tasks are reduced: what knows of several machines replaces
+`Reduction`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,26 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
 Result = TypeVar("Result")
+
+
+class Reduction:
+    """What brings the tasks of all machines together, where there is one machine."""
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the tasks of all machines; [task, ...] -> [...]."""
+        return values.mean(0)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """The values of all machines' tasks in their order; [task, ...] -> [all tasks, ...]."""
+        return values
+
+    def own(self, values: Tensor) -> Tensor:
+        """The values of this machine's tasks; [all tasks, ...] -> [task, ...]."""
+        return values
 
 
 @dataclass(frozen=True)
@@ -24,11 +45,13 @@ class TaskMap:
 
     Args:
         chunk_size: tasks at once; few stay in a CPU's cache, None for all.
-        threads: chunks at once; 0 for one a CPU.
+        threads: chunks at once; 0 for one per CPU.
+        reduction: of the tasks' results.
     """
 
     chunk_size: int | None = 4
     threads: int = 0
+    reduction: Reduction = Reduction()  # noqa: RUF009 (without state)
     _pool: ThreadPoolExecutor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +91,10 @@ class TaskMap:
         results = self.run([partial(chunk, start) for start in range(0, tasks, size)])
         return tree_map(lambda *pieces: torch.cat(pieces), *results)
 
+    def mean(self, values: Any) -> Any:
+        """The mean over all tasks of a pytree of tensors [task, ...]; [...] each."""
+        return tree_map(self.reduction.mean, values)
+
     def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """Makes the calls on the threads, in the caller's grad mode; results in order."""
         grad_enabled = torch.is_grad_enabled()
@@ -77,6 +104,11 @@ class TaskMap:
                 return call()
 
         return list(self._pool.map(make, calls))
+
+
+def select_task(values: Any, task: int) -> Any:
+    """One task's part of a pytree of tensors: [task, ...] -> [...]."""
+    return tree_map(lambda tensor: tensor[task], values)
 
 
 def available_cpus() -> int:

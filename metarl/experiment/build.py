@@ -13,8 +13,9 @@ from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVecto
 from metarl_envs.tasks import Tasks, number_of_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
-from metarl.adaptation.evaluation import AdaptationCurve, evaluate_adaptation
+from metarl.adaptation.evaluation import Evaluation, evaluate_adaptation
 from metarl.adaptation.faults import name_fault
+from metarl.adaptation.walk import Sampler, Walk
 from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, NonFiniteError, TrainingError
@@ -27,7 +28,7 @@ from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import Policy
 from metarl.rollouts.random_keys import EVALUATION, TASKS
-from metarl.rollouts.sampler import RolloutSampler
+from metarl.rollouts.sampler import RolloutSampler, lanes_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Experiment:
 
     def sampler(self, tasks: int, episodes: int) -> RolloutSampler:
         """A sampler of so many episodes of so many tasks, with environments of its own."""
-        envs = make_envs(self.config, tasks * episodes)
+        envs = make_envs(self.config, tasks * lanes_of(self.policy, episodes))
         return RolloutSampler(
             envs,
             self.policy,
@@ -52,6 +53,10 @@ class Experiment:
             horizon=self.config.environment.horizon,
             device=self.device,
         )
+
+    def walk(self, sampler: Sampler) -> Walk:
+        """The adaptation walk on a sampler's episodes."""
+        return Walk(sampler, self.learner, self.config.sampling.advantages, self.task_map)
 
     def held_out_tasks(self, n: int, seed: int) -> Tasks:
         """Fresh tasks from a stream that training does not read; a benchmark's own test tasks.
@@ -76,12 +81,14 @@ class Experiment:
         steps: int,
         seed: int,
         deterministic: bool = False,
+        keep_rollouts: bool = False,
         progress: Callable[[], object] = lambda: None,
         where: str = "evaluation",
-    ) -> tuple[AdaptationCurve, Parameters]:
-        """The adaptation curve on given tasks, and the adapted parameters [task, ...].
+    ) -> Evaluation:
+        """The adaptation curve on given tasks, and the adapted states.
 
         Args:
+            keep_rollouts: also the rollouts that were measured.
             where: names the evaluation in errors.
 
         Raises:
@@ -91,15 +98,13 @@ class Experiment:
         with closing(self.sampler(number_of_tasks(tasks), episodes)) as sampler:
             try:
                 return evaluate_adaptation(
-                    sampler,
-                    self.learner,
-                    self.task_map,
-                    self.config.sampling.advantages,
+                    self.walk(sampler),
                     parameters,
                     tasks,
                     steps=steps,
                     key=(seed, 0, EVALUATION),
                     deterministic=deterministic,
+                    keep_rollouts=keep_rollouts,
                     progress=progress,
                 )
             except NonFiniteError as error:

@@ -31,6 +31,22 @@ def select(parameters: Mapping[str, Tensor], task: int) -> Parameters:
     return {name: value[task] for name, value in parameters.items()}
 
 
+def kind(parameters: Mapping[str, Tensor]) -> tuple[torch.dtype, torch.device]:
+    """The dtype and device of the parameters."""
+    value = next(iter(parameters.values()))
+    return value.dtype, value.device
+
+
+def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Parameters:
+    """one - other, for the names of `one`."""
+    return {name: value - other[name] for name, value in one.items()}
+
+
+def add_scaled(parameters: Mapping[str, Tensor], scale: float, direction: Mapping[str, Tensor]) -> Parameters:
+    """parameters + scale * direction."""
+    return {name: value + scale * direction[name] for name, value in parameters.items()}
+
+
 def first_not_finite(parameters: Mapping[str, Tensor]) -> tuple[str, int] | None:
     """The first name and task with a number that is not finite, of parameters [task, ...]; None if none."""
     for name, values in parameters.items():

@@ -1,24 +1,29 @@
-"""ANIL (Raghu et al. 2020): only the last layer adapts; the body is learned by the outer step alone."""
+"""ANIL (Raghu et al. 2020): only the last layer adapts; the body is learned by the outer step alone.
+
+theta'_head = theta_head - alpha grad_head L(theta; support)   (section 4)
+J(theta)    = mean_i surrogate(theta'_i(theta); query_i)
+"""
 
 from __future__ import annotations
 
 from metarl.compute.task_map import TaskMap
-from metarl.math.parameters import Parameters
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
-from metarl.meta_learners.inner.gradient_step import inner_step
+from metarl.meta_learners.gradient_learner import gradient_learner
+from metarl.meta_learners.inner.gradient_rules import gradient_rule
+from metarl.meta_learners.learner import MetaLearner
+from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.policy import Policy
-from metarl.rollouts.rollout import Batch
 
 HEAD = ("mean.weight", "mean.bias")
 
 
-def anil(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:
-    """The meta-learner: theta'_head = theta_head - alpha grad_head L(theta; support), section 4."""
-    loss = inner_loss(policy, config.inner_objective)
-
-    def step(parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
-        size = config.step_size(k)
-        return inner_step(loss, parameters, batch, size, names=HEAD, first_order=first_order)
-
-    return GradientLearner(policy, config, task_map, step)
+def anil(policy: Policy, config: GradientConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner theta'_head = theta_head - alpha grad_head L(theta; support)."""
+    rule = gradient_rule(
+        inner_loss(policy, config.inner_objective),
+        config.step_size,
+        names=HEAD,
+        first_order=config.is_first_order,
+        recompute=config.recompute,
+    )
+    return gradient_learner(policy, config, int(config.inner_steps), rule, task_map)

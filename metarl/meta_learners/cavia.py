@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
-from metarl.math.parameters import Parameters
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
-from metarl.meta_learners.inner.gradient_step import inner_step
+from metarl.meta_learners.gradient_learner import gradient_learner
+from metarl.meta_learners.inner.gradient_rules import gradient_rule
+from metarl.meta_learners.learner import MetaLearner
+from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.context import CONTEXT, ContextPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import Policy
-from metarl.rollouts.rollout import Batch
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class CaviaConfig(GradientConfig):
     """CAVIA.
 
     Args:
+        inner_step_size: alpha, of the context.
         context_size: numbers in the context vector.
     """
 
@@ -37,8 +39,8 @@ class CaviaConfig(GradientConfig):
     context_size: PositiveInt = 5
 
 
-def cavia(policy: Policy, config: CaviaConfig, task_map: TaskMap) -> GradientLearner:
-    """The meta-learner, whose policy is told the context.
+def cavia(policy: Policy, config: CaviaConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner phi_i = phi_0 - alpha grad_phi L(theta, phi_0; support_i), whose policy sees phi.
 
     Raises:
         ConfigError: another policy than the Gaussian MLP.
@@ -47,12 +49,13 @@ def cavia(policy: Policy, config: CaviaConfig, task_map: TaskMap) -> GradientLea
         kind = type(policy).__name__
         raise ConfigError(f"meta_learner.name: cavia expected a Gaussian MLP policy, got {kind}")
     size = int(config.context_size)
-    told = ContextPolicy(replace(policy, observation_size=policy.observation_size + size), size)
-    loss = inner_loss(told, config.inner_objective)
-
-    def step(parameters: Parameters, batch: Batch, k: int, first_order: bool) -> Parameters:
-        return inner_step(
-            loss, parameters, batch, config.step_size(k), names=(CONTEXT,), first_order=first_order
-        )
-
-    return GradientLearner(told, config, task_map, step, given=policy)
+    seeing = ContextPolicy(replace(policy, observation_size=policy.observation_size + size), size)
+    rule = gradient_rule(
+        inner_loss(seeing, config.inner_objective),
+        config.step_size,
+        names=(CONTEXT,),
+        first_order=config.is_first_order,
+        recompute=config.recompute,
+        entries=lambda parameters: {CONTEXT: torch.zeros(size)},
+    )
+    return gradient_learner(seeing, config, int(config.inner_steps), rule, task_map)

@@ -6,19 +6,24 @@ grad J = MAML's gradient + E[ return after adaptation * grad sum log pi_theta(su
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
-from metarl.compute.task_map import TaskMap
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
-from metarl.meta_learners.maml import gradient_step, quick_curvature
-from metarl.meta_learners.outer.meta_gradient import Gain, Path
+from metarl.compute.task_map import Reduction, TaskMap
+from metarl.meta_learners.gradient_learner import gradient_learner
+from metarl.meta_learners.inner.meta_gradient import Gain, Path
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
+from metarl.meta_learners.maml import plain_rule
+from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import Objective, surrogate
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch, MetaBatch
+
+CREDIT = "credit"
+"""What the sampling of an episode is credited with; of a support batch's extras, [task, episode]."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class EMamlConfig(GradientConfig):
     """E-MAML.
 
     Args:
-        credit_weight: of the credit, per support step. The mean number of a task's support steps an inner
+        credit_weight: of the credit, per support step. The mean number of a task's support steps per inner
             step, times the standard deviation of the tasks' returns, makes the gradient exact, and very
             noisy. With the outer step "ppo" the credit's ratios are not clipped.
     """
@@ -34,39 +39,43 @@ class EMamlConfig(GradientConfig):
     credit_weight: NonNegativeFloat = 1.0
 
 
-def e_maml(policy: Policy, config: EMamlConfig, task_map: TaskMap) -> GradientLearner:
-    """The meta-learner."""
+def e_maml(policy: Policy, config: EMamlConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner grad J = MAML's + E[return after adaptation * grad sum log pi_theta(support)]."""
     ratio, weight = surrogate(policy), float(config.credit_weight)
 
     def gain_of(objective: Objective) -> Gain[Batch]:
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             total = objective(path[-1], query)
             for k, batch in enumerate(support):
-                credit = batch.returns.mean().expand_as(batch.advantages)
+                credit = batch.extras[CREDIT].mean().expand_as(batch.advantages)
                 total = total + weight * ratio(path[k], batch._replace(advantages=credit))
             return total
 
         return gain
 
-    step, curvature = gradient_step(policy, config), quick_curvature(policy, config, task_map)
-    return GradientLearner(
-        policy, config, task_map, step, gain_of=gain_of, prepare=with_credit, cpu_curvature=curvature
-    )
+    rule, steps = plain_rule(policy, config), int(config.inner_steps)
+    learner = gradient_learner(policy, config, steps, rule, task_map, gain_of)
+
+    def update(state: LearnerState, batch: MetaBatch) -> Update:
+        return learner.update(state, with_credit(batch, task_map.reduction))
+
+    return replace(learner, update=update)
 
 
-def with_credit(batch: MetaBatch) -> MetaBatch:
-    """The support's returns replaced by what its sampling is credited with for the return after adaptation.
+def with_credit(batch: MetaBatch, reduction: Reduction) -> MetaBatch:
+    """The support batches with what their sampling is credited with for the return after adaptation.
 
     Eq. 4 sums over trajectories, while the gain is a mean over a task's valid steps: a batch's credit is
     multiplied by its number of them, relative to the mean over tasks and inner steps.
     """
     if not batch.support:
         return batch
-    credit = relative_returns(batch.query.returns)
-    steps = torch.stack([data.valid.sum((-2, -1)) for data in batch.support]).to(credit.dtype)
-    shares = (steps / steps.mean()).unsqueeze(-1)
+    credit = reduction.own(relative_returns(reduction.gather(batch.query.returns)))
+    steps = torch.stack([data.valid.sum((-2, -1)) for data in batch.support], dim=1).to(credit.dtype)
+    shares = steps / reduction.gather(steps).mean()
     support = [
-        data._replace(returns=share * credit) for data, share in zip(batch.support, shares, strict=True)
+        data._replace(extras={**data.extras, CREDIT: shares[:, k, None] * credit})
+        for k, data in enumerate(batch.support)
     ]
     return batch._replace(support=tuple(support))
 

@@ -1,236 +1,133 @@
-"""What the gradient-based meta-learners share: settings, and the update from an inner step and a gain.
+"""The meta-learner of an inner rule, a gain and an outer step.
 
-theta^{k+1}_i = step(theta^k_i; support^k_i)
+theta^{k+1}_i = rule.step(theta^k_i; support^k_i)
 J(theta)      = mean_i gain(theta^0_i, ..., theta^K_i; support_i, query_i)
-theta        <- an outer step up J: a trust region (TRPO), or Adam on clipped ratios (PPO)
+theta        <- outer.update(theta) up J: a trust region (TRPO), or Adam on clipped ratios (PPO)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any
 
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import ConfigError
-from metarl.math.parameters import Parameters, flatten, unflatten
+from metarl.math.parameters import Parameters
+from metarl.meta_learners.gains import final_gain
 from metarl.meta_learners.inner.gradient_step import inner_path
-from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
-from metarl.meta_learners.outer.clipped import LEARNING_RATE, ClippedConfig, check_learning_rate, clipped_step
-from metarl.meta_learners.outer.curvature import CurvatureProduct, generic_curvature_product
-from metarl.meta_learners.outer.meta_gradient import Gain, MetaGradient, Path, meta_gradient
-from metarl.meta_learners.outer.trust_region import Evaluation, TrustRegionConfig, trust_region_step
-from metarl.objectives.policy_gradient import InnerObjective, Objective, clipped_surrogate, mean_kl, surrogate
-from metarl.policies.policy import Policy
+from metarl.meta_learners.inner.meta_gradient import Gain
+from metarl.meta_learners.inner.rule import InnerRule
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, learned_metrics
+from metarl.meta_learners.outer.clipped import ClippedConfig, clipped_ascent
+from metarl.meta_learners.outer.curvature import curvature_product
+from metarl.meta_learners.outer.outer_step import Evaluation, OuterProblem, OuterStep
+from metarl.meta_learners.outer.trust_region import trust_region
+from metarl.meta_learners.settings import OuterChoice
+from metarl.objectives.policy_gradient import Objective, clipped_surrogate, mean_kl, surrogate
+from metarl.policies.policy import Policy, TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
 
-Step = Callable[[Parameters, Batch, int, bool], Parameters]
-"""(one task's parameters, its batch, the step's number, whether first order) -> parameters after it."""
 GainOf = Callable[[Objective], Gain[Batch]]
-"""The outer objective (a surrogate, clipped or not) -> an algorithm's gain."""
-GradientOf = Callable[[Parameters, MetaBatch, Gain[Batch]], MetaGradient]
-"""(meta-parameters, meta-batch, gain) -> the gradient of the tasks' mean gain."""
-Curvature = Callable[[Parameters, MetaBatch], CurvatureProduct]
+"""A surrogate, clipped or not -> an algorithm's gain."""
 
 
-@dataclass(frozen=True)
-class GradientConfig:
-    """Settings of every learner that adapts by gradient steps.
+def compose(
+    policy: Policy,
+    inner_steps: int,
+    rule: InnerRule[Batch],
+    gain: Gain[Batch],
+    outer: OuterStep[Any],
+    task_map: TaskMap,
+    *,
+    judge: Gain[Batch] | None = None,
+) -> MetaLearner:
+    """The meta-learner of an inner rule, a gain and an outer step.
 
     Args:
-        inner_step_size: alpha.
-        later_step_scale: multiplies alpha after the first inner step, in training and adaptation; the
-            original evaluation halves it.
-        inner_steps: K, gradient steps of the adaptation, each on fresh episodes.
-        inner_objective: "vpg" or "lvc".
-        first_order: treat every inner gradient as a constant (FOMAML).
-        differentiated_steps: differentiate through the last so many inner steps only; null for all. Not
-            read with `first_order`.
-        recompute: keep one inner step's graph at a time: memory that does not grow with inner_steps.
-        outer: "trpo" or "ppo", the outer step.
-        trust_region, clipped: its settings; "trpo" reads the former alone, "ppo" the latter. With "ppo" and
-            several epochs, "vpg" takes its inner steps by log pi on episodes that the policy of the first
-            epoch sampled, uncorrected by a ratio; "lvc" has the ratio.
+        inner_steps: K, adaptations between the rollouts of an iteration.
+        gain: whose mean over tasks the outer step climbs.
+        judge: the gain by which its steps are judged, where that is another (unclipped) one.
     """
 
-    inner_step_size: PositiveFloat = 0.1
-    later_step_scale: PositiveFloat = 1.0
-    inner_steps: PositiveInt = 1
-    inner_objective: InnerObjective = "vpg"
-    first_order: bool = False
-    differentiated_steps: NonNegativeInt | None = None
-    recompute: bool = False
-    outer: Literal["trpo", "ppo"] = "trpo"
-    trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
-    clipped: ClippedConfig = field(default_factory=ClippedConfig)
+    def initial_parameters(generator: torch.Generator) -> Parameters:
+        own = policy.initial_parameters(generator)
+        return {**own, **rule.entries(own)}
 
-    def step_size(self, step: int) -> float:
-        """The size of inner step number `step`, from 0."""
-        scale = 1.0 if step == 0 else self.later_step_scale
-        return float(self.inner_step_size * scale)
+    def start(parameters: Parameters) -> LearnerState:
+        return LearnerState(parameters, outer.init(parameters))
 
-    @property
-    def step_sizes(self) -> list[float]:
-        return [self.step_size(step) for step in range(self.inner_steps)]
+    def adapt(state: TaskState, episodes: Batch) -> TaskState:
+        adapted = rule.step(state.parameters, episodes, state.adaptations)
+        return TaskState(adapted, state.carry, state.adaptations + 1)
 
-    def is_first_order(self, step: int) -> bool:
-        """Whether inner step number `step` is not differentiated through."""
-        if self.first_order or self.differentiated_steps is None:
-            return self.first_order
-        return step < int(self.inner_steps) - int(self.differentiated_steps)
+    def update(state: LearnerState, batch: MetaBatch) -> Update:
+        problem = OuterProblem(
+            lambda theta: rule.gradient(theta, batch, gain, task_map),
+            lambda theta: evaluate(policy, rule, judge or gain, theta, batch, task_map),
+            lambda theta: curvature_product(policy, rule, theta, batch, task_map),
+        )
+        result = outer.update(state.parameters, state.optimiser, problem)
+        learned = rule.entries(policy.initial_parameters(torch.Generator()))
+        metrics = {**result.metrics, **learned_metrics(result.parameters, learned)}
+        return Update(LearnerState(result.parameters, result.state), metrics, result.rejection)
+
+    return MetaLearner(policy, inner_steps, initial_parameters, start, adapt, update)
 
 
-def refuse_unread(config: GradientConfig, name: str, unread: Sequence[str]) -> None:
-    """Refuses a value for a setting that an algorithm does not read; run folders hold them at their defaults.
-
-    Args:
-        name: the algorithm's.
-        unread: its settings without effect; of a section, all of it.
+def gradient_learner(
+    policy: Policy,
+    config: OuterChoice,
+    inner_steps: int,
+    rule: InnerRule[Batch],
+    task_map: TaskMap,
+    gain_of: GainOf = final_gain,
+) -> MetaLearner:
+    """The learner with the outer step that its config chooses; with "ppo" it climbs clipped ratios.
 
     Raises:
-        ConfigError: one of them has another value than its default.
+        ConfigError: a learning rate that Adam cannot take.
     """
-    given, default = asdict(config), asdict(type(config)())
-    for key in unread:
-        section = isinstance(given[key], dict)
-        pairs = given[key].items() if section else [(key, given[key])]
-        for part, value in pairs:
-            usual = default[key][part] if section else default[key]
-            if value != usual:
-                path = f"{key}.{part}" if section else key
-                raise ConfigError(
-                    f"meta_learner.{path}: expected {usual}, since {name} does not use it, got {value}"
-                )
+    if config.outer == "ppo":
+        return clipped_learner(policy, config.clipped, inner_steps, rule, task_map, gain_of)
+    gain = gain_of(surrogate(policy))
+    return compose(policy, inner_steps, rule, gain, trust_region(config.trust_region), task_map)
 
 
-def final_gain(objective: Objective) -> Gain[Batch]:
-    """The outer objective of the fully adapted parameters on the query batch (Finn et al. 2017, eq. 4)."""
-
-    def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
-        return objective(path[-1], query)
-
-    return gain
-
-
-class GradientLearner:
-    """The meta-learner (`MetaLearner`) of an inner step and a gain.
-
-    Args:
-        step: the inner rule.
-        gain_of: the outer gain, from the outer objective.
-        extra: learned entries beside the policy's own at the start, e.g. step sizes, from those.
-        given: the policy as it was given, where `policy` has learned entries beside that one's; they are
-            logged as those of `extra` are.
-        prepare: what the gain needs from the whole meta-batch, put into it before an update.
-        gradient: instead of differentiating through the inner steps.
-        curvature: of the mean KL through the adaptation; by torch.func if not given.
-        cpu_curvature: the same product where it is quicker on a CPU.
+def clipped_learner(
+    policy: Policy,
+    config: ClippedConfig,
+    inner_steps: int,
+    rule: InnerRule[Batch],
+    task_map: TaskMap,
+    gain_of: GainOf = final_gain,
+) -> MetaLearner:
+    """The learner that climbs clipped ratios by Adam.
 
     Raises:
-        ConfigError: an outer step that cannot be computed.
+        ConfigError: a learning rate that Adam cannot take.
     """
+    gain, judge = gain_of(clipped_surrogate(policy, float(config.clip))), gain_of(surrogate(policy))
+    outer = clipped_ascent(config)
+    return compose(policy, inner_steps, rule, gain, outer, task_map, judge=judge)
 
-    def __init__(
-        self,
-        policy: Policy,
-        config: GradientConfig,
-        task_map: TaskMap,
-        step: Step,
-        *,
-        gain_of: GainOf = final_gain,
-        extra: Callable[[Parameters], Parameters] = lambda parameters: {},
-        given: Policy | None = None,
-        prepare: Callable[[MetaBatch], MetaBatch] = lambda batch: batch,
-        gradient: GradientOf | None = None,
-        curvature: Curvature | None = None,
-        cpu_curvature: Curvature | None = None,
-    ) -> None:
-        if config.outer == "ppo":
-            check_learning_rate(LEARNING_RATE, float(config.clipped.learning_rate))
-        self.policy = policy
-        self.inner_steps = int(config.inner_steps)
-        self._config = config
-        self._map = task_map
-        self._step = step
-        self._extra = extra
-        self._given = given or policy
-        self._gain = gain_of(surrogate(policy))
-        self._clipped_gain = gain_of(clipped_surrogate(policy, float(config.clipped.clip)))
-        self._kl = mean_kl(policy)
-        self._prepare = prepare
-        self._gradient = gradient or self._differentiated
-        self._curvature = curvature or self._generic_curvature
-        self._cpu_curvature = cpu_curvature or self._curvature
 
-    def initial_state(self, generator: torch.Generator) -> LearnerState:
-        parameters = self.policy.initial_parameters(generator)
-        return LearnerState({**parameters, **self._extra(parameters)})
+def evaluate(
+    policy: Policy,
+    rule: InnerRule[Batch],
+    gain: Gain[Batch],
+    parameters: Parameters,
+    batch: MetaBatch,
+    task_map: TaskMap,
+) -> Evaluation:
+    """The tasks' mean gain, and mean KL of the adapted policies, at any meta-parameters."""
+    kl = mean_kl(policy)
 
-    def inner_step(self, parameters: Parameters, batch: Batch, step: int) -> Parameters:
-        return self._step(parameters, batch, step, self._config.is_first_order(step))
+    def measure(support: Sequence[Batch], query: Batch) -> tuple[Tensor, Tensor]:
+        path = inner_path(rule.step, parameters, support)
+        return gain(path, support, query), kl(path[-1], query)
 
-    def update(self, state: LearnerState, batch: MetaBatch) -> Update:
-        prepared = self._prepare(batch)
-        return self._trpo(state, prepared) if self._config.outer == "trpo" else self._ppo(state, prepared)
-
-    def _differentiated(self, parameters: Parameters, batch: MetaBatch, gain: Gain[Batch]) -> MetaGradient:
-        recompute = self._config.recompute
-        return meta_gradient(self.inner_step, gain, parameters, batch, self._map, recompute=recompute)
-
-    def adapt(self, parameters: Parameters, support: Sequence[Batch]) -> Parameters:
-        """One task's parameters after the inner steps."""
-        return inner_path(self.inner_step, parameters, support)[-1]
-
-    def _trpo(self, state: LearnerState, batch: MetaBatch) -> Update:
-        theta = state.parameters
-        found = self._gradient(theta, batch, self._gain)
-        gradient = flatten({name: found.gradient[name] for name in theta})
-        on_cpu = batch.query.actions.device.type == "cpu"
-        curvature = self._cpu_curvature if on_cpu else self._curvature
-        result = trust_region_step(
-            flatten(theta),
-            gradient,
-            found.gain,
-            curvature(theta, batch),
-            lambda candidate: self.evaluate(unflatten(candidate, theta), batch),
-            self._config.trust_region,
-        )
-        after = unflatten(result.parameters, theta)
-        metrics = {
-            "surrogate_before": found.gain,
-            "meta_gradient_norm": torch.linalg.vector_norm(gradient).item(),
-            **found.metrics,
-            **result.metrics,
-            **learned_metrics(self._given, after),
-        }
-        return Update(LearnerState(after), metrics, result.rejection)
-
-    def _ppo(self, state: LearnerState, batch: MetaBatch) -> Update:
-        result = clipped_step(
-            state.parameters,
-            state.optimiser,
-            lambda theta: self._gradient(theta, batch, self._clipped_gain),
-            lambda theta: self.evaluate(theta, batch),
-            self._config.clipped,
-        )
-        metrics = {**result.metrics, **learned_metrics(self._given, result.parameters)}
-        return Update(LearnerState(result.parameters, result.optimiser), metrics, result.rejection)
-
-    def evaluate(self, parameters: Parameters, batch: MetaBatch) -> Evaluation:
-        """The tasks' mean gain, and mean KL of the adapted policies, at other meta-parameters."""
-
-        def measure(support: Sequence[Batch], query: Batch) -> tuple[Tensor, Tensor]:
-            path = inner_path(self.inner_step, parameters, support)
-            return self._gain(path, support, query), self._kl(path[-1], query)
-
-        with torch.no_grad():
-            gains, divergences = self._map(measure, *batch, tasks=batch.tasks)
-        return Evaluation(gains.mean().item(), divergences.mean().item())
-
-    def _generic_curvature(self, parameters: Parameters, batch: MetaBatch) -> CurvatureProduct:
-        chunk_size = self._map.chunk_size
-        return generic_curvature_product(self.policy, self.adapt, parameters, *batch, chunk_size)
+    with torch.no_grad():
+        surrogate_gain, divergence = task_map.mean(task_map(measure, *batch, tasks=batch.tasks))
+    return Evaluation(surrogate_gain.item(), divergence.item())

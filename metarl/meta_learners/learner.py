@@ -1,14 +1,16 @@
-"""What every meta-learner is: an initial state, an inner step, and an update."""
+"""What every meta-learner is: a state, an adaptation, and an update."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from metarl.math.parameters import Parameters
-from metarl.policies.policy import Policy
+from metarl.policies.policy import Policy, TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 
@@ -18,11 +20,12 @@ class LearnerState:
 
     Args:
         parameters: the meta-parameters, learned step sizes and contexts among them.
-        optimiser: the outer optimiser's tensors, if it has any.
+        optimiser: what the outer step keeps between updates: a NamedTuple of tensors, parameter dicts and
+            such NamedTuples.
     """
 
     parameters: Parameters
-    optimiser: Parameters = field(default_factory=dict)
+    optimiser: Any = ()
 
 
 class Update(NamedTuple):
@@ -33,48 +36,72 @@ class Update(NamedTuple):
     rejection: str | None = None
 
 
-STEP_SIZE = "step_size."
-"""How the names of learned step sizes begin."""
+@dataclass(frozen=True)
+class MetaLearner:
+    """A learner as pure functions: it sees batches, never environments.
 
-
-def without_step_sizes(parameters: Parameters) -> list[str]:
-    """The names that are not step sizes."""
-    return [name for name in parameters if not name.startswith(STEP_SIZE)]
-
-
-def learned_metrics(policy: Policy, parameters: Parameters) -> dict[str, float]:
-    """Mean and, of more than one number, root mean square of what a learner adds to a policy's parameters."""
-    own = policy.initial_parameters(torch.Generator())
-    metrics: dict[str, float] = {}
-    for name, value in parameters.items():
-        if name not in own:
-            metrics[f"mean_of_{name}"] = value.mean().item()
-            if value.numel() > 1:
-                metrics[f"rms_of_{name}"] = value.square().mean().sqrt().item()
-    return metrics
-
-
-class MetaLearner(Protocol):
-    """Learners see batches, never environments."""
+    Args:
+        policy: what acts with the learner's parameters.
+        inner_steps: adaptations between the rollouts of an iteration, each on fresh episodes.
+        initial_parameters: generator -> the meta-parameters before training.
+        start: meta-parameters -> the state there before the first update.
+        adapt: (one task's state, its episodes [episode, time, ...]) -> its state after adapting to them;
+            `state.adaptations` tells how many went before; beyond `inner_steps` they go on as the last ones.
+        update: (state, meta-batch) -> one outer step; raises NonFiniteError where a gradient is not finite.
+    """
 
     policy: Policy
-    """What acts with the learner's parameters."""
     inner_steps: int
-    """Inner steps between the rollouts of an iteration, each on fresh episodes."""
+    initial_parameters: Callable[[torch.Generator], Parameters]
+    start: Callable[[Parameters], LearnerState]
+    adapt: Callable[[TaskState, Batch], TaskState]
+    update: Callable[[LearnerState, MetaBatch], Update]
 
-    def initial_state(self, generator: torch.Generator) -> LearnerState: ...
+    def initial_state(self, generator: torch.Generator) -> LearnerState:
+        """The state before training."""
+        return self.start(self.initial_parameters(generator))
 
-    def inner_step(self, parameters: Parameters, batch: Batch, step: int) -> Parameters:
-        """One task's parameters after inner step number `step` (from 0), from its batch [episode, time, ...].
 
-        Steps beyond `inner_steps` go on as the last ones did.
-        """
-        ...
+def named_tensors(state: Any) -> dict[str, Tensor]:
+    """The tensors of an optimiser's state by name: "exp_avg.mean.bias", "kl_penalties"."""
+    if isinstance(state, Mapping):
+        return dict(state)
+    named: dict[str, Tensor] = {}
+    for field, value in zip(getattr(state, "_fields", ()), state, strict=True):
+        if isinstance(value, Tensor):
+            named[field] = value
+        elif isinstance(value, Mapping):
+            named |= {f"{field}.{name}": tensor for name, tensor in value.items()}
+        else:
+            named |= named_tensors(value)
+    return named
 
-    def update(self, state: LearnerState, batch: MetaBatch) -> Update:
-        """One outer step.
 
-        Raises:
-            NonFiniteError: a gradient that is not finite; the state is unchanged.
-        """
-        ...
+def with_tensors(state: Any, named: Mapping[str, Tensor]) -> Any:
+    """The state of the same kind that holds given tensors; as it is if there are none.
+
+    Raises:
+        KeyError: one of its tensors is not among them.
+    """
+    if not named or not hasattr(state, "_fields"):
+        return state
+    values: list[Any] = []
+    for field, value in zip(state._fields, state, strict=True):
+        if isinstance(value, Tensor):
+            values.append(named[field])
+        elif isinstance(value, Mapping):
+            values.append({name: named[f"{field}.{name}"] for name in value})
+        else:
+            values.append(with_tensors(value, named))
+    return type(state)(*values)
+
+
+def learned_metrics(parameters: Parameters, names: Mapping[str, Any]) -> dict[str, float]:
+    """Mean and, of more than one number, root mean square of what a learner adds to a policy's parameters."""
+    metrics: dict[str, float] = {}
+    for name in names:
+        value = parameters[name]
+        metrics[f"mean_of_{name}"] = value.mean().item()
+        if value.numel() > 1:
+            metrics[f"rms_of_{name}"] = value.square().mean().sqrt().item()
+    return metrics

@@ -9,21 +9,26 @@ The baseline of Finn et al. 2017, section 5.3 ("pretrained"); of environments th
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from metarl.compute.task_map import TaskMap
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner, refuse_unread
-from metarl.meta_learners.maml import gradient_step, quick_curvature
+from metarl.meta_learners.gradient_learner import gradient_learner
+from metarl.meta_learners.inner.gradient_rules import gradient_rule
+from metarl.meta_learners.inner.rule import PlainSteps
+from metarl.meta_learners.learner import MetaLearner
+from metarl.meta_learners.settings import InnerSteps, OuterChoice
+from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.policy import Policy
 
 
-def multi_task(policy: Policy, config: GradientConfig, task_map: TaskMap) -> GradientLearner:
-    """The learner; no inner step is taken in training, whatever `inner_steps`.
+@dataclass(frozen=True)
+class MultiTaskConfig(OuterChoice, InnerSteps):
+    """Multi-task pre-training; its inner steps are those of adaptation alone."""
 
-    Raises:
-        ConfigError: a setting of inner steps that are differentiated.
-    """
-    refuse_unread(config, "multi_task", ["first_order", "differentiated_steps", "recompute"])
-    training = replace(config, inner_steps=0)
-    step, curvature = gradient_step(policy, config), quick_curvature(policy, training, task_map)
-    return GradientLearner(policy, training, task_map, step, cpu_curvature=curvature)
+
+def multi_task(policy: Policy, config: MultiTaskConfig, task_map: TaskMap) -> MetaLearner:
+    """The learner J(theta) = mean_i surrogate(theta; batch_i): no inner step in training."""
+    loss = inner_loss(policy, config.inner_objective)
+    plain = PlainSteps(config.inner_objective, loss, (), first_order=False)
+    rule = gradient_rule(loss, config.step_size, plain=plain)
+    return gradient_learner(policy, config, 0, rule, task_map)

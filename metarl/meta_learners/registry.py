@@ -9,15 +9,15 @@ from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.anil import anil
 from metarl.meta_learners.cavia import CaviaConfig, cavia
 from metarl.meta_learners.e_maml import EMamlConfig, e_maml
-from metarl.meta_learners.gradient_learner import GradientConfig
 from metarl.meta_learners.imaml import ImamlConfig, imaml
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.maml import maml
-from metarl.meta_learners.maml_pp import MamlPlusPlus, MamlPpConfig
+from metarl.meta_learners.maml_pp import MamlPpConfig, maml_pp
 from metarl.meta_learners.meta_sgd import meta_sgd
-from metarl.meta_learners.multi_task import multi_task
+from metarl.meta_learners.multi_task import MultiTaskConfig, multi_task
 from metarl.meta_learners.promp import PrompConfig, promp
-from metarl.meta_learners.reptile import Reptile, ReptileConfig
+from metarl.meta_learners.reptile import ReptileConfig, reptile
+from metarl.meta_learners.settings import GradientConfig
 from metarl.policies.policy import Policy
 
 
@@ -40,9 +40,9 @@ META_LEARNERS: dict[str, Registered] = {
     "e_maml": Registered(EMamlConfig, e_maml),
     "promp": Registered(PrompConfig, promp),
     "meta_sgd": Registered(GradientConfig, meta_sgd),
-    "maml_pp": Registered(MamlPpConfig, MamlPlusPlus, learns_every_step_size=True),
-    "reptile": Registered(ReptileConfig, Reptile),
+    "maml_pp": Registered(MamlPpConfig, maml_pp, learns_every_step_size=True),
+    "reptile": Registered(ReptileConfig, reptile),
     "imaml": Registered(ImamlConfig, imaml),
     "cavia": Registered(CaviaConfig, cavia),
-    "multi_task": Registered(GradientConfig, multi_task),
+    "multi_task": Registered(MultiTaskConfig, multi_task),
 }

@@ -12,8 +12,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from metarl.math.gaussian import DiagonalGaussian, kl_divergence, log_prob
 from metarl.math.parameters import Parameters
 from metarl.math.returns import masked_mean, without_padding
 from metarl.policies.policy import Policy
@@ -48,9 +48,9 @@ def mean_kl(policy: Policy) -> Objective:
     """mean of KL(behaviour || policy) over the batch's valid steps."""
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
-        behaviour = DiagonalGaussian(*(without_padding(part, batch.valid) for part in batch.behaviour))
+        behaviour = tree_map(lambda part: without_padding(part, batch.valid), batch.behaviour)
         distribution = policy(parameters, without_padding(batch.observations, batch.valid))
-        return masked_mean(kl_divergence(behaviour, distribution), batch.valid)
+        return masked_mean(behaviour.kl_divergence(distribution), batch.valid)
 
     return evaluate
 
@@ -81,5 +81,5 @@ def _ratio(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:
 def _score(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:
     """log pi(a|s), [episode, time]; 0 in padding."""
     distribution = policy(parameters, without_padding(batch.observations, batch.valid))
-    score = log_prob(distribution, without_padding(batch.actions, batch.valid))
+    score = distribution.log_prob(without_padding(batch.actions, batch.valid))
     return torch.where(batch.valid, score, 0.0)

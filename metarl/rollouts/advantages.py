@@ -56,11 +56,13 @@ def compute_advantages(rollout: Rollout, config: AdvantageConfig) -> tuple[Batch
     batch = Batch(
         observations=rollout.observations,
         actions=rollout.actions,
+        rewards=rollout.rewards,
         advantages=advantages.to(rollout.rewards.dtype),
         valid=valid,
+        terminated=rollout.terminated,
+        final_observations=rollout.final_observations,
         behaviour=rollout.behaviour,
         behaviour_log_prob=rollout.behaviour_log_prob,
-        returns=rollout.returns,
     )
     return batch, _explained_variance(returns, values, valid)
 

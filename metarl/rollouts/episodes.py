@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -13,87 +14,93 @@ from metarl_envs.foreign.outcomes import checked_reset, checked_step
 from numpy.typing import NDArray
 
 from metarl.errors import NonFiniteError
-from metarl.math.gaussian import DiagonalGaussian, log_prob
-from metarl.math.parameters import Parameters
-from metarl.policies.policy import Policy
+from metarl.math.parameters import kind
+from metarl.policies.policy import Policy, TaskState
+from metarl.rollouts.acting import actor_of, episode_noise_size
+from metarl.rollouts.recording import Recording, join_episodes
 from metarl.rollouts.rollout import Rollout
 
 
-def collect_episodes(
-    env: gymnasium.Env[Any, Any],
-    policy: Policy,
-    parameters: Parameters,
-    *,
-    task: Mapping[str, Any] | None,
-    episodes: int,
-    horizon: int,
-    seed: Sequence[int],
-) -> Rollout:
-    """Runs the policy for some episodes, each until the environment ends it or the horizon does.
+class EpisodeSampler:
+    """Collects episodes of one task in one environment.
 
     Args:
-        parameters: one task's, without a task axis.
-        task: set before the first reset; None leaves the environment's own.
-        seed: integers that determine the action noise and the environment's seeds.
-
-    Returns:
-        A rollout with one task: [1, episode, time, ...].
-
-    Raises:
-        NonFiniteError: an observation or reward that is not finite.
-        ValueError: an environment that takes no task, or refuses this one; or one that returns what is no
-            observation of its space, real reward or boolean end, with the episode and the step.
+        env: takes a task by one of its hooks.
+        episodes: of every rollout.
+        horizon: steps after which an episode is cut off as truncated.
     """
-    options = {} if task is None else apply_task(env, task)
-    sequence = np.random.SeedSequence(list(seed))
-    rng = np.random.default_rng(sequence)
-    size = parameters["log_std"].shape[-1]
-    dtype, device = parameters["log_std"].dtype, parameters["log_std"].device
-    shape = (episodes, horizon)
-    noise = torch.from_numpy(rng.standard_normal((*shape, size), dtype=np.float32)).to(device, dtype)
-    space = env.observation_space
-    observation_size = int(np.prod(space.shape or ()))
-    observations = torch.zeros(*shape, observation_size, dtype=dtype, device=device)
-    means, log_stds = torch.zeros_like(noise), torch.zeros_like(noise)
-    rewards, valid = torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=torch.bool)
-    ends = np.zeros((2, episodes), dtype=np.bool_)
-    finals = np.zeros((episodes, observation_size))
-    seeds = sequence.generate_state(episodes)
-    with torch.no_grad():
-        for episode in range(episodes):
-            place = f"episode {episode}"
-            observation = checked_reset(env.reset(seed=int(seeds[episode]), options=options), space, place)
-            _check_finite("observation from reset", observation, place, task)
-            for t in range(horizon):
-                observations[episode, t] = torch.from_numpy(observation.astype(np.float64).ravel())
-                mean, log_std = policy(parameters, observations[episode, t])
-                means[episode, t], log_stds[episode, t] = mean, log_std
-                action = mean + log_std.exp() * noise[episode, t]
-                place = f"episode {episode}, step {t}"
-                stepped = env.step(within(env.action_space, action.cpu().numpy()))
-                outcome = checked_step(stepped, space, place)
-                observation = outcome.observation
-                _check_finite("observation", observation, place, task)
-                _check_finite("reward", np.array(outcome.reward), place, task)
-                rewards[episode, t], valid[episode, t] = outcome.reward, True
-                if outcome.terminated or outcome.truncated:
-                    break
-            ends[:, episode] = outcome.terminated, outcome.truncated
-            finals[episode] = observation.ravel()
-    behaviour = DiagonalGaussian(means[None], log_stds[None])
-    actions = means[None] + log_stds[None].exp() * noise[None]
-    terminated = torch.from_numpy(ends[0])[None].to(device)
-    return Rollout(
-        observations=observations[None],
-        actions=actions,
-        rewards=rewards[None].to(device),
-        valid=valid[None].to(device),
-        terminated=terminated,
-        truncated=~terminated,
-        final_observations=torch.from_numpy(finals)[None].to(device, dtype),
-        behaviour=behaviour,
-        behaviour_log_prob=log_prob(behaviour, actions),
-    )
+
+    def __init__(self, env: gymnasium.Env[Any, Any], policy: Policy, *, episodes: int, horizon: int) -> None:
+        self._env, self._policy = env, policy
+        self._episodes, self._horizon = episodes, horizon
+
+    def collect(
+        self,
+        state: TaskState,
+        tasks: Mapping[str, Any] | None,
+        key: Sequence[int],
+        *,
+        deterministic: bool = False,
+    ) -> Rollout:
+        """Runs the policy for some episodes, each until the environment ends it or the horizon does.
+
+        Args:
+            state: parameters [1, ...] each; without a carry, a policy with memory begins a trial.
+            tasks: the task, without a task axis, set before the first reset; None leaves that of the
+                environment.
+            key: integers that determine the action noise and the environment's seeds.
+            deterministic: take the most likely actions.
+
+        Returns:
+            A rollout with one task: [1, episode, time, ...].
+
+        Raises:
+            NonFiniteError: an observation or reward that is not finite.
+            ValueError: an environment that takes no task, or refuses this one; or one that returns what is no
+                observation of its space, real reward or boolean end, with the episode and the step.
+        """
+        options = {} if tasks is None else apply_task(self._env, tasks)
+        sequence = np.random.SeedSequence(list(key))
+        rng = np.random.default_rng(sequence)
+        dtype, device = kind(state.parameters)
+        shape = (self._episodes, self._horizon, self._policy.action_size)
+        drawn = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(device, dtype)
+        noise = drawn.permute(1, 0, 2).unsqueeze(1) * (not deterministic)
+        seeds = sequence.generate_state(self._episodes)
+        shape = (1, self._episodes, episode_noise_size(self._policy))
+        beginnings = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(device, dtype)
+        actor, played = actor_of(self._policy, state, 1, 1), []
+        with torch.no_grad():
+            for episode in range(self._episodes):
+                each = slice(episode, episode + 1)
+                actor.begin_episode(beginnings[:, each])
+                recording = Recording(actor, noise[:, :, each], self._policy.observation_size)
+                seed = int(seeds[episode])
+                played.append(self._play(recording, seed, options, f"episode {episode}", tasks))
+        return replace(join_episodes(played), carry=actor.carry)
+
+    def _play(
+        self,
+        recording: Recording,
+        seed: int,
+        options: dict[str, Any],
+        episode: str,
+        task: Mapping[str, Any] | None,
+    ) -> Rollout:
+        env, space = self._env, self._env.observation_space
+        observation = checked_reset(env.reset(seed=seed, options=options), space, episode)
+        _check_finite("observation from reset", observation, episode, task)
+        for t in range(self._horizon):
+            action = recording.act(_row(observation), t)[0]
+            place = f"{episode}, step {t}"
+            outcome = checked_step(env.step(within(env.action_space, action)), space, place)
+            observation = outcome.observation
+            _check_finite("observation", observation, place, task)
+            _check_finite("reward", np.array(outcome.reward), place, task)
+            reward, terminated, truncated = (np.array([value]) for value in outcome[1:])
+            if recording.record(_row(observation), reward, terminated, truncated, {}, t).all():
+                break
+        return recording.rollout(_row(observation))
 
 
 def within(space: gymnasium.Space[Any], action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -106,6 +113,11 @@ def within(space: gymnasium.Space[Any], action: np.ndarray[Any, Any]) -> np.ndar
         raise TypeError(f"expected a continuous (Box) action space, got {space}")
     batch = action.shape[:-1]
     return np.clip(action.reshape(*batch, *space.shape), space.low, space.high).astype(space.dtype)
+
+
+def _row(observation: NDArray[Any]) -> NDArray[Any]:
+    """An observation of any shape as [1, observation]."""
+    return observation.astype(np.float64).reshape(1, -1)
 
 
 def _check_finite(what: str, values: NDArray[Any], place: str, task: Mapping[str, Any] | None) -> None:

@@ -4,3 +4,6 @@ from __future__ import annotations
 
 TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION, SCRATCH_LEARNING = 1, 2, 3, 4, 5
 """What a random key is for: [seed, iteration, purpose, ...]."""
+
+STARTS, ACTIONS, BEGINNINGS = 0, 1, 2
+"""What a task's key is for: [*key, task, purpose]; start states, action noise, what begins episodes."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from metarl.math.gaussian import DiagonalGaussian
+from metarl.policies.policy import Carry, Distribution
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Rollout:
         terminated: [task, episode] bool; the environment ended the episode.
         truncated: [task, episode] bool; the time limit did.
         final_observations: [task, episode, observation], after the last step.
-        behaviour: the distribution that drew the actions, [task, episode, time, action] each.
+        behaviour: the distribution that drew the actions; its tensors are [task, episode, time, x].
         behaviour_log_prob: [task, episode, time].
         diverged_episodes: episodes ended because the simulation left the finite numbers.
+        carry: what a policy with memory carries after the last step, [task, lane, ...].
     """
 
     observations: Tensor
@@ -37,9 +38,10 @@ class Rollout:
     terminated: Tensor
     truncated: Tensor
     final_observations: Tensor
-    behaviour: DiagonalGaussian
+    behaviour: Distribution
     behaviour_log_prob: Tensor
     diverged_episodes: int = 0
+    carry: Carry = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         episodes = self.rewards.shape[:2]
@@ -58,23 +60,34 @@ class Rollout:
     @property
     def returns(self) -> Tensor:
         """Undiscounted return of each episode; [task, episode]."""
-        return torch.where(self.valid, self.rewards, 0.0).sum(-1)
+        return episode_returns(self.rewards, self.valid)
 
 
 class Batch(NamedTuple):
     """A rollout with its advantages: what losses read (a NamedTuple, so that torch.func maps over tasks).
 
-    Shapes as in `Rollout`; advantages [task, episode, time], 0 where not valid; returns [task, episode].
-    Inside a function mapped over tasks the leading axis is gone.
+    Shapes as in `Rollout`. Inside a function mapped over tasks the leading axis is gone.
+
+    Args:
+        advantages: [task, episode, time], 0 where not valid.
+        extras: what an algorithm adds for its own losses; [task, ...] each.
     """
 
     observations: Tensor
     actions: Tensor
+    rewards: Tensor
     advantages: Tensor
     valid: Tensor
-    behaviour: DiagonalGaussian
+    terminated: Tensor
+    final_observations: Tensor
+    behaviour: Distribution
     behaviour_log_prob: Tensor
-    returns: Tensor
+    extras: dict[str, Tensor] = {}  # noqa: RUF012 (never written to)
+
+    @property
+    def returns(self) -> Tensor:
+        """Undiscounted return of each episode; [task, episode]."""
+        return episode_returns(self.rewards, self.valid)
 
 
 class MetaBatch(NamedTuple):
@@ -88,15 +101,16 @@ class MetaBatch(NamedTuple):
         return len(self.query.valid)
 
 
-def select_task(batch: Batch, task: int) -> Batch:
-    """One task's batch: [task, episode, time, ...] -> [episode, time, ...]."""
-    mean, log_std = batch.behaviour
-    return Batch(
-        batch.observations[task],
-        batch.actions[task],
-        batch.advantages[task],
-        batch.valid[task],
-        DiagonalGaussian(mean[task], log_std[task]),
-        batch.behaviour_log_prob[task],
-        batch.returns[task],
-    )
+def episode_returns(rewards: Tensor, valid: Tensor) -> Tensor:
+    """Undiscounted returns of rewards [..., time]; [...]."""
+    return torch.where(valid, rewards, 0.0).sum(-1)
+
+
+def next_observations(data: Rollout | Batch) -> Tensor:
+    """What followed every step, [..., time, observation]; after an episode's last step its final one.
+
+    Padding means nothing here either.
+    """
+    later = torch.cat((data.observations[..., 1:, :], data.final_observations.unsqueeze(-2)), dim=-2)
+    last = data.valid & ~torch.nn.functional.pad(data.valid[..., 1:], (0, 1))
+    return torch.where(last.unsqueeze(-1), data.final_observations.unsqueeze(-2), later)

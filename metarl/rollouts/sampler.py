@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.errors import NonFiniteError
-from metarl.math.gaussian import DiagonalGaussian, log_prob
-from metarl.math.parameters import Parameters
-from metarl.policies.policy import Policy
+from metarl.math.parameters import kind
+from metarl.policies.policy import Policy, TaskState, remembers
+from metarl.rollouts.acting import Actor, RememberingActor, actor_of, episode_noise_size
+from metarl.rollouts.random_keys import ACTIONS, BEGINNINGS, STARTS
+from metarl.rollouts.recording import Recording, join_episodes
 from metarl.rollouts.rollout import Rollout
 
 
@@ -43,8 +46,11 @@ class TaskVectorEnv(Protocol):
 class RolloutSampler:
     """Collects rollouts; randomness comes from the key alone, so that a rollout can be repeated.
 
+    A task's episodes run side by side, each in an environment of its own. Those of a policy with memory run
+    one after the other in one environment, and the policy carries what it knows from each to the next.
+
     Args:
-        envs: holds tasks x episodes_per_task environments.
+        envs: holds tasks x `lanes_of(policy, episodes_per_task)` environments.
         policy: called once a step for all of them.
         episodes_per_task: episodes of each task.
         horizon: steps after which an episode is cut off as truncated.
@@ -63,19 +69,27 @@ class RolloutSampler:
         self._envs = envs
         self._policy = policy
         self._episodes = episodes_per_task
+        self._lanes = lanes_of(policy, episodes_per_task)
         self._horizon = horizon
         self._device = device
 
     def collect(
-        self, parameters: Parameters, tasks: Tasks, key: Sequence[int], *, deterministic: bool = False
+        self,
+        state: TaskState,
+        tasks: Tasks,
+        key: Sequence[int],
+        *,
+        first_task: int = 0,
+        deterministic: bool = False,
     ) -> Rollout:
-        """Runs every task's episodes with that task's parameters.
+        """Runs every task's episodes with that task's parameters and carry.
 
         Args:
-            parameters: [task, ...] each.
+            state: parameters [task, ...] each; without a carry, a policy with memory begins a trial.
             tasks: as many as the environments hold.
             key: integers that determine the start states and the action noise, task by task.
-            deterministic: take the mean actions.
+            first_task: the first task's number among those of all machines.
+            deterministic: take the most likely actions.
 
         Raises:
             NonFiniteError: an observation, reward or action that is not finite.
@@ -83,135 +97,77 @@ class RolloutSampler:
             ValueError: another number of tasks than the environments hold.
         """
         count, num_envs = number_of_tasks(tasks), self._envs.num_envs
-        if count * self._episodes != num_envs:
+        if count * self._lanes != num_envs:
             raise ValueError(
-                f"expected {num_envs} environments to hold {count} tasks x {self._episodes} episodes"
+                f"expected {num_envs} environments to hold {count} tasks x {self._lanes} episodes at once"
             )
-        self._envs.set_tasks(repeat_tasks(tasks, self._episodes))
-        seeds = np.concatenate(
-            [self._sequence(key, i, 0).generate_state(self._episodes) for i in range(count)]
-        )
-        observation, _ = self._envs.reset(seed=seeds.tolist())
-        observed, each = (num_envs, self._policy.observation_size), (num_envs,)
-        _check_form("observations", observation, observed, REAL, "reset")
-        self._check("observation from reset", observation)
+        self._envs.set_tasks(repeat_tasks(tasks, self._lanes))
+        numbers = range(first_task, first_task + count)
+        seeds = np.stack([_sequence(key, i, STARTS).generate_state(self._episodes) for i in numbers])
         with _one_torch_thread(), torch.no_grad():
-            noise = self._noise(parameters, key, count) * (not deterministic)
-            recording = _Recording(self._policy, parameters, noise)
-            for t in range(self._horizon):
-                actions = recording.act(observation, t)
-                self._check("action", actions)
-                observation, reward, terminated, truncated, info = self._envs.step(actions)
-                _check_form("observations", observation, observed, REAL, f"step {t}")
-                _check_form("rewards", reward, each, REAL, f"step {t}")
-                _check_form("terminated", terminated, each, "b", f"step {t}")
-                _check_form("truncated", truncated, each, "b", f"step {t}")
-                self._check("observation", observation)
-                self._check("reward", reward)
-                finished = recording.record(reward, terminated, truncated, info, t)
-                if finished.all():
-                    break
-            return recording.rollout(observation)
+            shape = (self._horizon, self._episodes, self._policy.action_size)
+            noise = self._noise(state, key, numbers, ACTIONS, shape) * (not deterministic)
+            shape = (1, self._episodes, episode_noise_size(self._policy))
+            beginnings = self._noise(state, key, numbers, BEGINNINGS, shape)[0]
+            actor, rounds = actor_of(self._policy, state, count, self._lanes), []
+            for first in range(0, self._episodes, self._lanes):
+                each = slice(first, first + self._lanes)
+                actor.begin_episode(beginnings[:, each])
+                rounds.append(self._run(actor, seeds[:, each], noise[:, :, each]))
+            return replace(join_episodes(rounds), carry=actor.carry)
 
     def close(self) -> None:
         """Closes the environments."""
         self._envs.close()
 
-    def _noise(self, parameters: Parameters, key: Sequence[int], count: int) -> Tensor:
-        """Standard normal action noise, [time, task, episode, action], drawn per task."""
-        log_std = parameters["log_std"]
-        shape = (self._horizon, self._episodes, log_std.shape[-1])
-        noise = [
-            np.random.default_rng(self._sequence(key, i, 1)).standard_normal(shape, dtype=np.float32)
-            for i in range(count)
-        ]
-        return torch.from_numpy(np.stack(noise, axis=1)).to(self._device, log_std.dtype)
+    def _run(self, actor: Actor | RememberingActor, seeds: NDArray[Any], noise: Tensor) -> Rollout:
+        """The episodes of all lanes, from seeds [task, lane] and noise [time, task, lane, action]."""
+        num_envs = self._envs.num_envs
+        observation, _ = self._envs.reset(seed=seeds.ravel().tolist())
+        observed, each = (num_envs, self._policy.observation_size), (num_envs,)
+        _check_form("observations", observation, observed, REAL, "reset")
+        self._check("observation from reset", observation)
+        recording = Recording(actor, noise, self._policy.observation_size)
+        for t in range(self._horizon):
+            actions = recording.act(observation, t)
+            self._check("action", actions)
+            observation, reward, terminated, truncated, info = self._envs.step(actions)
+            _check_form("observations", observation, observed, REAL, f"step {t}")
+            _check_form("rewards", reward, each, REAL, f"step {t}")
+            _check_form("terminated", terminated, each, "b", f"step {t}")
+            _check_form("truncated", truncated, each, "b", f"step {t}")
+            self._check("observation", observation)
+            self._check("reward", reward)
+            finished = recording.record(observation, reward, terminated, truncated, info, t)
+            if finished.all():
+                break
+        return recording.rollout(observation)
 
-    @staticmethod
-    def _sequence(key: Sequence[int], task: int, purpose: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence([*key, task, purpose])
+    def _noise(
+        self, state: TaskState, key: Sequence[int], numbers: range, purpose: int, shape: tuple[int, ...]
+    ) -> Tensor:
+        """Standard normal noise of every task, [time, task, episode, x], from shapes [time, episode, x]."""
+        noise = [
+            np.random.default_rng(_sequence(key, i, purpose)).standard_normal(shape, dtype=np.float32)
+            for i in numbers
+        ]
+        return torch.from_numpy(np.stack(noise, axis=1)).to(self._device, kind(state.parameters)[0])
 
     def _check(self, what: str, values: NDArray[Any]) -> None:
         if np.isfinite(values).all():
             return
         env = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(-1))[0])
-        task, episode = divmod(env, self._episodes)
+        task, episode = divmod(env, self._lanes)
         raise NonFiniteError(f"{what} {values[env].tolist()} in episode {episode}", task)
 
 
-class _Recording:
-    """The buffers of one rollout, time first so that a step is contiguous, and the policy that fills them.
+def lanes_of(policy: Policy, episodes: int) -> int:
+    """How many of a task's episodes run side by side: all of them, or one where the policy remembers."""
+    return 1 if remembers(policy) else episodes
 
-    On a GPU, observations and actions cross through pinned host buffers, and the one wait a step is
-    for the action.
-    """
 
-    def __init__(self, policy: Policy, parameters: Parameters, noise: Tensor) -> None:
-        self._policy, self._parameters, self._noise = policy, parameters, noise
-        self._shape = noise.shape[1:3]
-        device, dtype = noise.device, noise.dtype
-        horizon, (tasks, episodes) = len(noise), self._shape
-        envs, pinned = tasks * episodes, device.type == "cuda"
-        size, actions = policy.observation_size, noise.shape[-1]
-        self._observation_host = torch.empty(envs, size, dtype=dtype, pin_memory=pinned)
-        self._action_host = torch.empty(envs, actions, dtype=dtype, pin_memory=pinned)
-        self._observations = torch.zeros(horizon, *self._shape, size, device=device, dtype=dtype)
-        self._means = torch.zeros_like(noise)
-        self._log_stds = torch.zeros_like(noise)
-        self._rewards = np.zeros((horizon, envs))
-        self._valid = np.zeros((horizon, envs), dtype=np.bool_)
-        self._terminated = np.zeros(envs, dtype=np.bool_)
-        self._truncated = np.zeros(envs, dtype=np.bool_)
-        self._diverged = np.zeros(envs, dtype=np.bool_)
-
-    def act(self, observation: NDArray[Any], t: int) -> NDArray[Any]:
-        """Draws the actions of all environments, [env, action]; the array is reused."""
-        self._observation_host.copy_(torch.from_numpy(observation))
-        current = self._observations[t]
-        current.copy_(self._observation_host.view(current.shape), non_blocking=True)
-        mean, log_std = self._policy(self._parameters, current)
-        self._means[t], self._log_stds[t] = mean, log_std
-        action = torch.addcmul(mean, log_std.exp(), self._noise[t])
-        self._action_host.copy_(action.view(self._action_host.shape))
-        return self._action_host.numpy()
-
-    def record(
-        self,
-        reward: NDArray[Any],
-        terminated: NDArray[Any],
-        truncated: NDArray[Any],
-        info: dict[str, Any],
-        t: int,
-    ) -> NDArray[np.bool_]:
-        """Stores a step's outcome; returns which episodes are over, [env]."""
-        self._valid[t] = ~(self._terminated | self._truncated)
-        self._rewards[t] = reward
-        self._terminated, self._truncated = terminated, truncated
-        if "diverged" in info:
-            self._diverged |= info["diverged"]
-        return self._terminated | self._truncated
-
-    def rollout(self, final_observation: NDArray[Any]) -> Rollout:
-        """The finished rollout; episodes still running are truncated at the horizon."""
-        device, dtype = self._noise.device, self._noise.dtype
-        behaviour = DiagonalGaussian(_time_last(self._means), _time_last(self._log_stds))
-        actions = torch.addcmul(behaviour.mean, behaviour.log_std.exp(), _time_last(self._noise))
-
-        def by_task(values: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(values).view(*self._shape, *values.shape[1:]).to(device)
-
-        return Rollout(
-            observations=_time_last(self._observations),
-            actions=actions,
-            rewards=by_task(np.ascontiguousarray(self._rewards.T)).to(dtype),
-            valid=by_task(np.ascontiguousarray(self._valid.T)),
-            terminated=by_task(self._terminated),
-            truncated=by_task(~self._terminated),
-            final_observations=by_task(final_observation).to(dtype),
-            behaviour=behaviour,
-            behaviour_log_prob=log_prob(behaviour, actions),
-            diverged_episodes=int(self._diverged.sum()),
-        )
+def _sequence(key: Sequence[int], task: int, purpose: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([*key, task, purpose])
 
 
 def _check_form(what: str, values: Any, shape: tuple[int, ...], kinds: str, place: str) -> None:
@@ -224,11 +180,6 @@ def _check_form(what: str, values: Any, shape: tuple[int, ...], kinds: str, plac
     raise ForeignEnvError(
         f"expected {what} as an array of {kind} of shape {list(shape)}, got {got} in {place} of all episodes"
     )
-
-
-def _time_last(values: Tensor) -> Tensor:
-    """[time, task, episode, x] -> [task, episode, time, x]."""
-    return values.permute(1, 2, 0, 3).contiguous()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from metarl.errors import RunError
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.learner import LearnerState, named_tensors
 from metarl.runs.files import CHECKPOINT, CONFIG, POLICY, SNAPSHOTS, write_atomically
 from metarl.runs.run_config import config_digest
 
@@ -52,7 +52,7 @@ def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(run_dir: Path) -> Checkpoint:
-    """Reads the checkpoint of a run folder.
+    """Reads the checkpoint of a run folder; its optimiser's tensors are by name, in no learner's own form.
 
     Raises:
         RunError: there is none, it is not a whole checkpoint, or not that of the config beside it.
@@ -109,7 +109,7 @@ def digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> 
 def _write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     state = checkpoint.state
     tensors = {f"parameters/{name}": value for name, value in state.parameters.items()}
-    tensors |= {f"optimiser/{name}": value for name, value in state.optimiser.items()}
+    tensors |= {f"optimiser/{name}": value for name, value in named_tensors(state.optimiser).items()}
     counters = {
         "iteration": str(checkpoint.iteration),
         "environment_steps": str(checkpoint.environment_steps),

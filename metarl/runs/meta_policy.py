@@ -15,15 +15,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from metarl.adaptation.meta_batch import adapt_tasks
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import scale_later_steps
-from metarl.math.parameters import Parameters, repeat, select
+from metarl.math.parameters import Parameters, kind, select
 from metarl.policies.stable_baselines import to_sb3
-from metarl.rollouts.advantages import compute_advantages
-from metarl.rollouts.episodes import collect_episodes, within
-from metarl.rollouts.rollout import Rollout
+from metarl.rollouts.episodes import EpisodeSampler, within
 from metarl.runs.checkpoint import load_policy, load_snapshots, save_policy
 from metarl.runs.files import CHECKPOINT, POLICY, PROGRESS
 from metarl.runs.run_config import config_digest, load_run_config, save_run_config
@@ -74,7 +71,7 @@ def load(
         config = replace(config, environment=replace(config.environment, options=options))
     experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
     parameters = load_policy(folder) if iteration is None else _snapshot(folder, iteration)
-    expected = experiment.learner.initial_state(torch.Generator()).parameters
+    expected = experiment.learner.initial_parameters(torch.Generator())
     if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in parameters.items()}:
         raise RunError(f"{folder / POLICY}: its parameters are not those of the policy in the run's config")
     on_device = {name: value.to(experiment.device) for name, value in parameters.items()}
@@ -123,19 +120,18 @@ class AdaptedPolicy:
         Raises:
             ValueError: an observation of another size.
         """
-        log_std = self.parameters["log_std"]
-        batch = torch.as_tensor(np.asarray(observation), dtype=log_std.dtype, device=log_std.device)
+        dtype, device = kind(self.parameters)
+        batch = torch.as_tensor(np.asarray(observation), dtype=dtype, device=device)
         if batch.ndim not in (1, 2) or batch.shape[-1] != self.experiment.policy.observation_size:
             size = self.experiment.policy.observation_size
             raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
         with torch.inference_mode():
-            mean, spread = self.experiment.policy(self.parameters, batch)
+            distribution = self.experiment.policy(self.parameters, batch)
+            actions = distribution.mode
             if not deterministic:
-                noise = torch.randn(
-                    mean.shape, generator=self._generator, dtype=mean.dtype, device=mean.device
-                )
-                mean = mean + spread.exp() * noise
-        return within(self.experiment.action_space, mean.cpu().numpy()), state
+                noise = torch.randn(actions.shape, generator=self._generator, dtype=dtype, device=device)
+                actions = distribution.draw(noise)
+        return within(self.experiment.action_space, actions.cpu().numpy()), state
 
     def set_random_seed(self, seed: int) -> None:
         """Makes the draws of `predict` repeatable."""
@@ -242,23 +238,19 @@ class MetaPolicy(AdaptedPolicy):
                 f"expected evaluation_episodes of at least 0, or None, got {evaluation_episodes}"
             )
         self._check_fits(env)
-        config = self.experiment.config
-        current, returns = self.parameters, []
-
-        def play(count: int, step: int) -> Rollout:
-            horizon, policy = config.environment.horizon, self.experiment.policy
-            rollout = collect_episodes(
-                env, policy, current, task=task, episodes=count, horizon=horizon, seed=(seed, step)
-            )
-            returns.append(rollout.returns.mean().item())
-            return rollout
-
-        for step in range(steps):
-            rollout = play(episodes, step)
-            batch, _ = compute_advantages(rollout, config.sampling.advantages)
-            learner, task_map = self.experiment.learner, self.experiment.task_map
-            current = select(adapt_tasks(learner, task_map, repeat(current, 1), batch, step), 0)
+        returns: list[float] = []
+        walk = self.experiment.walk(self._episodes(env, episodes))
+        state = walk.start(self.parameters, 1)
+        for visit, adapted in walk.walk(state, task, (seed,), steps):
+            returns.append(visit.rollout.returns.mean().item())
+            state = adapted
         if measured:
-            play(measured, steps)
-        kept = {name: current[name] for name in self.parameters}
+            rollout = self._episodes(env, measured).collect(state, task, (seed, steps))
+            returns.append(rollout.returns.mean().item())
+        adapted_parameters = select(state.parameters, 0)
+        kept = {name: adapted_parameters[name] for name in self.parameters}
         return AdaptedPolicy(self.experiment, kept, tuple(returns))
+
+    def _episodes(self, env: gymnasium.Env[Any, Any], episodes: int) -> EpisodeSampler:
+        horizon = self.experiment.config.environment.horizon
+        return EpisodeSampler(env, self.experiment.policy, episodes=episodes, horizon=horizon)

@@ -5,8 +5,7 @@ Every method sees the same points of a task in training: 10 of the support and 4
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -14,10 +13,13 @@ from torch import Tensor
 from metarl.compute.task_map import TaskMap
 from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.imaml import minimise
-from metarl.meta_learners.inner.gradient_step import Step, adapt, inner_step
-from metarl.meta_learners.maml_pp import layer, multi_step_weights
-from metarl.meta_learners.outer.meta_gradient import Path, meta_gradient
+from metarl.meta_learners.gains import final_gain, multi_step_weights, weighted_gain
+from metarl.meta_learners.inner.gradient_rules import gradient_rule, learned_layer_sizes
+from metarl.meta_learners.inner.gradient_step import Step
+from metarl.meta_learners.inner.implicit_rule import minimise
+from metarl.meta_learners.inner.meta_gradient import Gain
+from metarl.meta_learners.inner.rule import InnerRule
+from metarl.meta_learners.reptile import mean_displacement
 from metarl.supervised.sinusoids import Points, SinusoidBatch, mean_squared_error
 
 STEP_SIZE = 0.01
@@ -31,63 +33,39 @@ Adaptation = Callable[[Parameters], Step[Points]]
 """Meta-parameters -> the inner step of an adaptation that starts there."""
 
 
-def gradient_step(
-    parameters: Parameters, points: Points, step: int, *, first_order: bool = False
-) -> Parameters:
+def gradient_descent(*, first_order: bool = False) -> InnerRule[Points]:
     """theta' = theta - alpha grad L(theta; points), alpha 0.01 (Finn et al. 2017, eq. 1)."""
-    return inner_step(mean_squared_error, parameters, points, STEP_SIZE, first_order=first_order)
+    return gradient_rule(mean_squared_error, lambda k: STEP_SIZE, first_order=lambda k: first_order)
+
+
+def learned_descent() -> InnerRule[Points]:
+    """theta^{k+1} = theta^k - alpha_{k, layer} grad L(theta^k), all alpha 0.01 at the start."""
+    return learned_layer_sizes(mean_squared_error, lambda k: STEP_SIZE, MAML_PP_STEPS)
 
 
 def maml(
     theta: Parameters, batch: SinusoidBatch, progress: float, *, first_order: bool = False
 ) -> Parameters:
     """grad_theta mean_i L(theta'_i; query_i) (Finn et al. 2017, algorithm 2)."""
-
-    def gain(path: Path, support: Sequence[Points], query: Points) -> Tensor:
-        return -mean_squared_error(path[-1], query)
-
-    step = partial(gradient_step, first_order=first_order)
-    return _descent(meta_gradient(step, gain, theta, batch, ALL_AT_ONCE).gradient)
+    return _descent(gradient_descent(first_order=first_order), final_gain(_fit), theta, batch)
 
 
 def maml_pp(theta: Parameters, batch: SinusoidBatch, progress: float) -> Parameters:
     """grad mean_i sum_k w_k L(theta^k_i; query_i), in theta and alpha; w moves to the last step in the first
     half of training (Antoniou et al. 2019, eq. 3 and section 4)."""
-    weights = torch.tensor(multi_step_weights(MAML_PP_STEPS, round(100 * progress), annealed_over=50))
-
-    def gain(path: Path, support: Sequence[Points], query: Points) -> Tensor:
-        losses = [mean_squared_error(parameters, query) for parameters in path[1:]]
-        return -(weights * torch.stack(losses)).sum()
-
-    return _descent(meta_gradient(learned_step, gain, theta, batch, ALL_AT_ONCE).gradient)
-
-
-def learned_step(parameters: Parameters, points: Points, step: int) -> Parameters:
-    """theta^{k+1} = theta^k - alpha_{k, layer} grad L(theta^k); the last sizes stay in later steps."""
-    last = min(step, MAML_PP_STEPS - 1)
-    own = [name for name in parameters if not name.startswith("step_size.")]
-    sizes = {name: parameters[f"step_size.{last}.{layer(name)}"] for name in own}
-    return inner_step(mean_squared_error, parameters, points, sizes, names=own)
-
-
-def step_sizes(parameters: Parameters) -> Parameters:
-    """One a layer and inner step, 0.01 at the start."""
-    layers = dict.fromkeys(map(layer, parameters))
-    return {f"step_size.{k}.{name}": torch.tensor(STEP_SIZE) for k in range(MAML_PP_STEPS) for name in layers}
+    weights = multi_step_weights(MAML_PP_STEPS, round(100 * progress), annealed_over=50)
+    gain = weighted_gain(_fit, weights, lambda support, query: [query] * len(support))
+    return _descent(learned_descent(), gain, theta, batch)
 
 
 def reptile(theta: Parameters, batch: SinusoidBatch, progress: float, *, steps: int = 5) -> Parameters:
     """mean_i (theta - theta^K_i), every inner step on other points (Nichol et al. 2018, algorithm 2)."""
-
-    def displacement(support: Points, query: Points) -> Parameters:
-        minibatches = [support, *map(Points, torch.split(query.x, SHOTS), torch.split(query.y, SHOTS))][
-            :steps
-        ]
-        sizes = [STEP_SIZE] * len(minibatches)
-        adapted = adapt(mean_squared_error, theta, minibatches, sizes, first_order=True)
-        return {name: value - adapted[name] for name, value in theta.items()}
-
-    return _mean(ALL_AT_ONCE(displacement, batch.support[0], batch.query, tasks=batch.tasks))
+    query = batch.query
+    further = map(Points, torch.split(query.x, SHOTS, dim=1), torch.split(query.y, SHOTS, dim=1))
+    data = [batch.support[0], *further][:steps]
+    step = gradient_descent(first_order=True).step
+    mean = mean_displacement(step, theta, data, batch.tasks, ALL_AT_ONCE)
+    return {name: -value for name, value in mean.items()}
 
 
 def imaml(
@@ -114,17 +92,14 @@ def imaml(
         return torch.vmap(mean_squared_error)(phi, support).sum()
 
     found = implicit_gradient(all_tasks_loss, phi, support, outer, regularisation, cg_iterations, 1e-20)
-    return _mean(found.gradient)
+    mean: Parameters = ALL_AT_ONCE.mean(found.gradient)
+    return mean
 
 
 def proximal_step(theta: Parameters, regularisation: float) -> Step[Points]:
     """phi' = phi - alpha grad (L(phi; points) + lambda / 2 |phi - theta|^2) (eq. 3)."""
     problem = proximal_loss(mean_squared_error, theta, regularisation)
-
-    def step(phi: Parameters, points: Points, k: int) -> Parameters:
-        return inner_step(problem, phi, points, STEP_SIZE, first_order=True)
-
-    return step
+    return gradient_rule(problem, lambda k: STEP_SIZE, first_order=lambda k: True).step
 
 
 def pre_training(theta: Parameters, batch: SinusoidBatch, progress: float) -> Parameters:
@@ -135,10 +110,14 @@ def pre_training(theta: Parameters, batch: SinusoidBatch, progress: float) -> Pa
     return gradient
 
 
-def _descent(gain_gradient: Parameters) -> Parameters:
-    return {name: -value for name, value in gain_gradient.items()}
+def _fit(parameters: Parameters, points: Points) -> Tensor:
+    """What is to be maximised."""
+    return -mean_squared_error(parameters, points)
 
 
-def _mean(gradients: Parameters) -> Parameters:
-    """Over the leading task axis."""
-    return {name: value.mean(0) for name, value in gradients.items()}
+def _descent(
+    rule: InnerRule[Points], gain: Gain[Points], theta: Parameters, batch: SinusoidBatch
+) -> Parameters:
+    """The gradient of the tasks' mean loss through a rule's steps."""
+    found = rule.gradient(theta, batch, gain, ALL_AT_ONCE).gradient
+    return {name: -value for name, value in found.items()}

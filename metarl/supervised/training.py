@@ -19,15 +19,14 @@ from metarl.supervised.methods import (
     SHOTS,
     Adaptation,
     Gradient,
-    gradient_step,
+    gradient_descent,
     imaml,
-    learned_step,
+    learned_descent,
     maml,
     maml_pp,
     pre_training,
     proximal_step,
     reptile,
-    step_sizes,
 )
 from metarl.supervised.sinusoids import (
     Points,
@@ -63,7 +62,7 @@ class Method:
     iterations: int
     learning_rate: float = 6e-3
     inner_steps: tuple[int, ...] = (1,)
-    adaptation: Adaptation = lambda theta: gradient_step
+    adaptation: Adaptation = lambda theta: gradient_descent().step
     extra: Callable[[Parameters], Parameters] = lambda parameters: {}
     extra_learning_rate: float = 0.0
 
@@ -78,8 +77,8 @@ METHODS = {
         4_000,
         learning_rate=2e-3,
         inner_steps=(MAML_PP_STEPS,),
-        adaptation=lambda theta: learned_step,
-        extra=step_sizes,
+        adaptation=lambda theta: learned_descent().step,
+        extra=learned_descent().entries,
         extra_learning_rate=2e-6,
     ),
     "imaml": Method(

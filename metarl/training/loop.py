@@ -16,13 +16,9 @@ from stable_baselines3.common.logger import Logger
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.faults import name_fault
 from metarl.adaptation.meta_batch import collect_meta_batch
-from metarl.compute.task_map import TaskMap
+from metarl.adaptation.walk import Walk
 from metarl.errors import NonFiniteError, TrainingError
-from metarl.meta_learners.learner import MetaLearner
-from metarl.policies.policy import Policy
-from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.random_keys import ROLLOUTS, TASKS
-from metarl.rollouts.sampler import RolloutSampler
 from metarl.runs.checkpoint import Checkpoint, save_checkpoint, save_snapshot
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.progress import ITERATION
@@ -41,11 +37,7 @@ class Training:
 
     environment_name: str
     task_source: TaskSource
-    sampler: RolloutSampler
-    policy: Policy
-    learner: MetaLearner
-    task_map: TaskMap
-    advantages: AdvantageConfig
+    walk: Walk
     tasks_per_iteration: int
     seed: int
 
@@ -108,18 +100,10 @@ def _iterate(
     rng = np.random.default_rng([training.seed, iteration, TASKS])
     tasks = training.task_source.sample(training.tasks_per_iteration, rng)
     try:
-        collected = collect_meta_batch(
-            training.sampler,
-            training.policy,
-            training.learner,
-            training.task_map,
-            training.advantages,
-            current.state.parameters,
-            tasks,
-            (training.seed, iteration, ROLLOUTS),
-        )
+        key = (training.seed, iteration, ROLLOUTS)
+        collected = collect_meta_batch(training.walk, current.state.parameters, tasks, key)
         sampled = time.perf_counter()
-        update = training.learner.update(current.state, collected.batch)
+        update = training.walk.learner.update(current.state, collected.batch)
     except NonFiniteError as error:
         where = f"iteration {iteration}"
         raise name_fault(error, training.environment_name, tasks, where) from error

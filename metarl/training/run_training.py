@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch.utils._pytree import tree_map
 
 from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.errors import RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.learner import LearnerState, named_tensors, with_tensors
 from metarl.runs.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -52,7 +54,7 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         check_not_lost(run_dir)
     if resumed and (run_dir / CHECKPOINT).is_file():
         found = load_checkpoint(run_dir)
-        start = _made_agree(run_dir, found, make_run_folder(config))
+        start = _made_agree(run_dir, _resumed(found, experiment), make_run_folder(config))
     else:
         state = initial_state(experiment)
         (run_dir / PROGRESS).unlink(missing_ok=True)
@@ -101,11 +103,7 @@ def train_run(experiment: Experiment, start: Checkpoint, reporter: Reporter) -> 
     training = Training(
         environment_name=config.environment.id,
         task_source=experiment.task_source,
-        sampler=sampler,
-        policy=experiment.policy,
-        learner=experiment.learner,
-        task_map=experiment.task_map,
-        advantages=config.sampling.advantages,
+        walk=experiment.walk(sampler),
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
     )
@@ -137,7 +135,7 @@ def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> AdaptationCu
         steps=settings.evaluation_steps,
         seed=config.seed,
         where=f"evaluation after {checkpoint.iteration} iterations",
-    )[0]
+    ).curve
 
 
 def format_curve(curve: AdaptationCurve) -> str:
@@ -162,10 +160,17 @@ def _made_agree(run_dir: Path, found: Checkpoint, digest: str) -> Checkpoint:
     return tied
 
 
+def _resumed(found: Checkpoint, experiment: Experiment) -> Checkpoint:
+    """The checkpoint whose optimiser's tensors are in the learner's own form."""
+    parameters, named = found.state.parameters, named_tensors(found.state.optimiser)
+    try:
+        optimiser = with_tensors(experiment.learner.start(parameters).optimiser, named)
+    except KeyError as error:
+        raise RunError(f"{CHECKPOINT}: expected the state of this meta-learner, found no {error}") from error
+    return replace(found, state=LearnerState(parameters, optimiser))
+
+
 def _on_device(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
     state = checkpoint.state
-    moved = LearnerState(
-        {name: value.to(device) for name, value in state.parameters.items()},
-        {name: value.to(device) for name, value in state.optimiser.items()},
-    )
-    return replace(checkpoint, state=moved)
+    moved = tree_map(lambda tensor: tensor.to(device), (state.parameters, state.optimiser))
+    return replace(checkpoint, state=LearnerState(*moved))

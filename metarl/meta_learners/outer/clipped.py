@@ -8,21 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from jsonargparse.typing import NonNegativeFloat, OpenUnitInterval, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
 
 from metarl.errors import ConfigError, NonFiniteError
 from metarl.math.parameters import Parameters, flatten
-from metarl.meta_learners.outer.meta_gradient import MetaGradient
-from metarl.meta_learners.outer.trust_region import Evaluation
+from metarl.meta_learners.inner.meta_gradient import MetaGradient
+from metarl.meta_learners.outer.outer_step import Evaluation, OuterProblem, OuterResult, OuterStep
 
 LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
 """In nats; policies further apart have density ratios beyond float32."""
 _LARGEST_RATE = 1e37
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass(frozen=True)
@@ -34,48 +33,80 @@ class ClippedConfig:
         epochs: Adam steps on one meta-batch.
         clip: ratios beyond 1 +- clip gain nothing.
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
+        schedule: of the learning rate over `schedule_updates` updates: "constant", or from `learning_rate`
+            to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
+        schedule_updates: updates after which the rate stays what it is; 0 for a constant one.
+        final_learning_rate: at the schedule's end.
     """
 
     learning_rate: PositiveFloat = 1e-3
     epochs: PositiveInt = 5
     clip: OpenUnitInterval = 0.3
     max_gradient_norm: NonNegativeFloat = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule_updates: NonNegativeInt = 0
+    final_learning_rate: NonNegativeFloat = 1e-5
+
+    def rate(self, updates: int) -> float:
+        """The learning rate after so many updates."""
+        start, end, length = self.learning_rate, self.final_learning_rate, int(self.schedule_updates)
+        if self.schedule == "constant" or not length:
+            return float(start)
+        share = min(updates / length, 1.0)
+        left = 1 - share if self.schedule == "linear" else (1 + math.cos(math.pi * share)) / 2
+        return float(end + (start - end) * left)
 
 
-class ClippedResult(NamedTuple):
-    """The new parameters and moments (the old ones themselves if rejected), and the diagnostics."""
+class AdamState(NamedTuple):
+    """Adam's moments and step count by parameter, as torch's Adam names them."""
 
-    parameters: Parameters
-    optimiser: Parameters
-    metrics: dict[str, float]
-    rejection: str | None
+    exp_avg: Parameters
+    exp_avg_sq: Parameters
+    step: Parameters
+
+
+def adam_start(parameters: Parameters) -> AdamState:
+    """Before the first step: zeros."""
+    first, second = ({name: torch.zeros_like(value) for name, value in parameters.items()} for _ in range(2))
+    return AdamState(first, second, {name: torch.tensor(0.0) for name in parameters})
+
+
+def clipped_ascent(config: ClippedConfig) -> OuterStep[AdamState]:
+    """The outer step of PPO and ProMP.
+
+    Raises:
+        ConfigError: a learning rate that Adam cannot take.
+    """
+    check_learning_rate(LEARNING_RATE, float(config.learning_rate))
+
+    def update(theta: Parameters, state: AdamState, problem: OuterProblem) -> OuterResult:
+        return clipped_step(theta, state, problem.gradient, problem.evaluate, config)
+
+    return OuterStep(adam_start, update)
 
 
 def clipped_step(
     parameters: Parameters,
-    optimiser: Parameters,
+    state: AdamState,
     gradient_at: Callable[[Parameters], MetaGradient],
     evaluate: Callable[[Parameters], Evaluation],
     config: ClippedConfig,
-    *,
-    learning_rate: float | None = None,
-) -> ClippedResult:
+) -> OuterResult:
     """`epochs` Adam ascent steps; the moments come and go as tensors, so that a checkpoint holds them.
 
     Rejected as a whole where they lead to something that is not finite, or to a KL beyond `LARGEST_KL`.
 
     Args:
-        optimiser: Adam's moments of the last update, or empty.
+        state: Adam's, after the last update.
         gradient_at: parameters -> the gain's gradient there.
         evaluate: parameters -> surrogate and KL.
-        learning_rate: instead of the config's, for a schedule.
 
     Raises:
         NonFiniteError: from `gradient_at` at the given parameters; nothing has changed.
     """
     leaves = {name: value.clone() for name, value in parameters.items()}
-    rate: float = config.learning_rate if learning_rate is None else learning_rate
-    adam = adam_of(leaves, optimiser, rate)
+    rate = config.rate(updates_done(state, int(config.epochs)))
+    adam = adam_of(leaves, state, rate)
     found = _climb(leaves, adam, gradient_at, config)
     after = evaluate(leaves) if len(found) == config.epochs else Evaluation(math.nan, math.nan)
     rejection = why_wild(leaves, after, LEARNING_RATE)
@@ -90,8 +121,13 @@ def clipped_step(
         **found[0].metrics,
     }
     if rejection:
-        return ClippedResult(parameters, optimiser, metrics, rejection)
-    return ClippedResult(leaves, moments_of(adam, leaves), metrics, None)
+        return OuterResult(parameters, state, metrics, rejection)
+    return OuterResult(leaves, adam_state(adam, leaves), metrics, None)
+
+
+def updates_done(state: AdamState, epochs: int) -> int:
+    """How many updates of so many Adam steps each lie behind a state."""
+    return int(next(iter(state.step.values()))) // epochs
 
 
 def _climb(
@@ -138,15 +174,33 @@ def check_learning_rate(key: str, rate: float) -> None:
         raise ConfigError(f"{key}: expected at most {_LARGEST_RATE:g}, got {rate:g}")
 
 
-def adam_of(leaves: Parameters, moments: Parameters, learning_rate: float) -> torch.optim.Adam:
-    """torch's Adam over the leaves, going on from its moments."""
+def adam_of(leaves: Parameters, state: AdamState, learning_rate: float) -> torch.optim.Adam:
+    """torch's Adam over the leaves, going on from its state."""
     adam = torch.optim.Adam(list(leaves.values()), lr=learning_rate)
-    if moments:
-        for name, leaf in leaves.items():
-            adam.state[leaf] = {part: moments[f"{part}.{name}"].clone() for part in _MOMENTS}
+    for name, leaf in leaves.items():
+        parts = {part: values[name].clone() for part, values in state._asdict().items()}
+        # torch's Adam counts on the CPU, wherever the leaves lie.
+        adam.state[leaf] = {**parts, "step": parts["step"].cpu()}
     return adam
 
 
-def moments_of(adam: torch.optim.Adam, leaves: Parameters) -> Parameters:
-    """Adam's moments and step count by name."""
-    return {f"{part}.{name}": adam.state[leaf][part] for name, leaf in leaves.items() for part in _MOMENTS}
+def adam_state(adam: torch.optim.Adam, leaves: Parameters) -> AdamState:
+    """The state after torch's Adam moved the leaves."""
+    parts = {
+        part: {name: adam.state[leaf][part] for name, leaf in leaves.items()} for part in AdamState._fields
+    }
+    return AdamState(**parts)
+
+
+def adam_ascent(
+    parameters: Parameters, state: AdamState, direction: Parameters, learning_rate: float
+) -> tuple[Parameters, AdamState]:
+    """One step of Adam up a direction; the new parameters and state."""
+    leaves = {name: value.clone() for name, value in parameters.items()}
+    adam = adam_of(leaves, state, learning_rate)
+    for name, leaf in leaves.items():
+        leaf.grad = -direction[name]
+    adam.step()
+    for leaf in leaves.values():
+        leaf.grad = None
+    return leaves, adam_state(adam, leaves)

@@ -12,16 +12,34 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from metarl.math.gaussian import DiagonalGaussian, fisher_product
+from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.math.returns import without_padding
+from metarl.meta_learners.inner.rule import InnerRule
+from metarl.meta_learners.outer.mlp_curvature import mlp_curvature_product
+from metarl.meta_learners.outer.outer_step import CurvatureProduct
+from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import Policy
-from metarl.rollouts.rollout import Batch
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 AdaptTask = Callable[[Parameters, Any], Parameters]
 """(meta-parameters, one task's support) -> adapted parameters."""
-CurvatureProduct = Callable[[Tensor], Tensor]
+
+
+def curvature_product(
+    policy: Policy, rule: InnerRule[Batch], parameters: Parameters, batch: MetaBatch, task_map: TaskMap
+) -> CurvatureProduct:
+    """v [D] -> mean_i J_i' F_i J_i v [D]: derived by hand where that is quicker, else by torch.func.
+
+    By hand it is for plain gradient steps of the Gaussian MLP itself on a CPU: a subclass may compute
+    something else, which the product would not know.
+    """
+    if rule.plain and type(policy) is GaussianMLP and batch.query.actions.device.type == "cpu":
+        return mlp_curvature_product(policy, rule.plain, parameters, batch, task_map)
+    adapt, data = rule.linearised(parameters, batch, task_map)
+    return generic_curvature_product(policy, adapt, parameters, data, batch.query, task_map)
 
 
 def generic_curvature_product(
@@ -30,13 +48,12 @@ def generic_curvature_product(
     parameters: Parameters,
     support: Any,
     query: Batch,
-    chunk_size: int | None,
+    task_map: TaskMap,
 ) -> CurvatureProduct:
     """v [D] -> mean_i J_i' F_i J_i v [D], by torch.func, for any policy and any inner rule.
 
     Args:
         support: what `adapt_task` adapts to, its tensors [task, ...].
-        chunk_size: tasks mapped over at once; None for all.
     """
 
     def task_product(vector: Tensor, support: Any, query: Batch) -> Tensor:
@@ -44,19 +61,25 @@ def generic_curvature_product(
         tangent = unflatten(vector, parameters)
         adapted, adapted_tangent = _jvp(lambda theta: adapt_task(theta, support), parameters, tangent)
 
-        def act(theta: Parameters) -> DiagonalGaussian:
+        def act(theta: Parameters) -> Any:
             return policy(theta, observations)
 
         distribution, pullback = _vjp(act, adapted)
         _, distribution_tangent = _jvp(act, adapted, adapted_tangent)
         weight = (query.valid.to(vector.dtype) / query.valid.sum()).unsqueeze(-1)
-        product = fisher_product(distribution, distribution_tangent)
-        (cotangent,) = pullback(DiagonalGaussian(product.mean * weight, product.log_std * weight))
+        product = distribution.fisher_product(distribution_tangent)
+        (cotangent,) = pullback(tree_map(lambda part: part * weight, product))
         _, adapt_pullback = _vjp(lambda theta: adapt_task(theta, support), parameters)
         return flatten(adapt_pullback(cotangent)[0])
 
-    mapped = torch.vmap(task_product, in_dims=(None, 0, 0), chunk_size=chunk_size)
-    return lambda vector: mapped(vector, support, query).mean(0)
+    # Torch's forward differentiation counts its levels for all threads together: no threads here.
+    mapped = torch.vmap(task_product, in_dims=(None, 0, 0), chunk_size=task_map.chunk_size)
+
+    def product(vector: Tensor) -> Tensor:
+        mean: Tensor = task_map.mean(mapped(vector, support, query))
+        return mean
+
+    return product
 
 
 def _jvp(function: Callable[[Parameters], Any], at: Parameters, tangent: Parameters) -> tuple[Any, Any]:

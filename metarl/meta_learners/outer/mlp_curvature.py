@@ -11,20 +11,22 @@ multiplications on it, one task at a time, so that a task stays in cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import TaskMap, select_task
+from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
 from metarl.meta_learners.inner.gradient_step import inner_step
-from metarl.objectives.policy_gradient import InnerObjective, Objective
+from metarl.meta_learners.inner.rule import PlainSteps
+from metarl.objectives.policy_gradient import InnerObjective
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollouts.rollout import Batch, MetaBatch, select_task
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 FlatProduct = Callable[[Tensor], Tensor]
 
@@ -41,19 +43,9 @@ class _Network(NamedTuple):
     std_is_free: Tensor
 
 
-class InnerRule(NamedTuple):
-    """The adaptation whose Jacobian J is taken: the inner objective and the loss it names, a step size
-    each inner step, and whether J is the identity."""
-
-    objective: InnerObjective
-    loss: Objective
-    step_sizes: Sequence[float]
-    first_order: bool
-
-
 def mlp_curvature_product(
     policy: GaussianMLP,
-    rule: InnerRule,
+    rule: PlainSteps,
     parameters: Parameters,
     batch: MetaBatch,
     task_map: TaskMap,
@@ -73,13 +65,14 @@ def mlp_curvature_product(
     def product(vector: Tensor) -> Tensor:
         with torch.no_grad():
             results = task_map.run([partial(task_product, vector) for task_product in products])
-        return torch.stack(results).mean(0)
+        mean: Tensor = task_map.mean(torch.stack(results))
+        return mean
 
     return product
 
 
 def _task_curvature_product(
-    policy: GaussianMLP, rule: InnerRule, trajectory: list[Parameters], support: list[Batch], query: Batch
+    policy: GaussianMLP, rule: PlainSteps, trajectory: list[Parameters], support: list[Batch], query: Batch
 ) -> FlatProduct:
     """v [D] -> J' F J v [D] of one task; `trajectory` holds the K + 1 parameters."""
     fisher = _fisher_product(policy, trajectory[-1], query)
@@ -220,8 +213,9 @@ class _OutputLoss:
         coefficient = -batch.advantages[valid].unsqueeze(-1) / valid.sum()
         z = (batch.actions[valid] - network.mean) / network.std
         if objective == "lvc":
-            behaviour_z = (batch.actions - batch.behaviour.mean) * (-batch.behaviour.log_std).exp()
-            log_density = -(0.5 * behaviour_z.square() + batch.behaviour.log_std)[valid].sum(-1, keepdim=True)
+            mean, log_std = cast(DiagonalGaussian, batch.behaviour)
+            behaviour_z = (batch.actions - mean) * (-log_std).exp()
+            log_density = -(0.5 * behaviour_z.square() + log_std)[valid].sum(-1, keepdim=True)
             new = -(0.5 * z.square() + network.std.log()).sum(-1, keepdim=True)
             coefficient = coefficient * (new - log_density).exp()
         return cls(coefficient, z, network.std, objective == "lvc")

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from metarl.math.conjugate_gradient import conjugate_gradient
 from metarl.math.line_search import backtracking_line_search
+from metarl.math.parameters import Parameters, flatten, unflatten
+from metarl.meta_learners.outer.outer_step import Evaluation, OuterProblem, OuterResult, OuterStep
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,41 @@ class TrustRegionConfig:
     max_backtracks: PositiveInt = 15
 
 
-class Evaluation(NamedTuple):
-    """Surrogate gain and mean KL divergence at a candidate."""
-
-    surrogate: float
-    kl: float
-
-
 class TrustRegionResult(NamedTuple):
     """The new parameters [D] (the old tensor itself if no step was accepted) and the diagnostics."""
 
     parameters: Tensor
     metrics: dict[str, float]
     rejection: str | None
+
+
+class Stateless(NamedTuple):
+    """What a trust region keeps from one update to the next: nothing."""
+
+
+def trust_region(config: TrustRegionConfig) -> OuterStep[Stateless]:
+    """The outer step of TRPO."""
+
+    def update(theta: Parameters, state: Stateless, problem: OuterProblem) -> OuterResult:
+        found = problem.gradient(theta)
+        gradient = flatten({name: found.gradient[name] for name in theta})
+        result = trust_region_step(
+            flatten(theta),
+            gradient,
+            found.gain,
+            problem.curvature(theta),
+            lambda candidate: problem.evaluate(unflatten(candidate, theta)),
+            config,
+        )
+        metrics = {
+            "surrogate_before": found.gain,
+            "meta_gradient_norm": torch.linalg.vector_norm(gradient).item(),
+            **found.metrics,
+            **result.metrics,
+        }
+        return OuterResult(unflatten(result.parameters, theta), state, metrics, result.rejection)
+
+    return OuterStep(lambda parameters: Stateless(), update)
 
 
 def trust_region_step(

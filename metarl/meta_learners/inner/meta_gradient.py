@@ -69,10 +69,12 @@ def meta_gradient(
     gradients, gains = task_map(
         task_gradient, batch.support, batch.query, shared=(parameters,), tasks=batch.tasks
     )
-    return mean_gradient(gradients, gains)
+    return mean_gradient(gradients, gains, task_map)
 
 
-def mean_gradient(gradients: Parameters, gains: Tensor, metrics: Mapping[str, float] = {}) -> MetaGradient:
+def mean_gradient(
+    gradients: Parameters, gains: Tensor, task_map: TaskMap, metrics: Mapping[str, float] = {}
+) -> MetaGradient:
     """The mean over tasks of gradients [task, ...] and gains [task].
 
     Raises:
@@ -80,8 +82,8 @@ def mean_gradient(gradients: Parameters, gains: Tensor, metrics: Mapping[str, fl
     """
     if fault := first_not_finite(gradients):
         raise NonFiniteError(f"a meta-gradient of {fault[0]}", fault[1])
-    mean = {name: values.mean(0) for name, values in gradients.items()}
-    return MetaGradient(mean, gains.mean().item(), metrics)
+    mean, gain = task_map.mean((gradients, gains))
+    return MetaGradient(mean, gain.item(), metrics)
 
 
 TaskGradient = Callable[[Parameters, Sequence[Data], Data], tuple[Parameters, Tensor]]

@@ -1,0 +1,82 @@
+"""Settings that several meta-learners share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+
+from metarl.meta_learners.outer.clipped import ClippedConfig
+from metarl.meta_learners.outer.trust_region import TrustRegionConfig
+from metarl.objectives.policy_gradient import InnerObjective
+
+
+@dataclass(frozen=True)
+class InnerSteps:
+    """Settings of every learner that adapts by gradient steps.
+
+    Args:
+        inner_step_size: alpha, the size of an inner gradient step.
+        later_step_scale: multiplies alpha after the first inner step, in training and adaptation; the
+            original evaluation halves it.
+        inner_steps: K, gradient steps of the adaptation, each on fresh episodes.
+        inner_objective: "vpg" or "lvc", the loss of the inner steps.
+    """
+
+    inner_step_size: PositiveFloat = 0.1
+    later_step_scale: PositiveFloat = 1.0
+    inner_steps: PositiveInt = 1
+    inner_objective: InnerObjective = "vpg"
+
+    def step_size(self, step: int) -> float:
+        """The size of inner step number `step`, from 0."""
+        scale = 1.0 if step == 0 else self.later_step_scale
+        return float(self.inner_step_size * scale)
+
+    @property
+    def step_sizes(self) -> list[float]:
+        return [self.step_size(step) for step in range(self.inner_steps)]
+
+
+@dataclass(frozen=True)
+class DifferentiatedSteps(InnerSteps):
+    """Settings of learners that differentiate through their inner steps.
+
+    Args:
+        first_order: treat every inner gradient as a constant (FOMAML).
+        differentiated_steps: differentiate through the last so many inner steps only; null for all. Not
+            read with `first_order`.
+        recompute: keep one inner step's graph at a time: memory that does not grow with inner_steps.
+    """
+
+    first_order: bool = False
+    differentiated_steps: NonNegativeInt | None = None
+    recompute: bool = False
+
+    def is_first_order(self, step: int) -> bool:
+        """Whether inner step number `step` is not differentiated through."""
+        if self.first_order or self.differentiated_steps is None:
+            return self.first_order
+        return step < int(self.inner_steps) - int(self.differentiated_steps)
+
+
+@dataclass(frozen=True)
+class OuterChoice:
+    """Settings of learners that take either outer step.
+
+    Args:
+        outer: "trpo" or "ppo", the outer step.
+        trust_region, clipped: its settings; "trpo" reads the former alone, "ppo" the latter. With "ppo" and
+            several epochs, "vpg" takes its inner steps by log pi on episodes that the policy of the first
+            epoch sampled, uncorrected by a ratio; "lvc" has the ratio.
+    """
+
+    outer: Literal["trpo", "ppo"] = "trpo"
+    trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
+    clipped: ClippedConfig = field(default_factory=ClippedConfig)
+
+
+@dataclass(frozen=True)
+class GradientConfig(OuterChoice, DifferentiatedSteps):
+    """Settings of MAML, ANIL and Meta-SGD: inner steps that are differentiated, and either outer step."""
