@@ -102,7 +102,14 @@ def trained(folder: Path, sections: dict[str, Any], iterations: int) -> Any:
         rows = list(csv.DictReader(file))
     logged = {key: [float(row[key]) for row in rows] for key in LOGGED if key in rows[0]}
     returns = curve.returns.mean(1).tolist()
-    return record(final.state.parameters, named_tensors(final.state.optimiser), {**logged, "curve": returns})
+    return record(final.state.parameters, moments(final), {**logged, "curve": returns})
+
+
+def moments(final: Checkpoint) -> Parameters:
+    """Of the outer optimiser by name; none where it has made no step."""
+    named = named_tensors(final.state.optimiser)
+    steps = [value for name, value in named.items() if name.startswith("step.")]
+    return named if any(steps) else {}
 
 
 def resumed(folder: Path, sections: dict[str, Any]) -> Any:

@@ -62,14 +62,17 @@ def episodes(theta: Tensor, z: Tensor, share: Tensor) -> Batch:
     mean, std = (value.expand(1, len(z), 1, 1) for value in mean_and_std(theta))
     actions = mean + std * z.view(1, -1, 1, 1)
     weighted = (actions.cos().squeeze(-1)) * share.view(1, -1, 1) * len(z)
+    observations = torch.full_like(actions, OBSERVATION)
     return Batch(
-        torch.full_like(actions, OBSERVATION),
+        observations,
         actions,
         weighted,
+        weighted,
         torch.ones_like(weighted, dtype=torch.bool),
+        torch.ones_like(weighted[..., 0], dtype=torch.bool),
+        observations[:, :, -1],
         DiagonalGaussian(mean, std.log()),
         log_density(mean, std.log(), actions),
-        weighted.squeeze(-1),
     )
 
 

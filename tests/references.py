@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl.rollouts.rollout import Batch, MetaBatch, select_task
+from metarl.compute.task_map import select_task
+from metarl.rollouts.rollout import Batch, MetaBatch
 from tests.tiny import log_density
 
 Theta = dict[str, Tensor]

@@ -60,7 +60,7 @@ def test_algorithms_are_compared_at_equal_environment_steps(environment):
 )
 def test_a_learning_rates_schedule_ends_with_training(path):
     config = read_config(path)
-    assert config.meta_learner.schedule_updates == config.training.iterations
+    assert config.meta_learner.clipped.schedule_updates == config.training.iterations
 
 
 @pytest.mark.parametrize(

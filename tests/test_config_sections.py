@@ -12,7 +12,7 @@ from metarl.errors import ConfigError
 from metarl.experiment.config import config_sections, read_config
 from metarl.from_scratch.settings import SCRATCH
 from metarl.meta_learners.registry import META_LEARNERS, Registered
-from metarl.meta_learners.reptile import Reptile, ReptileConfig
+from metarl.meta_learners.reptile import ReptileConfig, reptile
 from metarl.runs.run_config import load_run_config, save_run_config
 
 every_learner = pytest.mark.parametrize("name", sorted([*META_LEARNERS, SCRATCH]))
@@ -154,7 +154,7 @@ class OpenConfig(ReptileConfig):
 
 
 def test_a_setting_of_any_type_is_plain_data(read, trap, monkeypatch):
-    monkeypatch.setitem(META_LEARNERS, "open", Registered(OpenConfig, Reptile))
+    monkeypatch.setitem(META_LEARNERS, "open", Registered(OpenConfig, reptile))
     learner = read({"meta_learner": {"name": "open", "anything": trap, "several": {"x": trap}}}).meta_learner
     assert (learner.anything, learner.several) == (trap, {"x": trap})
     word = read({}, "--meta_learner.name", "open", "--meta_learner.anything", str(trap)).meta_learner

@@ -12,17 +12,21 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
+from metarl.compute.task_map import select_task
 from metarl.experiment.environments import make_env
-from metarl.meta_learners.gradient_learner import GradientConfig, GradientLearner
+from metarl.math.parameters import repeat
+from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.gradient_step import inner_step
+from metarl.meta_learners.inner.rule import differentiated
 from metarl.meta_learners.registry import META_LEARNERS, Registered
+from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import inner_loss
+from metarl.policies.policy import TaskState
 from metarl.rollouts.advantages import compute_advantages
-from metarl.rollouts.episodes import collect_episodes
-from metarl.rollouts.rollout import select_task
+from metarl.rollouts.episodes import EpisodeSampler
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.run_config import load_run_config
-from tests.tiny import by_adam
+from tests.tiny import adapted_by, by_adam
 
 ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"
 TASK = {"goal": [0.2, -0.1]}
@@ -80,12 +84,11 @@ def test_adaptation_is_the_learners_own_inner_step_on_fresh_episodes(train_small
     adapted = meta_policy.adapt(env, TASK, episodes=5, steps=3, seed=4, evaluation_episodes=0)
     current, returns = meta_policy.parameters, []
     for step in range(3):
-        rollout = collect_episodes(
-            env, experiment.policy, current, task=TASK, episodes=5, horizon=8, seed=(4, step)
-        )
+        sampler = EpisodeSampler(env, experiment.policy, episodes=5, horizon=8)
+        rollout = sampler.collect(TaskState(repeat(current, 1)), TASK, (4, step))
         returns.append(rollout.returns.mean().item())
         batch, _ = compute_advantages(rollout, experiment.config.sampling.advantages)
-        current = experiment.learner.inner_step(current, select_task(batch, 0), step)
+        current = adapted_by(experiment.learner, current, select_task(batch, 0), step)
     assert adapted.returns == pytest.approx(returns, rel=1e-5)
     for n, value in adapted.parameters.items():
         torch.testing.assert_close(value, current[n], rtol=1e-4, atol=1e-6)
@@ -110,13 +113,12 @@ def annealed(policy, config, task_map):
     """A learner of somebody's own, which learns one step size for all parameters."""
     loss = inner_loss(policy, config.inner_objective)
 
-    def step(parameters, batch, k, first_order):
+    def step(parameters, batch, k):
         own = [n for n in parameters if n != "heat"]
-        sizes = dict.fromkeys(own, parameters["heat"])
-        return inner_step(loss, parameters, batch, sizes, names=own, first_order=first_order)
+        return inner_step(loss, parameters, batch, dict.fromkeys(own, parameters["heat"]), names=own)
 
-    extra = {"heat": torch.tensor(0.1)}
-    return GradientLearner(policy, config, task_map, step, extra=lambda parameters: extra)
+    rule = differentiated(step, entries=lambda parameters: {"heat": torch.tensor(0.1)})
+    return gradient_learner(policy, config, config.inner_steps, rule, task_map)
 
 
 def test_another_learner_takes_a_registry_line_alone(train_small, tmp_path, monkeypatch):

@@ -5,12 +5,13 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
+from metarl.compute.task_map import select_task
 from metarl.experiment.environments import make_env
-from metarl.math.parameters import select
+from metarl.math.parameters import repeat, select
 from metarl.objectives.policy_gradient import inner_loss
+from metarl.policies.policy import TaskState
 from metarl.rollouts.advantages import compute_advantages
-from metarl.rollouts.episodes import collect_episodes
-from metarl.rollouts.rollout import select_task
+from metarl.rollouts.episodes import EpisodeSampler
 from metarl.runs.checkpoint import save_policy
 from metarl.runs.run_config import config_digest, load_run_config
 
@@ -28,13 +29,16 @@ def env(run_dir):
     return make_env(load_run_config(run_dir))
 
 
+def played(env, meta_policy, parameters, episodes, key):
+    sampler = EpisodeSampler(env, meta_policy.experiment.policy, episodes=episodes, horizon=8)
+    return sampler.collect(TaskState(repeat(parameters, 1)), TASK, key)
+
+
 def test_adapting_is_the_inner_rule_on_the_environments_own_episodes(run_dir, env):
     meta_policy = metarl.load(run_dir)
     adapted = meta_policy.adapt(env, TASK, episodes=5, steps=1, seed=2, evaluation_episodes=0)
     experiment = meta_policy.experiment
-    rollout = collect_episodes(
-        env, experiment.policy, meta_policy.parameters, task=TASK, episodes=5, horizon=8, seed=(2, 0)
-    )
+    rollout = played(env, meta_policy, meta_policy.parameters, 5, (2, 0))
     batch, _ = compute_advantages(rollout, experiment.config.sampling.advantages)
     loss = inner_loss(experiment.policy, "vpg")
     theta = {name: value.clone().requires_grad_() for name, value in meta_policy.parameters.items()}
@@ -60,15 +64,7 @@ def test_the_return_after_the_last_step_is_of_further_episodes(run_dir, env, eva
     options = {"episodes": 3, "steps": 2, "seed": 2}
     adapted = meta_policy.adapt(env, TASK, **options, evaluation_episodes=evaluation_episodes)
     alone = meta_policy.adapt(env, TASK, **options, evaluation_episodes=0)
-    after = collect_episodes(
-        env,
-        meta_policy.experiment.policy,
-        alone.parameters,
-        task=TASK,
-        episodes=measured,
-        horizon=8,
-        seed=(2, 2),
-    )
+    after = played(env, meta_policy, alone.parameters, measured, (2, 2))
     assert adapted.returns == (*alone.returns, after.returns.mean().item())
     assert len(alone.returns) == 2
     assert all(torch.equal(alone.parameters[name], value) for name, value in adapted.parameters.items())
@@ -138,9 +134,9 @@ def test_vectorised_and_single_adaptation_agree_in_kind(run_dir):
     meta_policy = metarl.load(run_dir)
     experiment = meta_policy.experiment
     tasks = experiment.held_out_tasks(2, seed=0)
-    curve, adapted = experiment.evaluate(meta_policy.parameters, tasks, episodes=4, steps=1, seed=0)
-    assert curve.returns.shape == (2, 2)
-    moved = select(adapted, 0)["mean.bias"] - meta_policy.parameters["mean.bias"]
+    found = experiment.evaluate(meta_policy.parameters, tasks, episodes=4, steps=1, seed=0)
+    assert found.curve.returns.shape == (2, 2)
+    moved = select(found.adapted.parameters, 0)["mean.bias"] - meta_policy.parameters["mean.bias"]
     assert moved.abs().max() > 0
 
 

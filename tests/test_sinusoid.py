@@ -10,7 +10,7 @@ import torch
 from metarl.commands import sinusoid
 from metarl.errors import TrainingError
 from metarl.math.parameters import flatten, unflatten
-from metarl.supervised.methods import imaml, learned_step, maml, maml_pp, pre_training, reptile, step_sizes
+from metarl.supervised.methods import imaml, learned_descent, maml, maml_pp, pre_training, reptile
 from metarl.supervised.sinusoids import (
     Points,
     SinusoidBatch,
@@ -108,9 +108,11 @@ def test_first_order_maml_leaves_out_the_hessian_term(theta):
 
 def test_maml_pp_is_the_slope_of_the_weighted_losses_in_weights_and_step_sizes(theta):
     batch = batch_of(5)
-    learned = {**theta, **{n: value.double() for n, value in step_sizes(theta).items()}}
+    rule = learned_descent()
+    sizes = rule.entries(theta)
+    learned = {**theta, **{n: value.double() for n, value in sizes.items()}}
     generator = torch.Generator().manual_seed(3)
-    for name in step_sizes(theta):
+    for name in sizes:
         learned[name] = learned[name] * (0.5 + torch.rand((), generator=generator))
     weights = [0.1, 0.1, 0.1, 0.1, 0.6]  # halfway from 1 / 5 each to the last alone
 
@@ -128,7 +130,8 @@ def test_maml_pp_is_the_slope_of_the_weighted_losses_in_weights_and_step_sizes(t
     assert_slope(found, objective, learned)
     assert set(found) == set(learned)
     points = one(batch.support[0], 0)
-    assert torch.equal(learned_step(learned, points, 9)["0.bias"], learned_step(learned, points, 4)["0.bias"])
+    later, last = (rule.step(learned, points, k)["0.bias"] for k in (9, 4))
+    assert torch.equal(later, last)
 
 
 def test_reptile_of_one_step_is_the_mean_gradient_step(theta):

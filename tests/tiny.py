@@ -9,15 +9,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
-from metarl.meta_learners.gradient_learner import GradientConfig
-from metarl.meta_learners.learner import STEP_SIZE, LearnerState, Update
+from metarl.meta_learners.inner.gradient_rules import STEP_SIZE
+from metarl.meta_learners.learner import LearnerState, Update, named_tensors, with_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
+from metarl.meta_learners.settings import GradientConfig
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollouts.rollout import Batch, MetaBatch, select_task
+from metarl.policies.policy import TaskState
+from metarl.rollouts.rollout import Batch, MetaBatch
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.runs.files import CONFIG
 from metarl.runs.run_config import config_digest
@@ -66,16 +68,24 @@ def tiny_batch(policy: GaussianMLP, per_task: list[Parameters], generator: torch
     actions = mean + log_std.exp() * noise
     valid = torch.ones(shape, dtype=torch.bool)
     valid[:, ::3, HORIZON // 2 :] = False
-    advantages = torch.randn(shape, generator=generator, dtype=torch.float64)
+    advantages, rewards = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
     return Batch(
         observations,
         actions,
+        rewards,
         advantages,
         valid,
+        torch.zeros(shape[:2], dtype=torch.bool),
+        observations[:, :, -1],
         DiagonalGaussian(mean, log_std),
         log_density(mean, log_std, actions),
-        torch.randn(shape[:2], generator=generator, dtype=torch.float64),
     )
+
+
+def adapted_by(learner: Any, parameters: Parameters, batch: Batch, step: int) -> Parameters:
+    """One task's parameters after a learner's inner step of that number."""
+    after: Parameters = learner.adapt(TaskState(parameters, {}, step), batch).parameters
+    return after
 
 
 def reference_inner_loss(
@@ -188,18 +198,27 @@ def sampled_meta_batch(learner: Any, theta: Parameters, seed: int = 0) -> MetaBa
     current, batches = [theta] * TASKS, []
     for k in range(learner.inner_steps):
         batches.append(tiny_batch(learner.policy, current, generator))
-        current = [learner.inner_step(p, select_task(batches[-1], i), k) for i, p in enumerate(current)]
+        current = [adapted_by(learner, p, select_task(batches[-1], i), k) for i, p in enumerate(current)]
         current = [{name: value.detach() for name, value in p.items()} for p in current]
     return MetaBatch(tuple(batches), tiny_batch(learner.policy, current, generator))
 
 
+def state_of(learner: Any, parameters: Parameters, **held: Tensor) -> LearnerState:
+    """The learner's state at given parameters, some of its optimiser's tensors given by name."""
+    state = learner.start(parameters)
+    named = {**named_tensors(state.optimiser), **held}
+    return LearnerState(parameters, with_tensors(state.optimiser, named))
+
+
 def adam_gradient(update: Update, like: Parameters) -> Parameters:
     """The ascent gradient of an update's only Adam step: the first moment is a tenth of the descent one."""
-    return {name: -10 * update.state.optimiser[f"exp_avg.{name}"] for name in like}
+    return {name: -10 * named_tensors(update.state.optimiser)[f"exp_avg.{name}"] for name in like}
 
 
 def through_a_checkpoint(state: LearnerState, folder: Path) -> LearnerState:
     """The state, written to a run folder and read again."""
     (folder / CONFIG).write_text("seed: 3\n")
     save_checkpoint(folder, Checkpoint(state, 1, 0, config_digest(folder)))
-    return load_checkpoint(folder).state
+    found = load_checkpoint(folder).state
+    named = named_tensors(found.optimiser)
+    return LearnerState(found.parameters, with_tensors(state.optimiser, named))

@@ -10,6 +10,7 @@ import torch
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 from torch import Tensor
 
+from metarl.compute.task_map import select_task
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch, Rollout
@@ -86,10 +87,17 @@ def slow_batch(rollout: Rollout, task: int) -> Batch:
     advantages = torch.zeros(rollout.rewards.shape[1:], dtype=torch.float64)
     for episode, values in enumerate(slow_advantages(episodes_of(rollout, task), **SETTINGS)[0]):
         advantages[episode, : len(values)] = torch.tensor(values, dtype=torch.float64)
-    parts = (rollout.observations, rollout.actions, rollout.valid, rollout.behaviour_log_prob)
-    observations, actions, valid, log_prob = (part[task] for part in parts)
-    behaviour = type(rollout.behaviour)(*(part[task] for part in rollout.behaviour))
-    return Batch(observations, actions, advantages, valid, behaviour, log_prob, rollout.returns[task])
+    return Batch(
+        rollout.observations[task],
+        rollout.actions[task],
+        rollout.rewards[task],
+        advantages,
+        rollout.valid[task],
+        rollout.terminated[task],
+        rollout.final_observations[task],
+        select_task(rollout.behaviour, task),
+        rollout.behaviour_log_prob[task],
+    )
 
 
 def retraced(theta: Theta, rollouts: list[Rollout], config: Any) -> list[list[Theta]]:

@@ -22,6 +22,7 @@ from metarl.experiment.config_sections import (
     make_section,
     split_free,
 )
+from metarl.experiment.old_configs import in_todays_form
 from metarl.experiment.plain_yaml import as_plain, load_yaml
 from metarl.from_scratch.settings import SCRATCH, ScratchConfig
 from metarl.meta_learners.registry import META_LEARNERS
@@ -200,6 +201,7 @@ def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
 
 def _parse(values: dict[str, Any], words: list[str], source: str) -> ExperimentConfig:
     name = _take_name(values, words, source)
+    values["meta_learner"] = in_todays_form(name, values["meta_learner"])
     sections = config_sections(name)
     types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
     try:

@@ -9,21 +9,27 @@ from __future__ import annotations
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.gradient_rules import gradient_rule
+from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.settings import GradientConfig
+from metarl.meta_learners.settings import DifferentiatedSteps, GradientConfig
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch
 
 HEAD = ("mean.weight", "mean.bias")
 
 
 def anil(policy: Policy, config: GradientConfig, task_map: TaskMap) -> MetaLearner:
     """The meta-learner theta'_head = theta_head - alpha grad_head L(theta; support)."""
-    rule = gradient_rule(
+    return gradient_learner(policy, config, int(config.inner_steps), head_rule(policy, config), task_map)
+
+
+def head_rule(policy: Policy, config: DifferentiatedSteps) -> InnerRule[Batch]:
+    """theta'_head = theta_head - alpha grad_head L(theta; support)."""
+    return gradient_rule(
         inner_loss(policy, config.inner_objective),
         config.step_size,
         names=HEAD,
         first_order=config.is_first_order,
         recompute=config.recompute,
     )
-    return gradient_learner(policy, config, int(config.inner_steps), rule, task_map)

@@ -18,12 +18,14 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.gradient_rules import gradient_rule
+from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.settings import GradientConfig
+from metarl.meta_learners.settings import DifferentiatedSteps, GradientConfig
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.context import CONTEXT, ContextPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,16 @@ def cavia(policy: Policy, config: CaviaConfig, task_map: TaskMap) -> MetaLearner
         raise ConfigError(f"meta_learner.name: cavia expected a Gaussian MLP policy, got {kind}")
     size = int(config.context_size)
     seeing = ContextPolicy(replace(policy, observation_size=policy.observation_size + size), size)
-    rule = gradient_rule(
-        inner_loss(seeing, config.inner_objective),
+    return gradient_learner(seeing, config, int(config.inner_steps), context_rule(seeing, config), task_map)
+
+
+def context_rule(policy: ContextPolicy, config: DifferentiatedSteps) -> InnerRule[Batch]:
+    """phi' = phi - alpha grad_phi L(theta, phi; support)."""
+    return gradient_rule(
+        inner_loss(policy, config.inner_objective),
         config.step_size,
         names=(CONTEXT,),
         first_order=config.is_first_order,
         recompute=config.recompute,
-        entries=lambda parameters: {CONTEXT: torch.zeros(size)},
+        entries=lambda parameters: {CONTEXT: torch.zeros(policy.context_size)},
     )
-    return gradient_learner(seeing, config, int(config.inner_steps), rule, task_map)

@@ -13,10 +13,12 @@ from jsonargparse.typing import PositiveFloat, PositiveInt
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.implicit_rule import Solver, implicit_rule
+from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.settings import InnerSteps, OuterChoice
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import Batch
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,13 @@ def imaml(policy: Policy, config: ImamlConfig, task_map: TaskMap) -> MetaLearner
     Its trust region measures distance by the adapted policies' Fisher matrices alone, as a first-order
     learner's does; the line search still judges the adapted policies themselves.
     """
+    return gradient_learner(policy, config, int(config.inner_steps), solution_rule(policy, config), task_map)
+
+
+def solution_rule(policy: Policy, config: ImamlConfig) -> InnerRule[Batch]:
+    """phi = argmin L + lambda / 2 |phi - theta|^2."""
     solver = Solver(
         int(config.solver_steps), int(config.solution_cg_iterations), float(config.solution_cg_tolerance)
     )
     loss = inner_loss(policy, config.inner_objective)
-    rule = implicit_rule(loss, config.step_size, config.strength, solver)
-    return gradient_learner(policy, config, int(config.inner_steps), rule, task_map)
+    return implicit_rule(loss, config.step_size, config.strength, solver)

@@ -388,7 +388,7 @@ def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(co
     for i in (kept[1], len(rows)):
         whole = make_entry(configs[0], 1, int(steps[i]), tmp_path / f"{i}", protocol, 3)
         parameters = load_checkpoint(trained(whole, silent)).state.parameters
-        curve, _ = policy.experiment.evaluate(parameters, tasks, episodes=2, steps=2, seed=4)
+        curve = policy.experiment.evaluate(parameters, tasks, episodes=2, steps=2, seed=4).curve
         again[i] = curve.returns
     assert result.learning.returns[1] == pytest.approx(again[kept[1]][2].mean())
     assert result.learning.returns[-1] == pytest.approx(again[len(rows)][2].mean())

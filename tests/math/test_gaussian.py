@@ -2,7 +2,7 @@ import torch
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as reference_kl
 
-from metarl.math.gaussian import DiagonalGaussian, entropy, fisher_product, kl_divergence, log_prob
+from metarl.math.gaussian import DiagonalGaussian
 
 
 def pair():
@@ -14,9 +14,9 @@ def pair():
 def test_densities_divergences_and_entropies_are_sums_over_action_dimensions():
     p, q, actions = pair()
     normal, other = Normal(p.mean, p.log_std.exp()), Normal(q.mean, q.log_std.exp())
-    torch.testing.assert_close(log_prob(p, actions), normal.log_prob(actions).sum(-1))
-    torch.testing.assert_close(kl_divergence(p, q), reference_kl(normal, other).sum(-1))
-    torch.testing.assert_close(entropy(p), normal.entropy().sum(-1))
+    torch.testing.assert_close(p.log_prob(actions), normal.log_prob(actions).sum(-1))
+    torch.testing.assert_close(p.kl_divergence(q), reference_kl(normal, other).sum(-1))
+    torch.testing.assert_close(p.entropy(), normal.entropy().sum(-1))
 
 
 def test_fisher_product_is_the_hessian_of_the_kl():
@@ -24,9 +24,9 @@ def test_fisher_product_is_the_hessian_of_the_kl():
 
     def divergence(vector):
         mean, log_std = vector.view(2, 7, 3)
-        return kl_divergence(p, DiagonalGaussian(mean, log_std)).sum()
+        return p.kl_divergence(DiagonalGaussian(mean, log_std)).sum()
 
     at = torch.stack(p).reshape(-1)
     hessian = torch.autograd.functional.hessian(divergence, at)
-    product = torch.stack(fisher_product(p, tangent)).reshape(-1)
+    product = torch.stack(p.fisher_product(tangent)).reshape(-1)
     torch.testing.assert_close(product, hessian @ torch.stack(tangent).reshape(-1))

@@ -9,7 +9,7 @@ import torch
 import metarl
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
-from metarl.meta_learners.learner import STEP_SIZE, LearnerState
+from metarl.meta_learners.inner.gradient_rules import STEP_SIZE
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
@@ -66,7 +66,7 @@ def test_an_outer_step_that_an_algorithm_cannot_use(small_config, name, outer, m
         ("imaml", "solver_steps", "0", "an integer > 0"),
         ("cavia", "context_size", "0", "an integer > 0"),
         ("reptile", "outer_step_size", "0", "a number > 0"),
-        ("maml_pp", "schedule_updates", "-1", "an integer >= 0"),
+        ("maml_pp", "clipped.schedule_updates", "-1", "an integer >= 0"),
     ],
 )
 def test_settings_out_of_range_name_their_key(small_config, name, key, value, expected):
@@ -82,21 +82,19 @@ def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "value", "usual"),
+    ("name", "key", "value"),
     [
-        ("imaml", "first_order", "true", "False"),
-        ("imaml", "recompute", "true", "False"),
-        ("imaml", "differentiated_steps", "1", "None"),
-        ("multi_task", "first_order", "true", "False"),
-        ("promp", "trust_region.max_kl", "0.02", "0.01"),
-        ("maml_pp", "trust_region.cg_iterations", "3", "10"),
+        ("imaml", "first_order", "true"),
+        ("imaml", "recompute", "true"),
+        ("imaml", "differentiated_steps", "1"),
+        ("multi_task", "first_order", "true"),
+        ("promp", "trust_region.max_kl", "0.02"),
+        ("maml_pp", "trust_region.cg_iterations", "3"),
     ],
 )
-def test_a_setting_that_an_algorithm_does_not_read_keeps_its_default(small_config, name, key, value, usual):
-    run = ("--meta_learner.name", name)
-    message = refused(small_config, *run, f"--meta_learner.{key}", value)
-    assert message.startswith(f"meta_learner.{key}: expected {usual}, since {name} does not use it, got ")
-    build_experiment(small_config(*run, f"--meta_learner.{key}", {"None": "null"}.get(usual, usual)))
+def test_a_setting_that_an_algorithm_does_not_read_is_unknown(small_config, name, key, value):
+    message = refused(small_config, "--meta_learner.name", name, f"--meta_learner.{key}", value)
+    assert f"meta_learner.{key}: expected one of the keys" in message
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -178,7 +176,7 @@ def test_a_rejected_update_leaves_the_moments_as_they_were(name):
     tame, _ = tiny_learner(name, 2, **by_adam(name))
     theta = tiny_state(tame)
     batch = sampled_meta_batch(tame, theta)
-    state = tame.update(LearnerState(theta), batch).state
+    state = tame.update(tame.start(theta), batch).state
     rejected = tiny_learner(name, 2, **by_adam(name, 1e20, epochs=2))[0].update(state, batch)
     assert rejected.rejection
     assert rejected.metrics["accepted"] == 0

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from metarl.compute.task_map import select_task
 from metarl.math.parameters import flatten
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate
-from metarl.rollouts.rollout import select_task
 from tests.references import outer_gain
 from tests.tiny import (
     by_adam,
@@ -59,7 +59,7 @@ def test_epochs_are_those_of_a_plain_adam_loop(name):
     learner, config, theta, batch = trained(name)
     leaves = {n: value.clone().requires_grad_() for n, value in theta.items()}
     adam = torch.optim.Adam(leaves.values(), lr=0.05, maximize=True)
-    state = LearnerState(theta)
+    state = learner.start(theta)
     for _ in range(2):
         values = []
         for _ in range(3):
@@ -84,22 +84,23 @@ def test_moments_survive_a_checkpoint_bit_for_bit(name, tmp_path):
     learner, _ = tiny_learner(name, 2, **by_adam(name, 0.05, epochs=3))
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
-    once = learner.update(LearnerState(theta), batch).state
+    once = learner.update(learner.start(theta), batch).state
     through = learner.update(through_a_checkpoint(once, tmp_path), batch).state
     straight = learner.update(once, batch).state
-    forgetful = learner.update(replace(once, optimiser={}), batch).state
+    forgetful = learner.update(learner.start(once.parameters), batch).state
     assert list(through.parameters) == list(theta)
     for n, value in straight.parameters.items():
         assert torch.equal(through.parameters[n], value)
     assert not torch.allclose(flatten(forgetful.parameters), flatten(straight.parameters), rtol=1e-4)
-    for n, value in straight.optimiser.items():
-        assert torch.equal(through.optimiser[n], value)
+    kept = named_tensors(through.optimiser)
+    for n, value in named_tensors(straight.optimiser).items():
+        assert torch.equal(kept[n], value)
 
 
 def test_an_update_leaves_the_given_state_alone():
     learner, _, theta, batch = trained("promp")
-    once = learner.update(LearnerState(theta), batch).state
-    kept = {**once.parameters, **once.optimiser}
+    once = learner.update(learner.start(theta), batch).state
+    kept = {**once.parameters, **named_tensors(once.optimiser)}
     before = {n: value.clone() for n, value in kept.items()}
     learner.update(once, batch)
     for n, value in before.items():
@@ -111,7 +112,7 @@ def test_long_gradients_are_cut_and_short_ones_left(longest):
     plain = trained("maml", clipped=replace(CLIPPED, epochs=1))
     cut = trained("maml", clipped=replace(CLIPPED, epochs=1, max_gradient_norm=longest))
     moments, found = (
-        learner.update(LearnerState(theta), batch).state.optimiser
+        named_tensors(learner.update(learner.start(theta), batch).state.optimiser)
         for learner, _, theta, batch in (plain, cut)
     )
     norm = torch.cat([10 * moments[f"exp_avg.{n}"].flatten() for n in plain[2]]).norm().item()

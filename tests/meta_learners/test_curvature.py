@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.math.parameters import flatten
-from metarl.meta_learners.maml import maml
+from metarl.meta_learners.inner.rule import PlainSteps
+from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.outer.curvature import generic_curvature_product
-from metarl.meta_learners.outer.mlp_curvature import InnerRule, hessian_product, mlp_curvature_product
+from metarl.meta_learners.outer.mlp_curvature import hessian_product, mlp_curvature_product
 from metarl.objectives.policy_gradient import inner_loss
-from metarl.rollouts.rollout import select_task
 from tests.tiny import (
     reference_inner_loss,
     reference_outer,
@@ -27,9 +27,9 @@ def products(activation, objective, sizes, *, first_order=False, log_std=None):
         theta["log_std"] = torch.tensor(log_std, dtype=torch.float64)
     batch = tiny_meta_batch(policy, theta, objective, sizes)
     config = tiny_config(sizes, objective, first_order=first_order)
-    learner = maml(policy, config, MAP)
-    generic = generic_curvature_product(policy, learner.adapt, theta, *batch, chunk_size=2)
-    rule = InnerRule(objective, inner_loss(policy, objective), sizes, first_order)
+    adapt, support = plain_rule(policy, config).linearised(theta, batch, MAP)
+    generic = generic_curvature_product(policy, adapt, theta, support, batch.query, MAP)
+    rule = PlainSteps(objective, inner_loss(policy, objective), sizes, first_order)
     return policy, theta, batch, generic, mlp_curvature_product(policy, rule, theta, batch, MAP)
 
 

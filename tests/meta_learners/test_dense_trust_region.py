@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from metarl.math.parameters import flatten, unflatten
-from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.outer.trust_region import Evaluation, TrustRegionConfig, trust_region_step
 from tests.references import mean_kl, outer_gain
 from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
@@ -135,7 +134,7 @@ def test_an_update_is_the_dense_step(name, steps):
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     curvature, gradient = dense_curvature_and_gradient(name, theta, batch, config)
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     step = dense_step(curvature, gradient, region)
     assert update.metrics["backtracks"] == 0
     moved = flatten(update.state.parameters) - flatten(theta)
@@ -152,7 +151,7 @@ def test_the_kl_after_a_small_step_is_the_second_order_prediction():
         theta = tiny_state(learner)
         batch = sampled_meta_batch(learner, theta)
         curvature, _ = dense_curvature_and_gradient("maml", theta, batch, config)
-        update = learner.update(LearnerState(theta), batch)
+        update = learner.update(learner.start(theta), batch)
         step = flatten(update.state.parameters) - flatten(theta)
         predicted = 0.5 * (step @ curvature @ step).item()
         damped = predicted + 0.5 * 0.05 * (step @ step).item()

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import Reduction, TaskMap, select_task
 from metarl.meta_learners.e_maml import EMamlConfig, e_maml, relative_returns, with_credit
-from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from metarl.rollouts.rollout import MetaBatch, select_task
+from metarl.rollouts.rollout import MetaBatch
 from tests.bandit import (
     POLICY,
     THETA,
@@ -53,7 +52,7 @@ def estimated(theta, steps, n, credit_weight):
     def over_episodes(current, support):
         if len(support) == steps:
             batch = MetaBatch(tuple(support), all_episodes(current))
-            return vector(adam_gradient(learner.update(LearnerState(named(theta)), batch), named(theta)))
+            return vector(adam_gradient(learner.update(learner.start(named(theta)), batch), named(theta)))
         return sum(
             w * over_episodes(adapted(current, z), [*support, one_episode(current, z)])
             for z, w in zip(*nodes(n), strict=True)
@@ -94,7 +93,7 @@ def test_credit_is_a_sum_over_trajectories_of_any_length(steps):
     valid[1, :, 2:] = False
     batch = batch._replace(support=(first._replace(valid=valid), *batch.support[1:]))
     without, _ = tiny_learner("e_maml", steps, outer="ppo", clipped=ClippedConfig(epochs=1), credit_weight=0)
-    whole, rest = (adam_gradient(one.update(LearnerState(theta), batch), theta) for one in (learner, without))
+    whole, rest = (adam_gradient(one.update(one.start(theta), batch), theta) for one in (learner, without))
     leaves = {n: value.clone().requires_grad_() for n, value in theta.items()}
     credits = relative_returns(batch.query.returns).mean(-1)
     count = sum(data.valid.sum() for data in batch.support) / len(batch.support) / batch.tasks
@@ -111,4 +110,4 @@ def test_credit_is_a_sum_over_trajectories_of_any_length(steps):
 
 def test_without_support_nothing_is_credited():
     batch = MetaBatch((), all_episodes(THETA))
-    assert with_credit(batch) is batch
+    assert with_credit(batch, Reduction()) is batch

@@ -3,13 +3,12 @@
 import pytest
 import torch
 
+from metarl.compute.task_map import select_task
 from metarl.math.parameters import flatten, unflatten
-from metarl.meta_learners.imaml import minimise
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.inner.implicit_rule import minimise
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from metarl.rollouts.rollout import select_task
 from tests.references import inner_loss, surrogate
-from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 STRENGTH, SOLVER_STEPS, STEP_SIZE = 25.0, 40, 0.04
 EXACT = {
@@ -62,7 +61,7 @@ def outer_gain(theta, batch):
 @pytest.mark.parametrize("steps", [1, 2])
 def test_gradient_equals_finite_differences_through_the_solution(steps):
     learner, _, theta, batch = setup(steps)
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     gradient, at, epsilon = flatten(adam_gradient(update, theta)), flatten(theta), 1e-4
     generator = torch.Generator().manual_seed(1)
     for direction in torch.randn(3, len(at), generator=generator, dtype=torch.float64):
@@ -79,7 +78,7 @@ def test_every_inner_step_solves_a_problem_around_the_last_solution(steps):
     current = theta
     expected = solutions(theta, batch, 0, steps=4)
     for k, data in enumerate(batch.support):
-        current = learner.inner_step(current, select_task(data, 0), k)
+        current = adapted_by(learner, current, select_task(data, 0), k)
         for n in theta:
             torch.testing.assert_close(current[n], expected[k + 1][n], rtol=1e-10, atol=1e-12)
 
@@ -87,7 +86,7 @@ def test_every_inner_step_solves_a_problem_around_the_last_solution(steps):
 def test_later_steps_are_pulled_harder():
     learner, _, theta, batch = setup(2, later_step_scale=0.5, solver_steps=4)
     support = select_task(batch.support[1], 0)
-    found, expected = learner.inner_step(theta, support, 1), solved(theta, support, steps=4, scale=0.5)
+    found, expected = adapted_by(learner, theta, support, 1), solved(theta, support, steps=4, scale=0.5)
     for n in theta:
         torch.testing.assert_close(found[n], expected[n], rtol=1e-10, atol=1e-12)
 
@@ -96,7 +95,7 @@ def test_later_steps_are_pulled_harder():
 def test_unsolved_gradient_is_the_linear_systems_where_they_stopped(steps):
     """prod_k (I + H_k / lambda)^-1 g with dense Hessians, whether or not the points are solutions."""
     learner, _, theta, batch = setup(steps, solver_steps=3)
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     expected, identity = [], torch.eye(len(flatten(theta)), dtype=torch.float64)
     for i in range(batch.tasks):
         path = solutions(theta, batch, i, steps=3)
@@ -125,7 +124,7 @@ def test_the_worst_inner_residual_of_all_tasks_and_steps_is_told():
         for k, data in enumerate(batch.support):
             left, whole = (slope_of_problem(at, phi[k], select_task(data, i)) for at in (phi[k + 1], phi[k]))
             residuals.append((left.norm() / whole.norm()).item())
-    told = learner.update(LearnerState(theta), batch).metrics["inner_residual"]
+    told = learner.update(learner.start(theta), batch).metrics["inner_residual"]
     assert told == pytest.approx(max(residuals), rel=1e-7)
     assert max(residuals) > 1.05 * sorted(residuals)[-2]
 
@@ -135,7 +134,7 @@ def test_a_problem_that_asks_for_no_change_is_solved():
     learner, _, theta, batch = setup(1)
     (support,) = batch.support
     idle = batch._replace(support=(support._replace(advantages=torch.zeros_like(support.advantages)),))
-    assert learner.update(LearnerState(theta), idle).metrics["inner_residual"] == 0
+    assert learner.update(learner.start(theta), idle).metrics["inner_residual"] == 0
 
 
 def slope_of_problem(at, centre, support):
@@ -152,8 +151,8 @@ def test_the_worst_residual_of_all_linear_systems_is_told():
     alone = []
     for i in range(batch.tasks):
         one = torch.utils._pytree.tree_map(lambda part, i=i: part[i : i + 1], batch)
-        alone.append(learner.update(LearnerState(theta), one).metrics["solution_cg_residual"])
-    told = learner.update(LearnerState(theta), batch).metrics["solution_cg_residual"]
+        alone.append(learner.update(learner.start(theta), one).metrics["solution_cg_residual"])
+    told = learner.update(learner.start(theta), batch).metrics["solution_cg_residual"]
     assert told == pytest.approx(max(alone), rel=1e-7)
     assert max(alone) > 1.05 * min(alone)
 
@@ -173,7 +172,7 @@ def test_descent_stops_where_the_problem_is_not_convex():
 
 def test_residuals_of_a_short_solution_are_told():
     learner, _, theta, batch = setup(1, solution_cg_iterations=1, solution_cg_tolerance=0.0)
-    loose = learner.update(LearnerState(theta), batch).metrics["solution_cg_residual"]
+    loose = learner.update(learner.start(theta), batch).metrics["solution_cg_residual"]
     learner, *_ = setup(1)
-    tight = learner.update(LearnerState(theta), batch).metrics["solution_cg_residual"]
+    tight = learner.update(learner.start(theta), batch).metrics["solution_cg_residual"]
     assert tight < 1e-8 < 1e-3 < loose

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from metarl.meta_learners.learner import LearnerState
+from metarl.compute.task_map import select_task
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from metarl.rollouts.rollout import select_task
 from tests.references import STEP_SIZE, outer_gain
-from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 PLAIN = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
 SINGLE_LOSS = {"multi_step_updates": 0, "first_order_updates": 0}
@@ -25,7 +24,7 @@ def setup(name, steps, **settings):
 )
 def test_their_gradient_equals_finite_differences(name, steps):
     learner, config, theta, batch = setup(name, steps)
-    gradient = adam_gradient(learner.update(LearnerState(theta), batch), theta)
+    gradient = adam_gradient(learner.update(learner.start(theta), batch), theta)
     learned = [n for n in theta if n.startswith(STEP_SIZE)]
     weights, epsilon = [0.0] * (steps - 1) + [1.0], 1e-5
     steep = 0
@@ -66,28 +65,28 @@ def test_adaptation_uses_them_and_leaves_them(name):
     learner, _, theta, batch = setup(name, 2)
     support = select_task(batch.support[0], 0)
     for k in (0, 1):
-        adapted = learner.inner_step(theta, support, k)
+        adapted = adapted_by(learner, theta, support, k)
         for n, value in theta.items():
             assert torch.equal(adapted[n], value) == n.startswith(STEP_SIZE)
         zero = {n: torch.zeros_like(v) if n.startswith(STEP_SIZE) else v for n, v in theta.items()}
-        still = learner.inner_step(zero, support, k)
+        still = adapted_by(learner, zero, support, k)
         assert all(torch.equal(still[n], value) for n, value in zero.items())
 
 
 def test_steps_beyond_those_trained_take_the_last_sizes():
     learner, _, theta, batch = setup("maml_pp", 2)
     support = select_task(batch.support[0], 0)
-    last, first = learner.inner_step(theta, support, 1), learner.inner_step(theta, support, 0)
+    last, first = adapted_by(learner, theta, support, 1), adapted_by(learner, theta, support, 0)
     for beyond in (2, 7):
         assert all(
-            torch.equal(value, last[n]) for n, value in learner.inner_step(theta, support, beyond).items()
+            torch.equal(value, last[n]) for n, value in adapted_by(learner, theta, support, beyond).items()
         )
     assert not torch.equal(first["mean.weight"], last["mean.weight"])
 
 
 def test_a_trust_region_moves_them_too():
     learner, _, theta, batch = setup("meta_sgd", 1, outer="trpo")
-    after = learner.update(LearnerState(theta), batch).state.parameters
+    after = learner.update(learner.start(theta), batch).state.parameters
     for n in theta:
         assert not torch.equal(after[n], theta[n])
 
@@ -103,7 +102,7 @@ def test_a_trust_region_moves_them_too():
 def test_learned_quantities_are_in_the_updates_metrics(name, key):
     """Their root mean square too, since the mean of a context says little; not the policy's own weights."""
     learner, _, theta, batch = setup(name, 1)
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     value = update.state.parameters[key.removeprefix("mean_of_")]
     assert update.metrics[key] == pytest.approx(value.mean().item())
     assert (key.replace("mean_of_", "rms_of_") in update.metrics) == (value.numel() > 1)

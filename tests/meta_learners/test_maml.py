@@ -6,10 +6,11 @@ import torch
 from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import flatten
-from metarl.meta_learners.gradient_learner import GradientConfig
-from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.maml import maml
+from metarl.meta_learners.gains import final_gain
+from metarl.meta_learners.gradient_learner import evaluate
+from metarl.meta_learners.maml import maml, plain_rule
 from metarl.meta_learners.outer.trust_region import TrustRegionConfig
+from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import surrogate
 from tests.tiny import (
     TASKS,
@@ -21,26 +22,40 @@ from tests.tiny import (
     tiny_policy,
 )
 
+MAP = TaskMap(2, 2)
+
 
 def setup(sizes, objective="vpg", **settings):
     policy = tiny_policy()
     theta = tiny_parameters(policy)
     batch = tiny_meta_batch(policy, theta, objective, sizes)
     config = tiny_config(sizes, objective, **settings)
-    return policy, theta, batch, maml(policy, config, TaskMap(2, 2))
+    return policy, theta, batch, config
 
 
-def gain_and_gradient(learner, theta, batch):
+def learned(config, theta, batch):
+    learner = maml(tiny_policy(), config, MAP)
+    return learner.update(learner.start(theta), batch)
+
+
+def gain_and_gradient(config, theta, batch):
     """What the trust region climbs, and its gradient [D]."""
-    found = learner._gradient(theta, batch, learner._gain)
+    policy = tiny_policy()
+    found = plain_rule(policy, config).gradient(theta, batch, final_gain(surrogate(policy)), MAP)
     return found.gain, flatten(found.gradient)
+
+
+def evaluation(config, theta, batch):
+    """The outer surrogate and the KL."""
+    policy = tiny_policy()
+    return evaluate(policy, plain_rule(policy, config), final_gain(surrogate(policy)), theta, batch, MAP)
 
 
 @pytest.mark.parametrize("sizes", [[0.4], [0.4, 0.2], [0.4, 0.2, 0.2]])
 @pytest.mark.parametrize("objective", ["vpg", "lvc"])
 def test_meta_gradient_equals_finite_differences_of_the_outer_surrogate(sizes, objective):
-    policy, theta, batch, learner = setup(sizes, objective)
-    value, gradient = gain_and_gradient(learner, theta, batch)
+    policy, theta, batch, config = setup(sizes, objective)
+    value, gradient = gain_and_gradient(config, theta, batch)
     at, epsilon = flatten(theta), 1e-5
 
     def surrogate(vector):
@@ -55,7 +70,7 @@ def test_meta_gradient_equals_finite_differences_of_the_outer_surrogate(sizes, o
 
 def test_first_and_second_order_differ_exactly_by_the_hessian_term():
     """One step: g_second - g_first = mean_i -alpha H_i g_i, with H_i by autograd."""
-    _, theta, batch, second = setup([0.4])
+    policy, theta, batch, second = setup([0.4])
     first = setup([0.4], first_order=True)[-1]
     difference = gain_and_gradient(second, theta, batch)[1] - gain_and_gradient(first, theta, batch)[1]
     terms = []
@@ -64,13 +79,13 @@ def test_first_and_second_order_differ_exactly_by_the_hessian_term():
             torch.utils._pytree.tree_map(lambda x, i=task: x[i], data)
             for data in (batch.support[0], batch.query)
         )
-        adapted = second.adapt(theta, (support,))
-        outer = flatten(torch.func.grad(surrogate(second.policy))(adapted, query))
+        adapted = plain_rule(policy, second).step(theta, support, 0)
+        outer = flatten(torch.func.grad(surrogate(policy))(adapted, query))
 
         def inner(vector, support=support):
             parts = torch.split(vector, [v.numel() for v in theta.values()])
             shaped = {n: p.view_as(v) for (n, v), p in zip(theta.items(), parts, strict=True)}
-            return reference_inner_loss(second.policy, "vpg", shaped, support)
+            return reference_inner_loss(policy, "vpg", shaped, support)
 
         terms.append(-0.4 * torch.autograd.functional.hessian(inner, flatten(theta)) @ outer)
     torch.testing.assert_close(difference, torch.stack(terms).mean(0), rtol=1e-9, atol=1e-11)
@@ -79,18 +94,18 @@ def test_first_and_second_order_differ_exactly_by_the_hessian_term():
 @pytest.mark.parametrize("sizes", [[0.4], [0.4, 0.2, 0.2]])
 def test_ratio_is_one_and_kl_zero_at_the_current_parameters(sizes):
     """The replayed adaptation is the sampled one: J is the mean advantage, and nothing has moved."""
-    _, theta, batch, learner = setup(sizes)
-    evaluation = learner.evaluate(theta, batch)
+    _, theta, batch, config = setup(sizes)
+    found = evaluation(config, theta, batch)
     query = batch.query
     means = [query.advantages[i][query.valid[i]].mean() for i in range(TASKS)]
-    assert evaluation.surrogate == pytest.approx(torch.stack(means).mean().item(), abs=1e-12)
-    assert evaluation.kl == pytest.approx(0.0, abs=1e-12)
+    assert found.surrogate == pytest.approx(torch.stack(means).mean().item(), abs=1e-12)
+    assert found.kl == pytest.approx(0.0, abs=1e-12)
 
 
 def test_an_accepted_step_improves_within_the_bound():
-    _, theta, batch, learner = setup([0.1])
-    updated = learner.update(LearnerState(theta), batch)
-    after = learner.evaluate(updated.state.parameters, batch)
+    _, theta, batch, config = setup([0.1])
+    updated = learned(config, theta, batch)
+    after = evaluation(config, updated.state.parameters, batch)
     assert updated.rejection is None
     assert updated.metrics["surrogate_after"] > updated.metrics["surrogate_before"]
     assert updated.metrics["surrogate_after"] == pytest.approx(after.surrogate)
@@ -99,23 +114,23 @@ def test_an_accepted_step_improves_within_the_bound():
 
 def test_a_rejected_step_leaves_the_parameters_bit_for_bit():
     never = TrustRegionConfig(max_kl=1e-300, max_backtracks=3)
-    _, theta, batch, learner = setup([0.1], trust_region=never)
-    updated = learner.update(LearnerState(theta), batch)
+    _, theta, batch, config = setup([0.1], trust_region=never)
+    updated = learned(config, theta, batch)
     assert updated.rejection in ("KL above the bound", "no improvement")
     assert updated.metrics["accepted"] == 0
     assert all(torch.equal(updated.state.parameters[name], value) for name, value in theta.items())
 
 
 def test_zero_advantages_are_told_apart_from_a_failure():
-    _, theta, batch, learner = setup([0.1])
+    _, theta, batch, config = setup([0.1])
     query = batch.query._replace(advantages=torch.zeros_like(batch.query.advantages))
-    updated = learner.update(LearnerState(theta), batch._replace(query=query))
+    updated = learned(config, theta, batch._replace(query=query))
     assert updated.rejection == "zero gradient"
     assert all(torch.equal(updated.state.parameters[name], value) for name, value in theta.items())
 
 
 def test_padding_changes_no_update():
-    _, theta, batch, learner = setup([0.3])
+    _, theta, batch, config = setup([0.3])
 
     def dirty(data):
         garbage = torch.where(data.valid, 0.0, 50.0)
@@ -126,19 +141,19 @@ def test_padding_changes_no_update():
         )
 
     changed = batch._replace(support=tuple(map(dirty, batch.support)), query=dirty(batch.query))
-    clean_state = learner.update(LearnerState(theta), batch).state.parameters
-    dirty_state = learner.update(LearnerState(theta), changed).state.parameters
+    clean_state = learned(config, theta, batch).state.parameters
+    dirty_state = learned(config, theta, changed).state.parameters
     for name, value in clean_state.items():
         torch.testing.assert_close(dirty_state[name], value, rtol=1e-9, atol=1e-12)
 
 
 def test_a_non_finite_gradient_names_its_task():
-    _, theta, batch, learner = setup([0.3])
+    _, theta, batch, config = setup([0.3])
     advantages = batch.query.advantages.clone()
     advantages[2, 1, 0] = float("nan")
     broken = batch._replace(query=batch.query._replace(advantages=advantages))
     with pytest.raises(NonFiniteError) as raised:
-        learner.update(LearnerState(theta), broken)
+        learned(config, theta, broken)
     assert raised.value.task_index == 2
 
 

@@ -1,15 +1,23 @@
 """MAML++'s schedules, and what they do to the update."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.maml_pp import UPDATES, multi_step_weights
+from metarl.meta_learners.gains import multi_step_weights
+from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from tests.references import mean_kl, outer_gain
-from tests.tiny import adam_gradient, sampled_meta_batch, through_a_checkpoint, tiny_learner, tiny_state
+from tests.tiny import (
+    adam_gradient,
+    sampled_meta_batch,
+    state_of,
+    through_a_checkpoint,
+    tiny_learner,
+    tiny_state,
+)
 
 CLIPPED = ClippedConfig(epochs=1, learning_rate=1e-2)
 
@@ -20,9 +28,11 @@ def setup(steps=3, clipped=CLIPPED, **settings):
     return learner, config, theta, sampled_meta_batch(learner, theta)
 
 
-def at_update(theta, number):
-    """The state after so many updates, its moments forgotten."""
-    return LearnerState(theta, {UPDATES: torch.tensor(float(number))})
+def at_update(learner, theta, number):
+    """The state after so many updates of one Adam step each, its moments forgotten."""
+    count = torch.tensor(float(number))
+    steps = {f"step.{name}": count for name in theta}
+    return state_of(learner, theta, updates=count, **steps)
 
 
 def expected(theta, batch, config, weights, *, first_order):
@@ -70,7 +80,7 @@ def test_without_annealing_the_last_step_alone_counts():
 @pytest.mark.parametrize(("updates", "weights"), [(0, [1 / 3] * 3), (5, [1 / 6, 1 / 6, 2 / 3])])
 def test_every_inner_step_is_judged_by_its_weight(updates, weights):
     learner, config, theta, batch = setup(multi_step_updates=10, first_order_updates=0)
-    update = learner.update(at_update(theta, updates), batch)
+    update = learner.update(at_update(learner, theta, updates), batch)
     value, gradient = expected(theta, batch, config, weights, first_order=False)
     assert update.metrics["surrogate_before"] == pytest.approx(value, rel=1e-9)
     assert update.metrics["final_step_weight"] == pytest.approx(weights[-1])
@@ -80,7 +90,7 @@ def test_every_inner_step_is_judged_by_its_weight(updates, weights):
 
 def test_what_the_update_led_to_is_measured_at_the_new_parameters():
     learner, config, theta, batch = setup()
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     leaves = {n: value.clone().requires_grad_() for n, value in update.state.parameters.items()}
     gain = outer_gain("maml_pp", leaves, batch, config, weights=[0, 0, 1])
     assert update.metrics["surrogate_after"] == pytest.approx(gain.item(), rel=1e-8)
@@ -91,7 +101,7 @@ def test_what_the_update_led_to_is_measured_at_the_new_parameters():
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_second_order_begins_at_its_update(number):
     learner, config, theta, batch = setup(multi_step_updates=0, first_order_updates=2)
-    update = learner.update(at_update(theta, number), batch)
+    update = learner.update(at_update(learner, theta, number), batch)
     gradients = [expected(theta, batch, config, [0, 0, 1], first_order=first)[1] for first in (True, False)]
     for n, found in adam_gradient(update, theta).items():
         torch.testing.assert_close(found, gradients[number >= 2][n], rtol=1e-8, atol=1e-11)
@@ -100,15 +110,16 @@ def test_second_order_begins_at_its_update(number):
 
 
 def test_the_counter_counts_and_survives_a_checkpoint(tmp_path):
-    learner, _, theta, batch = setup(multi_step_updates=4, first_order_updates=2, schedule_updates=4)
-    state, metrics = LearnerState(theta), []
+    learner, _, theta, batch = setup(multi_step_updates=4, first_order_updates=2)
+    state, metrics = learner.start(theta), []
     for _ in range(4):
         update = learner.update(state, batch)
         again = learner.update(state, batch).state
         state = through_a_checkpoint(update.state, tmp_path)
-        assert all(torch.equal(again.optimiser[n], value) for n, value in state.optimiser.items())
+        again, found = named_tensors(again.optimiser), named_tensors(state.optimiser)
+        assert all(torch.equal(again[n], value) for n, value in found.items())
         metrics.append(update.metrics)
-    assert state.optimiser[UPDATES] == 4
+    assert state.optimiser.updates == 4
     assert [m["second_order"] for m in metrics] == [0, 0, 1, 1]
     shares = [m["final_step_weight"] for m in metrics]
     assert shares == pytest.approx([1 / 3, 1 / 2, 2 / 3, 5 / 6])
@@ -119,8 +130,9 @@ def test_the_counter_counts_and_survives_a_checkpoint(tmp_path):
     [(0, 1.0), (1, (1 + math.sqrt(0.5)) / 2), (2, 0.5), (3, (1 - math.sqrt(0.5)) / 2), (4, 0.0), (9, 0.0)],
 )
 def test_the_learning_rate_falls_along_a_cosine(updates, rate):
-    learner, _, theta, batch = setup(schedule_updates=4, final_learning_rate=2e-3)
-    update = learner.update(at_update(theta, updates), batch)
+    falling = replace(CLIPPED, schedule="cosine", schedule_updates=4, final_learning_rate=2e-3)
+    learner, _, theta, batch = setup(clipped=falling)
+    update = learner.update(at_update(learner, theta, updates), batch)
     expected_rate = 2e-3 + (1e-2 - 2e-3) * rate
     assert update.metrics["learning_rate"] == pytest.approx(expected_rate)
     step = (update.state.parameters["mean.bias"] - theta["mean.bias"]).abs()
@@ -129,13 +141,13 @@ def test_the_learning_rate_falls_along_a_cosine(updates, rate):
 
 def test_without_a_schedule_the_learning_rate_stays():
     learner, _, theta, batch = setup()
-    assert learner.update(at_update(theta, 500), batch).metrics["learning_rate"] == 1e-2
+    assert learner.update(at_update(learner, theta, 500), batch).metrics["learning_rate"] == 1e-2
 
 
 def test_long_gradients_are_cut():
     short = ClippedConfig(epochs=1, max_gradient_norm=1e-3)
     learner, _, theta, batch = setup(clipped=short)
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     found = torch.cat([value.flatten() for value in adam_gradient(update, theta).values()])
     assert found.norm().item() == pytest.approx(1e-3)
     assert update.metrics["meta_gradient_norm"] > 1e-2

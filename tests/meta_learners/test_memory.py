@@ -7,7 +7,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from metarl.compute.task_map import TaskMap
-from metarl.meta_learners.learner import LearnerState
 from metarl.rollouts.rollout import MetaBatch
 from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
@@ -48,7 +47,7 @@ def peak(name, inner_steps, **settings):
     batch = sampled_meta_batch(learner, theta).query
     data = tree_map(lambda part: part.repeat(1, TIMES, *[1] * (part.ndim - 2)), batch)
     with Peak() as measured:
-        learner.update(LearnerState(theta), MetaBatch((data,) * learner.inner_steps, data))
+        learner.update(learner.start(theta), MetaBatch((data,) * learner.inner_steps, data))
     return measured.bytes
 
 

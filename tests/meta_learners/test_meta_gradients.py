@@ -5,8 +5,7 @@ import torch
 
 from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import flatten
-from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.maml_pp import multi_step_weights
+from metarl.meta_learners.gains import multi_step_weights
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from tests.references import outer_gain
 from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
@@ -56,7 +55,7 @@ def test_k_steps_give_the_gradient_of_a_plain_loop(name, steps, objective):
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     moved = away_from(theta)
-    update = learner.update(LearnerState(moved), batch)
+    update = learner.update(learner.start(moved), batch)
     value, gradient = by_autograd(name, moved, batch, config, clip=0.02)
     assert_same(adam_gradient(update, moved), gradient)
     assert update.metrics["surrogate_before"] == pytest.approx(value, rel=1e-9)
@@ -70,7 +69,7 @@ def test_a_trust_region_climbs_the_same_gradient_without_clipping(name, steps, o
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     moved = away_from(theta)
-    metrics = learner.update(LearnerState(moved), batch).metrics
+    metrics = learner.update(learner.start(moved), batch).metrics
     value, gradient = by_autograd(name, moved, batch, config)
     assert metrics["surrogate_before"] == pytest.approx(value, rel=1e-9)
     assert metrics["meta_gradient_norm"] == pytest.approx(flatten(gradient).norm().item(), rel=1e-8)
@@ -86,7 +85,7 @@ def test_chunked_recomputed_and_plain_gradients_agree(name, chunk_size, ladder):
     for size, options in ((None, {}), (chunk_size, ladder)):
         learner, _ = tiny_learner(name, 3, task_map=TaskMap(size, 2), **settings(name, **options))
         theta = tiny_state(learner)
-        update = learner.update(LearnerState(theta), sampled_meta_batch(learner, theta))
+        update = learner.update(learner.start(theta), sampled_meta_batch(learner, theta))
         gradients.append(adam_gradient(update, theta))
     assert_same(gradients[1], gradients[0])
 
@@ -98,7 +97,7 @@ def test_truncation_keeps_the_last_steps(differentiated, recompute):
     learner, config = tiny_learner("maml", 3, **options)
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
-    found = adam_gradient(learner.update(LearnerState(theta), batch), theta)
+    found = adam_gradient(learner.update(learner.start(theta), batch), theta)
     _, expected = by_autograd("maml", theta, batch, config, constant=lambda k: k < 3 - differentiated)
     assert_same(found, expected)
     _, full = by_autograd("maml", theta, batch, config)
@@ -110,7 +109,7 @@ def test_first_order_is_a_constant_gradient_at_every_step(name):
     learner, config = tiny_learner(name, 2, **settings(name, first_order=True))
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
-    found = adam_gradient(learner.update(LearnerState(theta), batch), theta)
+    found = adam_gradient(learner.update(learner.start(theta), batch), theta)
     _, expected = by_autograd(name, theta, batch, config, constant=lambda k: True)
     assert_same(found, expected)
     assert not torch.allclose(flatten(found), flatten(by_autograd(name, theta, batch, config)[1]), rtol=1e-3)

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from metarl.compute.task_map import select_task
 from metarl.math.parameters import flatten, unflatten
-from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.objectives.policy_gradient import surrogate
-from metarl.rollouts.rollout import MetaBatch, select_task
+from metarl.rollouts.rollout import MetaBatch
 from tests.references import surrogate as reference_surrogate
-from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 
 def setup(**settings):
@@ -31,13 +31,13 @@ def test_gradient_is_that_of_the_tasks_mean_surrogate():
         for i in range(batch.tasks)
     ]
     (expected,) = torch.autograd.grad(torch.stack(gains).mean(), at)
-    found = flatten(adam_gradient(learner.update(LearnerState(theta), batch), theta))
+    found = flatten(adam_gradient(learner.update(learner.start(theta), batch), theta))
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_trust_region_bounds_the_policies_of_theta_itself():
     learner, _, theta, batch = setup()
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     assert update.rejection is None
     assert 0 < update.metrics["kl"] <= 0.01
     gain = surrogate(learner.policy)
@@ -53,6 +53,6 @@ def test_fine_tuning_is_mamls_inner_step(k):
     learner, _, theta, batch = setup()
     maml, _ = tiny_learner("maml", 2)
     support = select_task(batch.query, 0)
-    found, expected = (one.inner_step(theta, support, k) for one in (learner, maml))
+    found, expected = (adapted_by(one, theta, support, k) for one in (learner, maml))
     assert all(torch.equal(found[n], value) for n, value in expected.items())
     assert not torch.equal(found["mean.bias"], theta["mean.bias"])

@@ -6,7 +6,6 @@ import torch
 
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
-from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.context import ContextPolicy, plain_network, without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
@@ -28,7 +27,7 @@ def test_the_trust_region_knows_a_subclasss_own_curvature(name):
     learner, own = learner_of(name, NETWORK), learner_of(name, OwnNetwork(NETWORK))
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
-    update, expected = (one.update(LearnerState(theta), batch) for one in (learner, own))
+    update, expected = (one.update(one.start(theta), batch) for one in (learner, own))
     assert update.rejection is None
     torch.testing.assert_close(update.state.parameters, expected.state.parameters, rtol=0, atol=0)
 
@@ -41,7 +40,7 @@ def test_cavias_policy_keeps_a_subclasss_layers():
     assert not torch.equal(
         learner.policy(theta, observations).mean, learner.policy(scaled, observations).mean
     )
-    update = learner.update(LearnerState(theta), sampled_meta_batch(learner, theta))
+    update = learner.update(learner.start(theta), sampled_meta_batch(learner, theta))
     assert update.rejection is None
 
 

@@ -5,13 +5,14 @@ import math
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.math.gaussian import DiagonalGaussian
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.outer.curvature import generic_curvature_product
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate, inner_loss, mean_kl, surrogate
 from metarl.rollouts.advantages import AdvantageConfig, compute_advantages
-from metarl.rollouts.rollout import MetaBatch, Rollout, select_task
+from metarl.rollouts.rollout import MetaBatch, Rollout
 from tests.tiny import (
     by_adam,
     sampled_meta_batch,
@@ -83,7 +84,7 @@ def test_an_update_ignores_padding(name, outer):
 
     def update(garbage):
         padded = [padded_with(data, garbage) for data in (*batch.support, batch.query)]
-        done = learner.update(LearnerState(theta), MetaBatch(tuple(padded[:-1]), padded[-1]))
+        done = learner.update(learner.start(theta), MetaBatch(tuple(padded[:-1]), padded[-1]))
         assert done.rejection is None
         return done
 
@@ -93,15 +94,16 @@ def test_an_update_ignores_padding(name, outer):
 
 
 def test_the_generic_curvature_ignores_padding():
-    learner, _ = tiny_learner("maml", 1)
+    learner, config = tiny_learner("maml", 1)
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     vector = torch.randn(sum(v.numel() for v in theta.values()), dtype=torch.float64)
 
     def product(garbage):
         support = tuple(padded_with(data, garbage) for data in batch.support)
-        query = padded_with(batch.query, garbage)
-        return generic_curvature_product(learner.policy, learner.adapt, theta, support, query, None)(vector)
+        padded, task_map = MetaBatch(support, padded_with(batch.query, garbage)), TaskMap(None, 1)
+        adapt, data = plain_rule(learner.policy, config).linearised(theta, padded, task_map)
+        return generic_curvature_product(learner.policy, adapt, theta, data, padded.query, task_map)(vector)
 
     torch.testing.assert_close(product(math.nan), product(0.0), rtol=0, atol=0)
 

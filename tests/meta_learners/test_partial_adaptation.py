@@ -5,16 +5,14 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.errors import ConfigError
 from metarl.math.parameters import select
 from metarl.meta_learners.cavia import CaviaConfig, cavia
-from metarl.meta_learners.learner import LearnerState
 from metarl.policies.context import ContextPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollouts.rollout import select_task
 from tests.references import inner_loss, network
-from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 
 def setup(name, steps=1):
@@ -27,7 +25,7 @@ def setup(name, steps=1):
 def test_anil_moves_the_head_as_maml_does_and_nothing_else():
     learner, theta, _, support = setup("anil")
     maml, _ = tiny_learner("maml")
-    head, all_of_it = learner.inner_step(theta, support, 0), maml.inner_step(theta, support, 0)
+    head, all_of_it = adapted_by(learner, theta, support, 0), adapted_by(maml, theta, support, 0)
     for n, value in theta.items():
         if n in ("mean.weight", "mean.bias"):
             torch.testing.assert_close(head[n], all_of_it[n], rtol=1e-12, atol=1e-14)
@@ -39,7 +37,7 @@ def test_anil_moves_the_head_as_maml_does_and_nothing_else():
 
 def test_anils_outer_step_learns_the_body():
     learner, theta, batch, _ = setup("anil")
-    after = learner.update(LearnerState(theta), batch).state.parameters
+    after = learner.update(learner.start(theta), batch).state.parameters
     for n, value in theta.items():
         assert not torch.equal(after[n], value)
 
@@ -53,7 +51,7 @@ def test_cavia_moves_the_context_alone(steps):
         at = expected.clone().requires_grad_()
         (slope,) = torch.autograd.grad(inner_loss({**theta, "context": at}, support, "vpg"), at)
         expected = expected - (0.3 if k == 0 else 0.15) * slope
-        current = learner.inner_step(current, support, k)
+        current = adapted_by(learner, current, support, k)
         torch.testing.assert_close(current["context"], expected, rtol=1e-11, atol=1e-13)
         assert all(torch.equal(current[n], value) for n, value in theta.items() if n != "context")
 

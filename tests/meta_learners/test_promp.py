@@ -5,12 +5,12 @@ from itertools import permutations
 import pytest
 import torch
 
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.errors import ConfigError
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.learner import LearnerState, named_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from metarl.meta_learners.promp import PENALTIES, PrompConfig, adapt_penalties, promp, with_penalties
-from metarl.rollouts.rollout import MetaBatch, select_task
+from metarl.meta_learners.promp import PrompConfig, adapt_penalties, promp, with_penalties
+from metarl.rollouts.rollout import MetaBatch
 from tests.bandit import (
     POLICY,
     THETA,
@@ -23,7 +23,14 @@ from tests.bandit import (
     vector,
 )
 from tests.references import kl, path
-from tests.tiny import adam_gradient, sampled_meta_batch, through_a_checkpoint, tiny_learner, tiny_state
+from tests.tiny import (
+    adam_gradient,
+    sampled_meta_batch,
+    state_of,
+    through_a_checkpoint,
+    tiny_learner,
+    tiny_state,
+)
 
 ALPHA, ETA = 0.8, 0.7
 
@@ -52,16 +59,16 @@ def bandit_config(steps, **settings):
     )
 
 
-def climbed(learner, theta, steps, optimiser):
+def climbed(learner, theta, steps, **held):
     """The learner's gradient and gain at theta, on what the policies adapted from THETA sampled."""
     *support, query = map(all_episodes, adapted(THETA, steps))
-    update = learner.update(LearnerState(named(theta), optimiser), MetaBatch(tuple(support), query))
+    update = learner.update(state_of(learner, named(theta), **held), MetaBatch(tuple(support), query))
     return vector(adam_gradient(update, named(theta))), update.metrics["surrogate_before"]
 
 
 def learned(theta, steps, objective="lvc"):
     learner = promp(POLICY, bandit_config(steps, inner_objective=objective), TaskMap(None, 1))
-    return climbed(learner, theta, steps, {})
+    return climbed(learner, theta, steps)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -110,11 +117,11 @@ def test_every_penalty_holds_its_own_inner_step(steps, how):
     penalties, task_map = UNEQUAL[:steps], TaskMap(None, 1)
     if how == "fixed":
         learner = with_penalties(POLICY, bandit_config(steps), task_map, penalties)
-        gradient, gain = climbed(learner, AWAY, steps, {})
+        gradient, gain = climbed(learner, AWAY, steps)
     else:
         learner = promp(POLICY, bandit_config(steps, kl_target=1.0), task_map)
-        held = {PENALTIES: torch.tensor(penalties, dtype=torch.float64)}
-        gradient, gain = climbed(learner, AWAY, steps, held)
+        held = torch.tensor(penalties, dtype=torch.float64)
+        gradient, gain = climbed(learner, AWAY, steps, kl_penalties=held)
     assert gain == pytest.approx(penalised(AWAY, penalties).item(), abs=1e-8)
     exact = slope(lambda at: penalised(at, penalties), AWAY)
     torch.testing.assert_close(gradient, exact, rtol=1e-5, atol=1e-7)
@@ -140,7 +147,7 @@ def test_every_inner_steps_penalty_follows_its_own_kl(steps):
     learner, config = adaptive(1.0, steps)
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
-    held = LearnerState(theta, {PENALTIES: penalties})
+    held = state_of(learner, theta, kl_penalties=penalties)
     after = learner.update(held, batch).state.parameters
     moved = []
     for i in range(batch.tasks):
@@ -155,29 +162,32 @@ def test_every_inner_steps_penalty_follows_its_own_kl(steps):
         assert update.metrics[f"sampling_kl_{k}"] == pytest.approx(means[k].item(), rel=1e-7)
         factor = 2.0 if means[k] == means.max() else 0.5 if means[k] < target / 1.5 else 1.0
         assert update.metrics[f"kl_penalty_{k}"] == penalties[k] * factor
-        assert update.state.optimiser[PENALTIES][k] == update.metrics[f"kl_penalty_{k}"]
+        assert update.state.optimiser.kl_penalties[k] == update.metrics[f"kl_penalty_{k}"]
 
 
 def test_adapted_penalties_enter_the_next_update_and_survive_a_checkpoint(tmp_path):
     learner, _ = adaptive(1e-9)
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
-    once = learner.update(LearnerState(theta), batch).state
+    once = learner.update(learner.start(theta), batch).state
     read = through_a_checkpoint(once, tmp_path)
     straight, through = (learner.update(s, batch).state for s in (once, read))
-    for one, other in ((straight.parameters, through.parameters), (straight.optimiser, through.optimiser)):
+    pairs = (
+        (straight.parameters, through.parameters),
+        map(named_tensors, (straight.optimiser, through.optimiser)),
+    )
+    for one, other in pairs:
         assert all(torch.equal(value, other[n]) for n, value in one.items())
-    assert straight.optimiser[PENALTIES].tolist() == [4 * 5e-4] * 2
+    assert straight.optimiser.kl_penalties.tolist() == [4 * 5e-4] * 2
     fixed, _ = tiny_learner("promp", 2, clipped=ClippedConfig(epochs=2), kl_penalty=1e-3)
-    moments = {n: value for n, value in once.optimiser.items() if n != PENALTIES}
-    expected = fixed.update(LearnerState(once.parameters, moments), batch).state.parameters
+    expected = fixed.update(LearnerState(once.parameters, once.optimiser.adam), batch).state.parameters
     assert all(torch.equal(straight.parameters[n], value) for n, value in expected.items())
 
 
 def test_without_a_target_the_penalty_is_fixed():
     learner, _ = adaptive(0.0)
     theta = tiny_state(learner)
-    update = learner.update(LearnerState(theta), sampled_meta_batch(learner, theta))
-    assert PENALTIES not in update.state.optimiser
+    update = learner.update(learner.start(theta), sampled_meta_batch(learner, theta))
+    assert "kl_penalties" not in named_tensors(update.state.optimiser)
     with pytest.raises(ConfigError, match="kl_penalty: expected a number > 0 with a kl_target"):
         adaptive(0.01, kl_penalty=0.0)

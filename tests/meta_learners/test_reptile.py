@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from metarl.compute.task_map import select_task
 from metarl.errors import NonFiniteError
-from metarl.meta_learners.learner import LearnerState
-from metarl.rollouts.rollout import MetaBatch, select_task
+from metarl.rollouts.rollout import MetaBatch
 from tests.references import inner_loss
 from tests.tiny import TASKS, sampled_meta_batch, tiny_learner, tiny_state
 
@@ -39,7 +39,7 @@ def displacement(theta, batch, objective="vpg"):
 def test_one_step_is_the_mean_gradient_step():
     learner, theta, batch = setup(1, outer_step_size=0.5)
     assert batch.support == ()
-    after = learner.update(LearnerState(theta), batch).state.parameters
+    after = learner.update(learner.start(theta), batch).state.parameters
     slopes = [gradient(theta, select_task(batch.query, i)) for i in range(TASKS)]
     for n, value in theta.items():
         mean = torch.stack([slope[n] for slope in slopes]).mean(0)
@@ -51,7 +51,7 @@ def test_one_step_is_the_mean_gradient_step():
 def test_k_steps_go_part_of_the_way_to_where_a_loop_ends(steps, objective):
     learner, theta, batch = setup(steps, outer_step_size=0.4, inner_objective=objective)
     assert len(batch.support) == steps - 1
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     expected = displacement(theta, batch, objective)
     for n, value in theta.items():
         moved = update.state.parameters[n]
@@ -65,8 +65,8 @@ def test_the_query_batch_feeds_the_last_step():
     silent = batch.query._replace(advantages=torch.zeros_like(batch.query.advantages))
     short, _, _ = setup(2)
     two = MetaBatch(batch.support[:1], batch.support[1])
-    without = learner.update(LearnerState(theta), MetaBatch(batch.support, silent)).state.parameters
-    expected = short.update(LearnerState(theta), two).state.parameters
+    without = learner.update(learner.start(theta), MetaBatch(batch.support, silent)).state.parameters
+    expected = short.update(short.start(theta), two).state.parameters
     for n in theta:
         torch.testing.assert_close(without[n], expected[n], rtol=1e-10, atol=1e-12)
 
@@ -75,7 +75,7 @@ def test_adam_takes_the_displacement_as_a_gradient():
     learner, theta, batch = setup(3, outer="adam", outer_step_size=0.02)
     leaves = {n: value.clone() for n, value in theta.items()}
     adam = torch.optim.Adam(leaves.values(), lr=0.02)
-    state = LearnerState(theta)
+    state = learner.start(theta)
     for _ in range(2):
         for n, value in displacement(leaves, batch).items():
             leaves[n].grad = -value
@@ -93,5 +93,5 @@ def test_a_task_that_overflows_is_named():
     advantages[1] = float("inf")
     broken = MetaBatch(batch.support, batch.query._replace(advantages=advantages))
     with pytest.raises(NonFiniteError, match="adapted parameters") as raised:
-        learner.update(LearnerState(theta), broken)
+        learner.update(learner.start(theta), broken)
     assert raised.value.task_index == 1

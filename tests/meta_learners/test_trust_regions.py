@@ -3,15 +3,29 @@
 import pytest
 import torch
 
+from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import flatten, unflatten
-from metarl.meta_learners.learner import LearnerState
+from metarl.meta_learners.anil import head_rule
+from metarl.meta_learners.cavia import context_rule
+from metarl.meta_learners.imaml import solution_rule
+from metarl.meta_learners.maml import plain_rule
+from metarl.meta_learners.meta_sgd import sizes_rule
+from metarl.meta_learners.outer.curvature import curvature_product, generic_curvature_product
 from metarl.meta_learners.registry import META_LEARNERS
 from tests.references import kl, mean_kl, outer_gain
-from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
+from tests.tiny import adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 SOLVABLE = {"regularisation": 25.0, "inner_step_size": 0.04, "later_step_scale": 1.0}
 EXACT = ["maml", "anil", "e_maml", "meta_sgd", "cavia"]
 """Those whose curvature is the Hessian of the mean KL through the adaptation."""
+RULES = {
+    "maml": plain_rule,
+    "e_maml": plain_rule,
+    "anil": head_rule,
+    "meta_sgd": sizes_rule,
+    "cavia": context_rule,
+    "imaml": solution_rule,
+}
 OFFERING = [n for n, r in META_LEARNERS.items() if getattr(r.config(), "outer", None) == "trpo"]
 
 
@@ -26,13 +40,21 @@ def directions(theta, n=3):
     return torch.randn(n, len(flatten(theta)), generator=generator, dtype=torch.float64)
 
 
+def curvatures(learner, name, theta, batch, config):
+    """The product that the learner takes here, and that of torch.func."""
+    rule, task_map = RULES[name](learner.policy, config), TaskMap(2, 2)
+    adapt, data = rule.linearised(theta, batch, task_map)
+    generic = generic_curvature_product(learner.policy, adapt, theta, data, batch.query, task_map)
+    return curvature_product(learner.policy, rule, theta, batch, task_map), generic
+
+
 def assert_curvature_is_the_hessian_of_the_mean_kl(name, steps, constant=lambda k: False, **settings):
     learner, config, theta, batch = setup(name, steps, **settings)
     at = flatten(theta).requires_grad_()
     divergence = mean_kl(name, unflatten(at, theta), batch, config, constant)
     (slope,) = torch.autograd.grad(divergence, at, create_graph=True)
     assert divergence.item() == pytest.approx(0, abs=1e-12)
-    products = (learner._cpu_curvature(theta, batch), learner._curvature(theta, batch))
+    products = curvatures(learner, name, theta, batch, config)
     for vector in directions(theta):
         (expected,) = torch.autograd.grad(slope, at, vector, retain_graph=True)
         for product in products:
@@ -56,14 +78,14 @@ def test_curvature_is_truncated_as_the_gradient_is(name):
 def test_constant_inner_gradients_leave_the_fisher_matrix_of_the_adapted_policies(name):
     """For first-order MAML and, as it says, for iMAML."""
     own = {"first_order": True} if name == "maml" else SOLVABLE
-    learner, _, theta, batch = setup(name, 2, **own)
-    product = learner._cpu_curvature(theta, batch)
+    learner, config, theta, batch = setup(name, 2, **own)
+    product, _ = curvatures(learner, name, theta, batch, config)
     adapted = []
     for i in range(batch.tasks):
         current = theta
         for k, data in enumerate(batch.support):
             support = torch.utils._pytree.tree_map(lambda part, i=i: part[i], data)
-            current = learner.inner_step(current, support, k)
+            current = adapted_by(learner, current, support, k)
         adapted.append({n: current[n].detach() for n in theta})
     for vector in directions(theta):
         expected = []
@@ -84,7 +106,7 @@ def fisher_vector_product(phi, query, vector):
 @pytest.mark.parametrize("name", OFFERING)
 def test_the_step_improves_within_the_bound(name, steps):
     learner, config, theta, batch = setup(name, steps, **(SOLVABLE if name == "imaml" else {}))
-    update = learner.update(LearnerState(theta), batch)
+    update = learner.update(learner.start(theta), batch)
     metrics, after = update.metrics, update.state.parameters
     assert update.rejection is None
     assert metrics["surrogate_after"] > metrics["surrogate_before"]

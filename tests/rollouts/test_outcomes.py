@@ -9,7 +9,9 @@ from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
 from metarl.errors import NonFiniteError, TrainingError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.environments import make_env, make_envs
-from metarl.rollouts.episodes import collect_episodes
+from metarl.math.parameters import repeat
+from metarl.policies.policy import TaskState
+from metarl.rollouts.episodes import EpisodeSampler
 from metarl.rollouts.sampler import RolloutSampler
 from metarl.runs.checkpoint import load_checkpoint
 from tests.tiny_envs import Drift
@@ -49,8 +51,8 @@ def break_step(monkeypatch, place, wrong):
 def collect(config, task=None, env=None):
     experiment = build_experiment(config)
     parameters = experiment.policy.initial_parameters(torch.Generator())
-    options = {"task": task, "episodes": 2, "horizon": 8, "seed": (0,)}
-    return collect_episodes(env or make_env(config), experiment.policy, parameters, **options)
+    sampler = EpisodeSampler(env or make_env(config), experiment.policy, episodes=2, horizon=8)
+    return sampler.collect(TaskState(repeat(parameters, 1)), task, (0,))
 
 
 def sample(config, envs=None):
@@ -63,7 +65,7 @@ def sample(config, envs=None):
         envs, experiment.policy, episodes_per_task=4, horizon=8, device=experiment.device
     )
     try:
-        return sampler.collect({n: torch.stack([v] * 3) for n, v in parameters.items()}, tasks, (0,))
+        return sampler.collect(TaskState(repeat(parameters, 3)), tasks, (0,))
     finally:
         sampler.close()
 

@@ -5,10 +5,10 @@ import torch
 from metarl.errors import NonFiniteError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.environments import make_env
-from metarl.math.gaussian import log_prob
 from metarl.math.parameters import repeat, select
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.rollouts.episodes import collect_episodes
+from metarl.policies.policy import TaskState
+from metarl.rollouts.episodes import EpisodeSampler
 from metarl.rollouts.sampler import RolloutSampler
 
 KEY = (3, 0, 2, 0)
@@ -29,7 +29,7 @@ def test_equals_a_slow_loop_over_single_environments(small_config, vectorization
     config = small_config(*foreign, "--environment.vectorization", vectorization)
     experiment, parameters = experiment_and_parameters(config)
     tasks = experiment.held_out_tasks(3, seed=0)
-    rollout = experiment.sampler(3, 4).collect(parameters, tasks, KEY)
+    rollout = experiment.sampler(3, 4).collect(TaskState(parameters), tasks, KEY)
     env = make_env(config)
     lengths = set()
     for task in range(3):
@@ -68,8 +68,8 @@ def test_equals_a_slow_loop_over_single_environments(small_config, vectorization
 
 def test_behaviour_describes_the_actions(small_config):
     experiment, parameters = experiment_and_parameters(small_config())
-    rollout = experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
-    torch.testing.assert_close(rollout.behaviour_log_prob, log_prob(rollout.behaviour, rollout.actions))
+    rollout = experiment.sampler(3, 4).collect(TaskState(parameters), experiment.held_out_tasks(3, 0), KEY)
+    torch.testing.assert_close(rollout.behaviour_log_prob, rollout.behaviour.log_prob(rollout.actions))
     spread = (rollout.actions - rollout.behaviour.mean) / rollout.behaviour.log_std.exp()
     assert 0.7 < spread.std() < 1.3
 
@@ -82,8 +82,8 @@ def test_same_key_same_rollout_whatever_the_simulation_threads(small_config):
         experiment, parameters = experiment_and_parameters(config)
         sampler = experiment.sampler(3, 4)
         tasks = experiment.held_out_tasks(3, 0)
-        sampler.collect(parameters, tasks, (0, 0, 0, 0))
-        rollouts.append(sampler.collect(parameters, tasks, KEY))
+        sampler.collect(TaskState(parameters), tasks, (0, 0, 0, 0))
+        rollouts.append(sampler.collect(TaskState(parameters), tasks, KEY))
     for other in rollouts[1:]:
         assert torch.equal(other.observations, rollouts[0].observations)
         assert torch.equal(other.rewards, rollouts[0].rewards)
@@ -92,9 +92,9 @@ def test_same_key_same_rollout_whatever_the_simulation_threads(small_config):
 def test_a_tasks_episodes_do_not_depend_on_the_other_tasks(small_config):
     experiment, parameters = experiment_and_parameters(small_config())
     tasks = experiment.held_out_tasks(3, 0)
-    all_three = experiment.sampler(3, 4).collect(parameters, tasks, KEY)
+    all_three = experiment.sampler(3, 4).collect(TaskState(parameters), tasks, KEY)
     first = {name: value[:1] for name, value in parameters.items()}
-    alone = experiment.sampler(1, 4).collect(first, {n: v[:1] for n, v in tasks.items()}, KEY)
+    alone = experiment.sampler(1, 4).collect(TaskState(first), {n: v[:1] for n, v in tasks.items()}, KEY)
     torch.testing.assert_close(alone.rewards[0], all_three.rewards[0], rtol=1e-5, atol=1e-6)
 
 
@@ -103,7 +103,7 @@ def test_non_finite_values_name_the_task(small_config, fault):
     config = small_config(*FOREIGN[:3], f'{{"fault": "{fault}"}}', "--environment.vectorization", "sync")
     experiment, parameters = experiment_and_parameters(config)
     with pytest.raises(NonFiniteError, match=fault) as raised:
-        experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
+        experiment.sampler(3, 4).collect(TaskState(parameters), experiment.held_out_tasks(3, 0), KEY)
     assert raised.value.task_index == 0
 
 
@@ -111,14 +111,14 @@ def test_non_finite_actions_name_the_task(small_config):
     experiment, parameters = experiment_and_parameters(small_config())
     parameters["mean.bias"][1] = float("nan")
     with pytest.raises(NonFiniteError, match="action") as raised:
-        experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
+        experiment.sampler(3, 4).collect(TaskState(parameters), experiment.held_out_tasks(3, 0), KEY)
     assert raised.value.task_index == 1
 
 
 def test_torch_keeps_its_threads(small_config):
     experiment, parameters = experiment_and_parameters(small_config())
     before = torch.get_num_threads()
-    experiment.sampler(3, 4).collect(parameters, experiment.held_out_tasks(3, 0), KEY)
+    experiment.sampler(3, 4).collect(TaskState(parameters), experiment.held_out_tasks(3, 0), KEY)
     assert torch.get_num_threads() == before
 
 
@@ -147,7 +147,7 @@ def test_diverged_episodes_are_counted_and_sampling_ends_with_the_last_episode()
     policy = GaussianMLP(observation_size=1, action_size=1, hidden_sizes=())
     sampler = RolloutSampler(Scripted(), policy, episodes_per_task=1, horizon=5, device=torch.device("cpu"))
     parameters = policy.initial_parameters(torch.Generator().manual_seed(0))
-    rollout = sampler.collect(repeat(parameters, 2), {"goal": np.zeros(2)}, KEY)
+    rollout = sampler.collect(TaskState(repeat(parameters, 2)), {"goal": np.zeros(2)}, KEY)
     assert rollout.diverged_episodes == 1
     assert rollout.valid.sum(-1).tolist() == [[1], [2]]
     assert rollout.terminated.tolist() == [[False], [True]]
@@ -160,24 +160,19 @@ def test_diverged_episodes_are_counted_and_sampling_ends_with_the_last_episode()
 def test_a_single_environments_non_finite_values_are_told(small_config, fault):
     config = small_config(*FOREIGN[:3], f'{{"fault": "{fault}"}}', "--environment.vectorization", "sync")
     experiment, parameters = experiment_and_parameters(config)
-    settings = {"task": {"velocity": 0.5}, "episodes": 2, "horizon": 8, "seed": (1,)}
+    sampler = EpisodeSampler(make_env(config), experiment.policy, episodes=2, horizon=8)
+    state = TaskState({name: value[:1] for name, value in parameters.items()})
     with pytest.raises(NonFiniteError, match=f"{fault}.*in episode 0, step 2") as raised:
-        collect_episodes(make_env(config), experiment.policy, select(parameters, 0), **settings)
+        sampler.collect(state, {"velocity": 0.5}, (1,))
     assert raised.value.task_index == 0
 
 
 def test_episodes_of_a_single_environment_have_the_same_shapes_and_meaning(small_config):
     config = small_config(*FOREIGN, "--environment.vectorization", "sync")
     experiment, parameters = experiment_and_parameters(config)
-    rollout = collect_episodes(
-        make_env(config),
-        experiment.policy,
-        select(parameters, 0),
-        task={"velocity": 0.5},
-        episodes=5,
-        horizon=8,
-        seed=(1,),
-    )
+    sampler = EpisodeSampler(make_env(config), experiment.policy, episodes=5, horizon=8)
+    state = TaskState({name: value[:1] for name, value in parameters.items()})
+    rollout = sampler.collect(state, {"velocity": 0.5}, (1,))
     assert rollout.rewards.shape == (1, 5, 8)
     moved = (rollout.actions.clamp(-1, 1)[..., 0] - 0.5).abs()
     torch.testing.assert_close(rollout.rewards, torch.where(rollout.valid, -moved, 0.0))

@@ -6,6 +6,7 @@ import torch
 from metarl_envs.tasks import TaskSpace
 
 import metarl
+from metarl.policies.policy import TaskState
 from metarl.rollouts.random_keys import EVALUATION
 
 
@@ -17,7 +18,8 @@ def policy(train_small, tmp_path):
 
 def evaluate(policy, **options):
     tasks = policy.experiment.held_out_tasks(3, 5)
-    return policy.experiment.evaluate(policy.parameters, tasks, episodes=4, steps=2, seed=5, **options)
+    found = policy.experiment.evaluate(policy.parameters, tasks, episodes=4, steps=2, seed=5, **options)
+    return found.curve, found.adapted.parameters
 
 
 def test_returns_are_those_of_episodes_that_adaptation_did_not_use(policy):
@@ -26,9 +28,11 @@ def test_returns_are_those_of_episodes_that_adaptation_did_not_use(policy):
     experiment = policy.experiment
     tasks = experiment.held_out_tasks(3, 5)
     sampler = experiment.sampler(3, 4)
-    last = sampler.collect(adapted, tasks, [5, 0, EVALUATION, 2])
+    last = sampler.collect(TaskState(adapted), tasks, [5, 0, EVALUATION, 2])
     np.testing.assert_allclose(curve.returns[2], last.returns.mean(-1).numpy(), rtol=1e-6)
-    noise = [sampler.collect(adapted, tasks, [5, 0, EVALUATION, step]).actions for step in range(3)]
+    noise = [
+        sampler.collect(TaskState(adapted), tasks, [5, 0, EVALUATION, step]).actions for step in range(3)
+    ]
     assert not torch.equal(noise[0], noise[1])
     assert not torch.equal(noise[1], noise[2])
 
@@ -40,7 +44,7 @@ def test_mean_actions_measure_and_drawn_ones_adapt(policy):
     assert not np.allclose(drawn.returns, mean.returns)
     experiment = policy.experiment
     tasks = experiment.held_out_tasks(3, 5)
-    still = experiment.sampler(3, 4).collect(by_mean, tasks, [0], deterministic=True)
+    still = experiment.sampler(3, 4).collect(TaskState(by_mean), tasks, [0], deterministic=True)
     torch.testing.assert_close(still.actions, still.behaviour.mean)
     np.testing.assert_allclose(mean.returns[2], still.returns.mean(-1).numpy(), rtol=1e-6)
 
@@ -58,7 +62,20 @@ def test_later_steps_are_scaled_as_asked(policy, tmp_path):
 
 def evaluate_one(policy):
     tasks = policy.experiment.held_out_tasks(3, 5)
-    return policy.experiment.evaluate(policy.parameters, tasks, episodes=4, steps=1, seed=5)[1]
+    found = policy.experiment.evaluate(policy.parameters, tasks, episodes=4, steps=1, seed=5)
+    return found.adapted.parameters
+
+
+def test_rollouts_that_were_measured_are_kept_on_request(policy):
+    tasks, options = policy.experiment.held_out_tasks(3, 5), {"episodes": 4, "steps": 1, "seed": 5}
+    for deterministic in (False, True):
+        settings = {**options, "deterministic": deterministic}
+        kept = policy.experiment.evaluate(policy.parameters, tasks, keep_rollouts=True, **settings)
+        assert policy.experiment.evaluate(policy.parameters, tasks, **settings).rollouts == ()
+        for k, rollout in enumerate(kept.rollouts):
+            np.testing.assert_allclose(kept.curve.returns[k], rollout.returns.mean(-1).numpy(), rtol=1e-6)
+            assert torch.equal(rollout.actions, rollout.behaviour.mean) == deterministic
+        assert len(kept.rollouts) == 2
 
 
 def test_training_tasks_are_those_that_training_draws(train_small, tmp_path, monkeypatch):

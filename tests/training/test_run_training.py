@@ -11,6 +11,7 @@ import torch
 
 import metarl
 from metarl.errors import ConfigError, RunError, TrainingError
+from metarl.rollouts.sampler import RolloutSampler
 from metarl.runs.checkpoint import load_checkpoint, load_snapshots
 from metarl.runs.files import CHECKPOINT
 from metarl.training.settings import TrainingConfig
@@ -139,17 +140,15 @@ def test_a_killed_run_resumes_to_the_same_bits_and_rows(
 
 def test_an_interrupt_leaves_a_resumable_run(train_small, tmp_path, monkeypatch):
     """Also where checkpoints are seldom: every finished iteration is kept."""
-    from metarl.meta_learners.gradient_learner import GradientLearner
+    original, calls = RolloutSampler.collect, []
 
-    original, calls = GradientLearner.update, []
-
-    def interrupted(self, state, batch):
+    def interrupted(self, *arguments, **options):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == 5:
             raise KeyboardInterrupt
-        return original(self, state, batch)
+        return original(self, *arguments, **options)
 
-    monkeypatch.setattr(GradientLearner, "update", interrupted)
+    monkeypatch.setattr(RolloutSampler, "collect", interrupted)
     folder = ("--run_dir", str(tmp_path / "run"), "--training.checkpoint_every", "10")
     with pytest.raises(KeyboardInterrupt):
         train_small(*folder)

@@ -9,10 +9,10 @@ import torch
 
 from metarl.adaptation.evaluation import evaluate_adaptation
 from metarl.adaptation.meta_batch import collect_meta_batch
-from metarl.compute.task_map import TaskMap
+from metarl.adaptation.walk import Walk
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.experiment.build import build_experiment
 from metarl.rollouts.advantages import AdvantageConfig
-from metarl.rollouts.rollout import select_task
 from metarl.runs.meta_policy import MetaPolicy
 from tests.references import network
 from tests.slow_advantages import episodes_of, slow_advantages
@@ -45,9 +45,7 @@ def walk(steps=2, seed=0, key=KEY):
     """A meta-batch, its rollouts, the parameters retraced [task][step], and the noise of every rollout."""
     learner, config, theta = setup(steps, seed)
     sampler, advantages = Kept(learner.policy), AdvantageConfig(**SETTINGS)
-    collected = collect_meta_batch(
-        sampler, learner.policy, learner, TaskMap(2, 2), advantages, theta, TASKS, key
-    )
+    collected = collect_meta_batch(Walk(sampler, learner, advantages, TaskMap(2, 2)), theta, TASKS, key)
     rollouts = sampler.rollouts
     paths = retraced(theta, rollouts[:-1], config)
     noises = [noise_of(rollout, [path[k] for path in paths]) for k, rollout in enumerate(rollouts)]
@@ -59,22 +57,13 @@ def evaluation(seed=0, key=KEY, steps=2, deterministic=False):
     """A curve and its adapted parameters, the drawn and the measured rollouts, and as `walk`."""
     learner, config, theta = setup(2, seed)
     sampler, advantages = Kept(learner.policy), AdvantageConfig(**SETTINGS)
-    curve, adapted = evaluate_adaptation(
-        sampler,
-        learner,
-        TaskMap(2, 2),
-        advantages,
-        theta,
-        TASKS,
-        steps=steps,
-        key=key,
-        deterministic=deterministic,
-    )
+    parts = Walk(sampler, learner, advantages, TaskMap(2, 2))
+    found = evaluate_adaptation(parts, theta, TASKS, steps=steps, key=key, deterministic=deterministic)
     every = 1 + deterministic
     drawn, measured = sampler.rollouts[::every], sampler.rollouts[deterministic::every]
     paths = retraced(theta, drawn[:-1], config)
     noises = [noise_of(rollout, [path[k] for path in paths]) for k, rollout in enumerate(drawn)]
-    return curve, adapted, drawn, measured, paths, noises
+    return found.curve, found.adapted.parameters, drawn, measured, paths, noises
 
 
 def assert_tasks_differ(paths, steps):
