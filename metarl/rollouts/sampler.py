@@ -55,6 +55,7 @@ class RolloutSampler:
         episodes_per_task: episodes of each task.
         horizon: steps after which an episode is cut off as truncated.
         device: where the policy runs and the rollout lies.
+        first_task: the first task's number among those of all machines.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class RolloutSampler:
         episodes_per_task: int,
         horizon: int,
         device: torch.device,
+        first_task: int = 0,
     ) -> None:
         self._envs = envs
         self._policy = policy
@@ -72,6 +74,7 @@ class RolloutSampler:
         self._lanes = lanes_of(policy, episodes_per_task)
         self._horizon = horizon
         self._device = device
+        self._first_task = first_task
 
     def collect(
         self,
@@ -79,7 +82,6 @@ class RolloutSampler:
         tasks: Tasks,
         key: Sequence[int],
         *,
-        first_task: int = 0,
         deterministic: bool = False,
     ) -> Rollout:
         """Runs every task's episodes with that task's parameters and carry.
@@ -87,8 +89,7 @@ class RolloutSampler:
         Args:
             state: parameters [task, ...] each; without a carry, a policy with memory begins a trial.
             tasks: as many as the environments hold.
-            key: integers that determine the start states and the action noise, task by task.
-            first_task: the first task's number among those of all machines.
+            key: integers that determine the start states and the action noise, each task by its number.
             deterministic: take the most likely actions.
 
         Raises:
@@ -102,7 +103,7 @@ class RolloutSampler:
                 f"expected {num_envs} environments to hold {count} tasks x {self._lanes} episodes at once"
             )
         self._envs.set_tasks(repeat_tasks(tasks, self._lanes))
-        numbers = range(first_task, first_task + count)
+        numbers = range(self._first_task, self._first_task + count)
         seeds = np.stack([_sequence(key, i, STARTS).generate_state(self._episodes) for i in numbers])
         with _one_torch_thread(), torch.no_grad():
             shape = (self._horizon, self._episodes, self._policy.action_size)

@@ -10,6 +10,7 @@ import metarl
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
 from metarl.meta_learners.inner.gradient_rules import STEP_SIZE
+from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
@@ -165,7 +166,7 @@ def test_a_wild_outer_step_is_rejected_and_the_kept_checkpoint_goes_on(
         assert (row["update/accepted"], row["update/kl"]) == ("0.0", "0.0")
     learner = build_experiment(small_config(*run)).learner
     start = learner.initial_state(torch.Generator().manual_seed(3))
-    assert not final.state.optimiser
+    assert not any(value.any() for value in named_tensors(final.state.optimiser).values())
     for n, value in start.parameters.items():
         assert torch.equal(kept.state.parameters[n], value)
         assert torch.equal(final.state.parameters[n], value)
@@ -186,7 +187,7 @@ def test_a_rejected_update_leaves_the_moments_as_they_were(name):
 
 
 def parts(state):
-    return state.parameters, state.optimiser
+    return state.parameters, named_tensors(state.optimiser)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,108 @@
+"""Two machines with half of the tasks each learn what one learns with all of them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Lock
+
+import numpy as np
+import pytest
+import torch
+from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
+
+from metarl.adaptation.meta_batch import collect_meta_batch
+from metarl.adaptation.walk import Walk
+from metarl.compute.task_map import Reduction, TaskMap
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.rollouts.advantages import AdvantageConfig
+from metarl.rollouts.sampler import RolloutSampler
+from tests.tiny import by_adam, tiny_learner, tiny_state
+from tests.tiny_envs import Echo
+
+GOALS, EPISODES, HORIZON, KEY = [-1.0, 0.5, 1.5, -0.4], 4, 5, (3, 1, 4)
+BY_TRUST_REGION = [n for n, r in META_LEARNERS.items() if getattr(r.config(), "outer", None) == "trpo"]
+
+
+class Exchange:
+    """Two threads, one of which works at a time, give each other what they have."""
+
+    def __init__(self):
+        self._both, self._turn, self._given = Barrier(2), Lock(), {}
+
+    def work(self, function, rank):
+        with self._turn:
+            return function(Half(rank, self))
+
+    def swap(self, rank, call, value):
+        self._given[call, rank] = value
+        self._turn.release()
+        try:
+            self._both.wait(timeout=120)
+        finally:
+            self._turn.acquire()
+        return [self._given[call, each] for each in (0, 1)]
+
+
+class Half(Reduction):
+    """One of two machines; what they have is added by hand."""
+
+    def __init__(self, rank, exchange):
+        self._rank, self._exchange, self._calls = rank, exchange, 0
+
+    def _swap(self, value):
+        self._calls += 1
+        return self._exchange.swap(self._rank, self._calls, value)
+
+    def mean(self, values):
+        (one, other), (n, m) = self._swap(values.sum(0)), self._swap(len(values))
+        return (one + other) / (n + m)
+
+    def gather(self, values):
+        return torch.cat(self._swap(values))
+
+    def own(self, values):
+        return values.chunk(2)[self._rank]
+
+
+def updated(name, tasks, first_task, reduction, **settings):
+    """One iteration with some of the tasks."""
+    learner, _ = tiny_learner(name, 2, task_map=TaskMap(2, 1, reduction), **settings)
+    theta = tiny_state(learner)
+    envs = ForeignVectorEnv(Echo, len(tasks) * EPISODES, "sync")
+    sampler = RolloutSampler(
+        envs,
+        learner.policy,
+        episodes_per_task=EPISODES,
+        horizon=HORIZON,
+        device=torch.device("cpu"),
+        first_task=first_task,
+    )
+    walk = Walk(sampler, learner, AdvantageConfig(), learner_map(reduction))
+    batch = collect_meta_batch(walk, theta, {"goal": np.array(tasks)}, KEY).batch
+    return learner.update(learner.start(theta), batch)
+
+
+def learner_map(reduction):
+    return TaskMap(2, 1, reduction)
+
+
+@pytest.mark.parametrize(
+    ("name", "outer"),
+    [*((name, "trpo") for name in BY_TRUST_REGION), *((name, "adam") for name in sorted(META_LEARNERS))],
+)
+def test_two_halves_learn_what_the_whole_learns(name, outer):
+    settings = {} if outer == "trpo" else by_adam(name, 1e-3, epochs=2)
+    whole = updated(name, GOALS, 0, Reduction(), **settings)
+    assert whole.rejection is None
+    exchange = Exchange()
+
+    def half(rank):
+        goals = GOALS[2 * rank : 2 * rank + 2]
+        return exchange.work(lambda reduction: updated(name, goals, 2 * rank, reduction, **settings), rank)
+
+    with ThreadPoolExecutor(2) as pool:
+        halves = list(pool.map(half, (0, 1)))
+    for update in halves:
+        for n, value in whole.state.parameters.items():
+            torch.testing.assert_close(update.state.parameters[n], value, rtol=1e-7, atol=1e-10)
+        assert update.metrics["kl"] == pytest.approx(whole.metrics["kl"], rel=1e-6)
+    alone = updated(name, GOALS[:2], 0, Reduction(), **settings).state.parameters
+    assert any(not torch.allclose(alone[n], value, rtol=1e-4) for n, value in whole.state.parameters.items())
