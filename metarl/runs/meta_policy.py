@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from metarl.adaptation.meta_batch import adapt_tasks
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import scale_later_steps
+from metarl.experiment.config import meta_learned, scale_later_steps
 from metarl.math.parameters import Parameters, repeat, select
 from metarl.policies.stable_baselines import to_sb3
 from metarl.rollouts.advantages import compute_advantages
@@ -60,7 +60,7 @@ def load(
         UserWarning: the files are of version 0.1.0, which does not tie the config to the policy.
     """
     folder = Path(run_dir)
-    config = load_run_config(folder, trust=trust)
+    config = meta_learned(load_run_config(folder, trust=trust))
     if later_step_scale is not None:
         config = scale_later_steps(config, later_step_scale)
     if environment_options:
