@@ -61,12 +61,13 @@ def explain_keys(sections: Mapping[str, type[Any]], policy: str | None) -> str:
 
 
 def field_texts(kind: type[Any]) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of its fields under `Args:`, by their names."""
+    """The first sentence on every field under `Args:` in the docstrings of a class and its bases."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         section = re.search(r"^Args:\n((?: +.*\n?)+)", inspect.cleandoc(base.__doc__ or ""), re.MULTILINE)
         for names, text in re.findall(r"^    (\w[\w, ]*): ((?:.*\n?)(?: {5,}.*\n?)*)", *_in(section)):
-            texts |= dict.fromkeys(names.split(", "), " ".join(text.split()).rstrip("."))
+            sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()))[0]
+            texts |= dict.fromkeys(names.split(", "), sentence)
     return texts
 
 
@@ -119,7 +120,7 @@ def _kind(hint: Any) -> str:
     if origin is Literal:
         return "|".join(map(str, arguments))
     if origin in (tuple, list):
-        return f"[{_kind(arguments[0])}, ...]"
+        return f"[{_kind(arguments[0])},...]"
     if arguments and origin is not dict:
         return f"{_kind(arguments[0])}|null"
     for base in getattr(origin or hint, "__mro__", ()):

@@ -36,7 +36,8 @@ class ScratchConfig:
         algorithm: "ppo", "sac", or "trpo" of sb3-contrib.
         num_envs: environments that it learns in at once.
         environment_steps: of all tasks together; each has an equal share.
-        evaluation_interval: environment steps an evaluation, beside those after every inner step's worth.
+        evaluation_interval: environment steps between evaluations, beside those after every inner step's
+            worth.
         deterministic: evaluate by mean actions instead of drawn ones.
         settings: keyword arguments of the algorithm, e.g. `n_steps`.
 
