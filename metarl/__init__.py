@@ -3,6 +3,9 @@
 import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
+from metarl.experiment.config import read_config
+from metarl.meta_learners.registry import register_meta_learner
+from metarl.policies.registry import register_policy
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
 
 __version__ = "0.2.0.dev0"
@@ -15,4 +18,7 @@ __all__ = [
     "RunError",
     "TrainingError",
     "load",
+    "read_config",
+    "register_meta_learner",
+    "register_policy",
 ]

@@ -99,7 +99,7 @@ def test_training_starts_at_a_run_of_its_own_environment_alone(run_dir, mark, sm
     start = ("--policy.start_from", str(run_dir))
     other = ("--environment.id", "tests/Drift-v0", *overrides[2:])
     with pytest.raises(
-        ConfigError, match=r"^policy\.start_from: expected a run in tests/Drift-v0, got one in"
+        ConfigError, match=r"^policy\.start_from: expected a run with environment\.id tests/Drift-v0, got 's"
     ):
         initial_state(build_experiment(small_config(*other, *start)))
     assert not mark.exists()

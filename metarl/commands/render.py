@@ -49,9 +49,7 @@ def main() -> int:
     parser.add_argument("--width", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--height", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    parser.add_argument(
-        "--trust", action="store_true", help="import the module that the run's environment names"
-    )
+    parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:

@@ -19,14 +19,13 @@ from metarl.adaptation.walk import Sampler, Walk
 from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, NonFiniteError, TrainingError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.config import AnyExperiment, ExperimentConfig, meta_learned
 from metarl.experiment.environments import TaskDistribution, _sample_held_out, _task_distribution, make_envs
-from metarl.from_scratch.settings import SCRATCH
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.registry import META_LEARNERS
-from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.meta_learners.registry import find_meta_learner
 from metarl.policies.policy import Policy
+from metarl.policies.registry import find_policy
 from metarl.rollouts.random_keys import EVALUATION, TASKS
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
 
@@ -113,18 +112,13 @@ class Experiment:
                 raise TrainingError(f"{name}, {where}: {error}") from error
 
 
-def build_experiment(config: ExperimentConfig) -> Experiment:
+def build_experiment(config: AnyExperiment) -> Experiment:
     """Builds everything but environments.
 
     Raises:
         ConfigError: the environment or the device cannot be had, or there is no meta-learner.
     """
-    if config.meta_learner_name == SCRATCH:
-        raise ConfigError(
-            "meta_learner.name: expected a meta-learner, got scratch, which learns every task anew and "
-            "leaves no policy that adapts; scripts/train.py runs it, and its results are in "
-            f"{config.run_dir}/tasks"
-        )
+    config = meta_learned(config)
     device = resolve_device(config.training.device)
     with closing(make_envs(config, 1)) as one:
         return _experiment(config, device, one)
@@ -139,22 +133,15 @@ def _experiment(
             "environment.id: expected continuous (Box) observation and action spaces, got "
             f"{observations} and {actions}"
         )
-    settings = config.policy
-    if settings.min_std > settings.initial_std:
-        raise ConfigError(
-            f"policy.min_std: expected at most {settings.initial_std}, policy.initial_std, "
-            f"got {settings.min_std}"
-        )
-    policy = GaussianMLP(
-        observation_size=int(np.prod(observations.shape or ())),
-        action_size=int(np.prod(actions.shape or ())),
-        hidden_sizes=settings.hidden_sizes,
-        activation=settings.activation,
-        initial_std=settings.initial_std,
-        min_std=settings.min_std,
-        output_gain=settings.output_gain,
-    )
+    sizes = {
+        "observation_size": int(np.prod(observations.shape or ())),
+        "action_size": int(np.prod(actions.shape or ())),
+    }
+    try:
+        policy: Policy = find_policy(config.policy.name)(**sizes, **config.policy.settings)
+    except ValueError as error:
+        raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
-    learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
+    learner = find_meta_learner(config.meta_learner_name).build(policy, config.meta_learner, task_map)
     tasks = _task_distribution(config, one)
     return Experiment(config, learner.policy, learner, task_map, tasks, actions, device)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, Literal, Protocol
 
 import gymnasium
 import numpy as np
@@ -14,8 +15,12 @@ from metarl_envs.tasks import Task, Tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
 from metarl.errors import ConfigError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.config import CommonConfig
+from metarl.experiment.sections import EnvironmentConfig
 from metarl.rollouts.random_keys import HELD_OUT_TASKS
+
+_NATIVE = f"{VectorTaskEnv.__module__}:{VectorTaskEnv.__qualname__}"
+"""`vector_entry_point` of every family."""
 
 
 class TaskDistribution(Protocol):
@@ -28,7 +33,7 @@ class TaskDistribution(Protocol):
     def validate(self, task: Mapping[str, Any]) -> Task: ...
 
 
-def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
+def held_out_tasks(config: CommonConfig, n: int, seed: int) -> Tasks:
     """As `Experiment.held_out_tasks`, of a config that needs no meta-learner.
 
     Raises:
@@ -37,7 +42,7 @@ def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
     return _sample_held_out(task_distribution(config), n, seed)
 
 
-def task_distribution(config: ExperimentConfig) -> TaskDistribution:
+def task_distribution(config: CommonConfig) -> TaskDistribution:
     """The tasks of a config's environment.
 
     Raises:
@@ -51,7 +56,7 @@ def _sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
     return source.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
 
 
-def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
+def _task_distribution(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
     if isinstance(envs, VectorTaskEnv):
         return envs.family.task_space
     try:
@@ -60,7 +65,7 @@ def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVe
         raise ConfigError(f"environment.id: {error}") from error
 
 
-def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
+def make_env(config: CommonConfig) -> gymnasium.Env[Any, Any]:
     """One ordinary environment of the config, at its horizon."""
     environment = config.environment
     return gymnasium.make(
@@ -71,22 +76,53 @@ def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
     )
 
 
-def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:
+def vectorization(environment: EnvironmentConfig) -> Literal["native", "sync", "async"]:
+    """How an environment is vectorised: as its config says, or natively where it can be, and else one by one.
+
+    A module that its id names is imported.
+
+    Raises:
+        ConfigError: that module cannot be imported.
+    """
+    if environment.vectorization != "auto":
+        return environment.vectorization
+    module, _, name = environment.id.rpartition(":")
+    try:
+        if module:
+            import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"environment.id: expected a module in PYTHONPATH and a colon, got {environment.id!r}: {error}"
+        ) from error
+    spec = gymnasium.registry.get(name)
+    return "native" if spec is None or spec.vector_entry_point == _NATIVE else "sync"
+
+
+def as_built(config: CommonConfig) -> dict[str, Any]:
+    """The resolved config, with what it leaves to the environment as well.
+
+    Raises:
+        ConfigError: as `vectorization`.
+    """
+    sections = config.as_dict()
+    sections["environment"]["vectorization"] = vectorization(config.environment)
+    return sections
+
+
+def make_envs(config: CommonConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:
     """The vector environment of the config.
 
     Raises:
         ConfigError: no such environment, or options it does not take.
     """
-    environment = config.environment
+    environment, kind = config.environment, vectorization(config.environment)
     foreign = (
         f"environment.vectorization: {environment.id} is not one of metarl's environments; "
         'expected "sync" or "async", got "native"'
     )
     try:
-        if environment.vectorization != "native":
-            return ForeignVectorEnv(
-                lambda: make_env(config), num_envs, environment.vectorization, config.sampling.num_threads
-            )
+        if kind != "native":
+            return ForeignVectorEnv(lambda: make_env(config), num_envs, kind, config.sampling.num_threads)
         spec = gymnasium.registry.get(environment.id)
         if spec is not None and spec.vector_entry_point is None:
             raise ConfigError(foreign)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from metarl.errors import RunError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.config import CommonConfig
+from metarl.experiment.environments import as_built
+from metarl.experiment.names import named_modules
 from metarl.experiment.plain_yaml import dump_yaml
 from metarl.runs.files import (
     ADAPTATION,
@@ -61,7 +63,7 @@ def hold_run_folder(run_dir: Path) -> Iterator[None]:
                 run_dir.rmdir()
 
 
-def find_run(config: ExperimentConfig, resume: bool) -> bool:
+def find_run(config: CommonConfig, resume: bool) -> bool:
     """Whether the run folder holds the run to resume; it then holds no other, and none to overwrite.
 
     Raises:
@@ -72,7 +74,9 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
         trained = (run_dir / PROGRESS).is_file() or (run_dir / CHECKPOINT).is_file()
         if (run_dir / POLICY).is_file() and not trained:
             raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
-        _check_same(load_run_config(run_dir), config)
+        named, given = named_modules(read_mapping(run_dir)), as_built(config)
+        _check_same(named, {key: value for key, value in _flat(given).items() if key in named})
+        _check_same(as_built(load_run_config(run_dir, trust=True)), given)
         return True
     if resume and run_dir.exists() and any(map(_is_content, run_dir.iterdir())):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
@@ -85,7 +89,7 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
 
 
 def check_not_lost(run_dir: Path) -> None:
-    """Checks that a meta-learner's run without a checkpoint never had one.
+    """Checks that a meta-learner's run, which `find_run` found, never had a checkpoint if it has none.
 
     A run killed before its first checkpoint has no policy, few rows and nothing that comes later.
 
@@ -94,7 +98,7 @@ def check_not_lost(run_dir: Path) -> None:
     """
     if (run_dir / CHECKPOINT).is_file():
         return
-    rows, every = count_rows(run_dir), int(load_run_config(run_dir).training.checkpoint_every)
+    rows, every = count_rows(run_dir), int(load_run_config(run_dir, trust=True).training.checkpoint_every)
     later = [POLICY, HELD_OUT_TASK, EVALUATION, ADAPTATION]
     left = [name for name in later if (run_dir / name).exists()]
     if len(list((run_dir / SNAPSHOTS).glob("*.safetensors"))) > 1:
@@ -107,7 +111,7 @@ def check_not_lost(run_dir: Path) -> None:
         )
 
 
-def make_run_folder(config: ExperimentConfig) -> str:
+def make_run_folder(config: CommonConfig) -> str:
     """Makes the run folder where there is none, and writes the config into it; returns the config's digest.
 
     The config of a run that is there already stays as it is, but for the settings that may change.
@@ -133,8 +137,8 @@ def _is_content(path: Path) -> bool:
     return path.suffix != ".partial" and path.name != LOCK
 
 
-def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
-    old, new = _flat(saved.as_dict()), _flat(given.as_dict())
+def _check_same(saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    old, new = _flat(saved), _flat(given)
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in CHANGEABLE]
     if changed:
         key = changed[0]
@@ -144,7 +148,7 @@ def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
         )
 
 
-def _flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in section.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}

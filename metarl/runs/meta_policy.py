@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import scale_later_steps
+from metarl.experiment.config import meta_learned, scale_later_steps
 from metarl.math.parameters import Parameters, kind, select
 from metarl.policies.stable_baselines import to_sb3
 from metarl.rollouts.episodes import EpisodeSampler, within
@@ -37,15 +37,15 @@ def load(
 ) -> MetaPolicy:
     """Loads the meta-policy of a run folder, or an adapted policy that was saved.
 
-    Nothing in the folder is executed, unless its environment's id names a module ("my_package:MyEnv-v0"),
-    which would be imported: such a folder is refused without `trust`.
+    Nothing in the folder is executed, unless its environment, policy or meta-learner names a module
+    ("my_package:MyEnv-v0"), which would be imported: such a folder is refused without `trust`.
 
     Args:
         iteration: of a policy that `training.snapshot_every` kept; None for the last one.
         later_step_scale: scales inner steps after the first, instead of the scale in training; Finn et al.
             2017 halve them in their tests.
         environment_options: added to the run's, e.g. {"out_of_distribution": 1.5}.
-        trust: import the module that the folder's environment names.
+        trust: import the modules that the folder's config names.
 
     Raises:
         RunError: the folder is missing, foreign or damaged, its config is not that of its policy, it holds no
@@ -57,13 +57,7 @@ def load(
         UserWarning: the files are of version 0.1.0, which does not tie the config to the policy.
     """
     folder = Path(run_dir)
-    config = load_run_config(folder)
-    if ":" in config.environment.id and not trust:
-        raise RunError(
-            "environment.id: expected an environment that is already registered, got "
-            f"{config.environment.id!r}, whose module would be imported: pass trust=True (--trust) if you "
-            "trust this folder"
-        )
+    config = meta_learned(load_run_config(folder, trust=trust))
     if later_step_scale is not None:
         config = scale_later_steps(config, later_step_scale)
     if environment_options:

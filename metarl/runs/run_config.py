@@ -11,7 +11,9 @@ from typing import Any
 import yaml
 
 from metarl.errors import ConfigError, RunError
-from metarl.experiment.config import ExperimentConfig, read_config
+from metarl.experiment.config import AnyExperiment, CommonConfig, read_config
+from metarl.experiment.migration import migrated
+from metarl.experiment.names import MODULE_KEYS, named_modules
 from metarl.experiment.plain_yaml import dump_yaml, load_yaml
 from metarl.runs.files import CONFIG, write_atomically
 
@@ -29,9 +31,9 @@ CHANGEABLE = {
     "training.evaluation_episodes",
     "training.evaluation_steps",
     # Of learning from scratch, which keeps the results of every such setting.
-    "meta_learner.environment_steps",
-    "meta_learner.evaluation_interval",
-    "meta_learner.deterministic",
+    "from_scratch.environment_steps",
+    "from_scratch.evaluation_interval",
+    "from_scratch.deterministic",
 }
 """Settings that may differ at a resume without changing what is learned, of the top level or of a section."""
 
@@ -59,19 +61,21 @@ def config_digest(run_dir: Path) -> str:
 
 
 def read_mapping(run_dir: Path) -> dict[str, Any]:
-    """The config in a run folder, as it stands in its file.
+    """The config in a run folder, as it stands in its file, but as this version would write it.
 
     Raises:
         RunError: the file is missing or holds no mapping.
     """
     path = run_dir / CONFIG
+    if not path.is_file():
+        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}")
     try:
         values = load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RunError(f"expected a run folder with {CONFIG}, found none that can be read: {path}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path}: expected sections (seed, environment, ...), got {values!r:.80}")
-    return values
+    return migrated(values)
 
 
 def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,19 +90,27 @@ def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def load_run_config(run_dir: Path) -> ExperimentConfig:
+def load_run_config(run_dir: Path, *, trust: bool = False) -> AnyExperiment:
     """Reads the resolved config of a run folder.
 
+    Args:
+        trust: import the modules that it names; without, a config that names any is refused.
+
     Raises:
-        RunError: the folder is missing or is no run.
+        RunError: the folder is missing or is no run, or it names a module and is not trusted.
     """
-    if not (run_dir / CONFIG).is_file():
-        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}")
+    named = named_modules(read_mapping(run_dir))
+    if named and not trust:
+        key, name = next(iter(named.items()))
+        raise RunError(
+            f"{key}: expected {MODULE_KEYS[key]}, got {name!r}, whose module would be imported: pass "
+            "trust=True (--trust) if you trust this folder"
+        )
     try:
         return read_config(run_dir / CONFIG)
     except ConfigError as error:
         raise RunError(f"{run_dir} is not a run of this version of metarl: {error}") from error
 
 
-def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:
+def save_run_config(run_dir: Path, config: CommonConfig) -> None:
     write_atomically(run_dir / CONFIG, dump_yaml(config.as_dict()).encode())

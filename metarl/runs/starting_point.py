@@ -9,12 +9,13 @@ import torch
 
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
+from metarl.experiment.names import named_modules
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import LearnerState
 from metarl.policies.context import plain_network, start_at, without_context
 from metarl.policies.stable_baselines import from_sb3
 from metarl.runs.meta_policy import load
-from metarl.runs.run_config import load_run_config
+from metarl.runs.run_config import read_mapping
 
 
 def initial_state(experiment: Experiment) -> LearnerState:
@@ -37,12 +38,14 @@ def initial_state(experiment: Experiment) -> LearnerState:
 def _read(path: Path, experiment: Experiment) -> Parameters:
     if not path.is_dir():
         return from_sb3(path, experiment.policy)
-    own, found_id = experiment.config.environment.id, load_run_config(path).environment.id
-    if ":" in found_id and found_id != own:
-        raise ValueError(
-            f"expected a run in {own}, got one in {found_id!r} in {path}, whose module would be imported; "
-            "give both runs the same environment"
-        )
+    own = experiment.config.as_dict()
+    for key, found_name in named_modules(read_mapping(path)).items():
+        section, name = key.split(".")
+        if found_name != own[section][name]:
+            raise ValueError(
+                f"expected a run with {key} {own[section][name]}, got {found_name!r} in {path}, whose module "
+                "would be imported; give both runs the same"
+            )
     source = load(path, trust=True)
     trained, policy = source.experiment, source.experiment.policy
     found, wanted = (
