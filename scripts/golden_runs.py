@@ -24,7 +24,7 @@ from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
 from metarl.math.parameters import Parameters
 from metarl.runs.checkpoint import Checkpoint
-from metarl.training.run_training import Reporter, prepare_run, run_training
+from metarl.training.run_training import prepare_run, run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs/quickstart.yaml"
 LIBRARIES = ("mujoco", "numpy", "torch")
@@ -128,7 +128,7 @@ def train(
     overrides = ["--training.iterations", str(iterations), "--training.device", "cpu"]
     experiment = build_experiment(read_config(config, overrides))
     start = prepare_run(experiment.config, resume, experiment)
-    return run_training(experiment, start, Reporter(lambda line: None, lambda metrics: None))
+    return run_training(experiment, start)
 
 
 def record(parameters: Parameters, optimiser: Parameters, values: Mapping[str, Sequence[float]]) -> Any:

@@ -23,11 +23,12 @@ from metarl.rollouts.sampler import RolloutSampler
 
 
 class Collected(NamedTuple):
-    """A meta-batch, diagnostics by name, and the environment steps it took."""
+    """A meta-batch, diagnostics by name, the environment steps it took, and mean returns [phase, task]."""
 
     batch: MetaBatch
     metrics: dict[str, float]
     environment_steps: int
+    returns: Tensor
 
 
 def adapt_tasks(
@@ -69,6 +70,7 @@ def collect_meta_batch(
     current = repeat(parameters, number_of_tasks(tasks))
     batches: list[Batch] = []
     returns: list[float] = []
+    returns_by_task: list[Tensor] = []
     explained: list[Tensor] = []
     steps = diverged = 0
     inner_kl = 0.0
@@ -79,6 +81,7 @@ def collect_meta_batch(
         clock.lap("advantages")
         batches.append(batch)
         returns.append(rollout.returns.mean().item())
+        returns_by_task.append(rollout.returns.mean(-1))
         explained.append(share.mean())
         steps += rollout.environment_steps
         diverged += rollout.diverged_episodes
@@ -98,7 +101,7 @@ def collect_meta_batch(
         **{f"time/{phase}_seconds": seconds for phase, seconds in clock.seconds.items()},
         "time/environment_steps_per_second": steps / clock.seconds["sampling"],
     }
-    return Collected(MetaBatch(tuple(batches[:-1]), query), metrics, steps)
+    return Collected(MetaBatch(tuple(batches[:-1]), query), metrics, steps, torch.stack(returns_by_task))
 
 
 def _kl(policy: Policy, adapted: Parameters, batch: Batch) -> float:

@@ -14,6 +14,7 @@ import sys
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -28,7 +29,8 @@ from metarl.comparison.summary import summarise
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.shipped import find_config
-from metarl.training.run_training import Reporter
+from metarl.runs.checkpoint import Checkpoint
+from metarl.training.observers import Iteration, Observer
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
 KINDS = (".md", ".csv", ".png", ".json")
@@ -196,19 +198,29 @@ def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[l
     return outcomes
 
 
+class StepsShown(Observer):
+    """Shows a training's environment steps on a bar."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def on_start(self, start: Checkpoint) -> None:
+        self._bar.update(start.environment_steps)
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        self._bar.set_postfix(after=f"{iteration.metrics['rollout/return_after']:.1f}", refresh=False)
+        self._bar.update(iteration.environment_steps - iteration.before.environment_steps)
+
+
 def run_shown(entry: Entry, protocol: Protocol, title: str) -> Result:
     """One run, with a progress bar of its own."""
     with tqdm(total=planned_steps(entry), unit="step", unit_scale=True, leave=False, position=1) as bar:
         bar.set_description(title)
 
-        def show(metrics: dict[str, float]) -> None:
-            bar.set_postfix(after=f"{metrics['rollout/return_after']:.1f}", refresh=False)
-            bar.update(metrics["rollout/environment_steps"] - bar.n)
-
         def judging(done: int, count: int) -> None:
             bar.set_description(f"{title}: evaluation {done + 1} of {count}")
 
-        return run_entry(entry, protocol, Reporter(lambda line: None, show), bar.update, judging)
+        return run_entry(entry, protocol, [StepsShown(bar)], bar.update, judging)
 
 
 def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:

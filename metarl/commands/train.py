@@ -7,6 +7,7 @@ import argparse
 import shlex
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,7 +20,9 @@ from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import planned_steps, run_from_scratch
 from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
-from metarl.training.run_training import Reporter, format_curve, prepare_run, run_training
+from metarl.training.console import ConsoleTable, ProgressBar
+from metarl.training.observers import Iteration, Observer
+from metarl.training.run_training import format_curve, prepare_run, run_training
 
 
 def main() -> int:
@@ -52,6 +55,17 @@ def main() -> int:
     return 0
 
 
+class Rejections(Observer):
+    """Counts updates, and those of them that were rejected."""
+
+    def __init__(self) -> None:
+        self.updates = self.count = 0
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        self.updates += 1
+        self.count += iteration.metrics.get("update/accepted", 1.0) < 1
+
+
 def meta_learn(config: ExperimentConfig, resume: bool) -> None:
     experiment = build_experiment(config)
     start = prepare_run(config, resume, experiment)
@@ -63,27 +77,15 @@ def meta_learn(config: ExperimentConfig, resume: bool) -> None:
     if start.iteration:
         end = f"{budget:,} environment steps" if budget else iterations
         print(f"Resumed at iteration {start.iteration} of {end}.")
-    rejected: list[float] = []
-    unit = {"unit": "step", "unit_scale": True} if budget else {"unit": "it"}
-    done = start.environment_steps if budget else start.iteration
-    with tqdm(total=budget or iterations, initial=done, dynamic_ncols=True, **unit) as bar:
-
-        def show(metrics: dict[str, float]) -> None:
-            bar.set_postfix(
-                before=f"{metrics['rollout/return_before']:.1f}",
-                after=f"{metrics['rollout/return_after']:.1f}",
-                refresh=False,
-            )
-            rejected.append(1.0 - metrics.get("update/accepted", 1.0))
-            bar.update(metrics["rollout/environment_steps"] - bar.n if budget else 1)
-
-        reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
-        final, curve = run_training(experiment, start, reporter)
+    rejections = Rejections()
+    table = ConsoleTable(partial(tqdm.write, file=sys.stdout), config.training.table_every)
+    final, curve = run_training(experiment, start, [ProgressBar(config.training), table, rejections])
     print(f"\nReturn on {curve.count} held-out tasks, by number of inner steps:\n")
     print(format_curve(curve))
-    if any(rejected):
+    if rejections.count:
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
-        print(f"\n{sum(rejected):.0f} of {len(rejected)} updates were rejected and changed nothing; {where}.")
+        share = f"{rejections.count} of {rejections.updates} updates"
+        print(f"\n{share} were rejected and changed nothing; {where}.")
     run_dir = Path(config.run_dir)
     trust = " --trust" if ":" in config.environment.id else ""
     adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK)]

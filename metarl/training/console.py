@@ -1,0 +1,80 @@
+"""What a person sees of a training run: a table, and a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.progress import ITERATION
+from metarl.training.observers import Iteration, Observer
+from metarl.training.settings import TrainingConfig
+
+_COLUMNS = (
+    ("iteration", ITERATION, "d"),
+    ("steps", "rollout/environment_steps", ",d"),
+    ("before", "rollout/return_before", ".2f"),
+    ("after", "rollout/return_after", ".2f"),
+    ("KL", "update/kl", ".4f"),
+    ("std", "policy/std", ".3f"),
+    ("steps/s", "time/environment_steps_per_second", ",.0f"),
+    ("s/iter", "time/iteration_seconds", ".2f"),
+)
+
+
+class ConsoleTable(Observer):
+    """A line every few iterations, of what one watches, and one of the last iteration.
+
+    Args:
+        table: prints a line.
+        every: shows iterations whose number is a multiple of it.
+    """
+
+    def __init__(self, table: Callable[[str], None], every: int) -> None:
+        self._table = table
+        self._every = every
+        self._started = False
+        self._waiting: dict[str, Any] | None = None
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        row = {ITERATION: iteration.number, **iteration.metrics}
+        self._waiting = row if iteration.number % self._every else None
+        if self._waiting is None:
+            self._show(row)
+
+    def on_end(self) -> None:
+        if self._waiting is not None:
+            self._show(self._waiting)
+
+    def _show(self, row: dict[str, Any]) -> None:
+        if not self._started:
+            self._table("".join(f"{title:>13}" for title, *_ in _COLUMNS))
+            self._started = True
+        cells = (format(row[key], form) if key in row else "" for _, key, form in _COLUMNS)
+        self._table("".join(f"{cell:>13}" for cell in cells))
+
+
+class ProgressBar(Observer):
+    """A bar of the iterations or, where the settings bound them, of the environment steps."""
+
+    def __init__(self, settings: TrainingConfig) -> None:
+        self._budget = int(settings.environment_steps)
+        self._iterations = int(settings.iterations)
+
+    def on_start(self, start: Checkpoint) -> None:
+        unit: dict[str, Any] = {"unit": "step", "unit_scale": True} if self._budget else {"unit": "it"}
+        total = self._budget or self._iterations
+        self._bar = tqdm(total=total, initial=self._done(start), dynamic_ncols=True, **unit)
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        before, after = (iteration.metrics[f"rollout/return_{name}"] for name in ("before", "after"))
+        self._bar.set_postfix(before=f"{before:.1f}", after=f"{after:.1f}", refresh=False)
+        self._bar.update(self._done(iteration.after) - self._done(iteration.before))
+
+    def on_end(self) -> None:
+        self._bar.close()
+
+    def _done(self, checkpoint: Checkpoint) -> int:
+        return checkpoint.environment_steps if self._budget else checkpoint.iteration
