@@ -4,15 +4,21 @@ import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
+from metarl.training.api import evaluate, train
+from metarl.training.observers import Iteration, Observer
 
 __version__ = "0.2.0.dev0"
 __all__ = [
     "AdaptedPolicy",
     "ConfigError",
+    "Iteration",
     "MetaPolicy",
     "MetaRLError",
     "NonFiniteError",
+    "Observer",
     "RunError",
     "TrainingError",
+    "evaluate",
     "load",
+    "train",
 ]

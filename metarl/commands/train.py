@@ -7,22 +7,22 @@ import argparse
 import shlex
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import MetaRLError
-from metarl.experiment.build import build_experiment
 from metarl.experiment.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
 from metarl.experiment.shipped import find_config, shipped_configs
 from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import planned_steps, run_from_scratch
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
-from metarl.training.console import ConsoleTable, ProgressBar
+from metarl.training.api import train
 from metarl.training.observers import Iteration, Observer
-from metarl.training.run_training import format_curve, prepare_run, run_training
+from metarl.training.run_training import format_curve
 
 
 def main() -> int:
@@ -43,8 +43,7 @@ def main() -> int:
     try:
         config = read_config(find_config(arguments.config), overrides)
         learn = learn_from_scratch if config.meta_learner_name == SCRATCH else meta_learn
-        with hold_run_folder(Path(config.run_dir)):
-            learn(config, arguments.resume == "true")
+        learn(config, arguments.resume == "true")
     except KeyboardInterrupt:
         command = f"metarl train {arguments.config} {shlex.join(overrides)}".strip()
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command} --resume true")
@@ -55,42 +54,39 @@ def main() -> int:
     return 0
 
 
-class Rejections(Observer):
-    """Counts updates, and those of them that were rejected."""
+class Summary(Observer):
+    """What a training came to: its length, its last evaluation, and the updates that were rejected."""
 
-    def __init__(self) -> None:
-        self.updates = self.count = 0
+    curve: AdaptationCurve
+
+    def on_start(self, start: Checkpoint) -> None:
+        self.end = start
+        self.updates = self.rejected = 0
 
     def on_iteration(self, iteration: Iteration) -> None:
+        self.end = iteration.after
         self.updates += 1
-        self.count += iteration.metrics.get("update/accepted", 1.0) < 1
+        self.rejected += iteration.metrics.get("update/accepted", 1.0) < 1
+
+    def on_evaluation(self, iterations: int, curve: AdaptationCurve) -> None:
+        self.curve = curve
 
 
 def meta_learn(config: ExperimentConfig, resume: bool) -> None:
-    experiment = build_experiment(config)
-    start = prepare_run(config, resume, experiment)
-    iterations, budget = config.training.iterations, config.training.environment_steps
-    print(
-        f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, "
-        f"run folder {config.run_dir}"
-    )
-    if start.iteration:
-        end = f"{budget:,} environment steps" if budget else iterations
-        print(f"Resumed at iteration {start.iteration} of {end}.")
-    rejections = Rejections()
-    table = ConsoleTable(partial(tqdm.write, file=sys.stdout), config.training.table_every)
-    final, curve = run_training(experiment, start, [ProgressBar(config.training), table, rejections])
-    print(f"\nReturn on {curve.count} held-out tasks, by number of inner steps:\n")
-    print(format_curve(curve))
-    if rejections.count:
+    summary = Summary()
+    train(config, observers=[summary], resume=resume)
+    print(f"\nReturn on {summary.curve.count} held-out tasks, by number of inner steps:\n")
+    print(format_curve(summary.curve))
+    if summary.rejected:
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
-        share = f"{rejections.count} of {rejections.updates} updates"
+        share = f"{summary.rejected} of {summary.updates} updates"
         print(f"\n{share} were rejected and changed nothing; {where}.")
     run_dir = Path(config.run_dir)
     trust = " --trust" if ":" in config.environment.id else ""
     adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK)]
+    end = summary.end
     print(
-        f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. "
+        f"\nTrained for {end.iteration} iterations, {end.environment_steps:,} environment steps. "
         f"The table is in {run_dir / EVALUATION}. Now:\n"
         f"  tensorboard --logdir {shlex.quote(config.run_dir)}\n"
         f"  {shlex.join(adapt)} --episodes 20 --steps 3{trust}"
@@ -104,7 +100,8 @@ def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
         f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks, run folder "
         f"{config.run_dir}"
     )
-    with tqdm(total=planned_steps(config), unit="step", unit_scale=True, dynamic_ncols=True) as bar:
+    bar = tqdm(total=planned_steps(config), unit="step", unit_scale=True, dynamic_ncols=True)
+    with hold_run_folder(Path(config.run_dir)), bar:
         result = run_from_scratch(config, resume, bar.update)
     inner_step = training.evaluation_episodes * config.environment.horizon
     print(

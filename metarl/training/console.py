@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
 
+from metarl.experiment.config import ExperimentConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.progress import ITERATION
 from metarl.training.observers import Iteration, Observer
@@ -22,6 +25,34 @@ _COLUMNS = (
     ("steps/s", "time/environment_steps_per_second", ",.0f"),
     ("s/iter", "time/iteration_seconds", ".2f"),
 )
+
+
+def console_observers(config: ExperimentConfig) -> list[Observer]:
+    """A heading, a table and a progress bar; the table is on the standard output, the bar beside it."""
+    write = partial(tqdm.write, file=sys.stdout)
+    settings = config.training
+    return [Heading(write, config), ProgressBar(settings), ConsoleTable(write, settings.table_every)]
+
+
+class Heading(Observer):
+    """Lines that say what is trained where, and from which iteration on."""
+
+    def __init__(self, write: Callable[[str], None], config: ExperimentConfig) -> None:
+        self._write = write
+        self._config = config
+
+    def on_start(self, start: Checkpoint) -> None:
+        config, settings = self._config, self._config.training
+        device = next(iter(start.state.parameters.values())).device.type
+        what = f"{config.environment.id}: {config.meta_learner_name} on {device}"
+        self._write(f"{what}, run folder {config.run_dir}")
+        if start.iteration:
+            budget = settings.environment_steps
+            end = f"{budget:,} environment steps" if budget else settings.iterations
+            self._write(f"Resumed at iteration {start.iteration} of {end}.")
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        return
 
 
 class ConsoleTable(Observer):

@@ -56,9 +56,11 @@ class Observer(Protocol):
     What an observer raises ends the training as an interrupt does: every finished iteration is kept.
 
     Example:
-        class StopAtReturn(metarl.Observer):
-            def on_iteration(self, iteration):
-                return iteration.metrics["rollout/return_after"] < -5.0
+        >>> import metarl
+        >>> class StopEarly(metarl.Observer):
+        ...     def on_iteration(self, iteration):
+        ...         return iteration.metrics["rollout/return_after"] < -5.0
+        >>> observers = [StopEarly()]  # for metarl.train("quickstart", observers=observers)
     """
 
     @abstractmethod
