@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from jsonargparse.typing import PositiveInt
 from metarl_envs.registration import FAMILIES
-from tqdm import tqdm
 
 from metarl.benchmarks.bare_mujoco import bare_references
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
@@ -33,6 +32,7 @@ from metarl.experiment.config import read_config
 from metarl.experiment.shipped import find_config
 from metarl.training.console import ProgressBar
 from metarl.training.observers import Iteration, Observer
+from metarl.training.progress_bar import track, write_line
 from metarl.training.run_training import prepare_run, run_training
 
 
@@ -54,7 +54,7 @@ def sampler(experiment: Experiment, repeats: int) -> list[Row]:
 def families(experiment: Experiment, repeats: int) -> list[Row]:
     """Environment steps/s of every MuJoCo family's rollout at the config's size, the policy included."""
     rows: list[Row] = []
-    for name in tqdm(FAMILIES, desc="families", unit="family"):
+    for name in track(FAMILIES, len(FAMILIES), "family", leave=True):
         environment = replace(experiment.config.environment, id=f"metarl/{name}-v0")
         config = replace(experiment.config, environment=environment)
         with ExitStack() as stack:
@@ -66,7 +66,7 @@ def families(experiment: Experiment, repeats: int) -> list[Row]:
                     **envpool_references(config),
                 }
                 found = alternate(measures, "steps/s", repeats)
-                tqdm.write("\n".join(as_lines(found)), file=sys.stderr)  # an interrupt keeps these
+                write_line("\n".join(as_lines(found)), sys.stderr)  # an interrupt keeps these
                 rows += found
     return rows
 
@@ -89,7 +89,7 @@ def iteration(experiment: Experiment, repeats: int) -> list[Row]:
     with TemporaryDirectory() as folder:
         config = replace(experiment.config, training=training, run_dir=folder)
         first = prepare_run(config, False, experiment)
-        run_training(replace(experiment, config=config), first, [ProgressBar(training), kept])
+        run_training(replace(experiment, config=config), first, [ProgressBar(training, lines=True), kept])
     phases = "sampling", "advantages", "adaptation", "update", "iteration"
     rows = [line(name, "s", [turn[f"time/{name}_seconds"] for turn in kept.metrics[1:]]) for name in phases]
     return [*rows, line("peak resident memory", "GiB", [resident("VmHWM")])]

@@ -14,12 +14,10 @@ import sys
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
-from tqdm import tqdm
 
 from metarl.comparison.entries import Entry, check, difference, make_entry, planned_steps
 from metarl.comparison.judgement import Protocol
@@ -31,6 +29,7 @@ from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.shipped import find_config
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
+from metarl.training.progress_bar import Progress, add_quiet, write_line
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
 KINDS = (".md", ".csv", ".png", ".json")
@@ -47,7 +46,7 @@ def main() -> int:
         groups = entries_by_environment(arguments, protocol)
         arguments.output.mkdir(parents=True, exist_ok=True)
         with FileLock(arguments.output / ".lock", timeout=0):
-            outcomes = run(groups, protocol)
+            outcomes = run(groups, protocol, arguments.quiet)
             tables = [report(arguments, name, *outcome) for name, outcome in outcomes.items()]
     except Timeout:
         message = f"error: --output: expected a folder of its own, got {arguments.output}, where another "
@@ -117,6 +116,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--into", type=Path, metavar="FILE", help="put the tables into this Markdown file too"
     )
+    add_quiet(parser)
     return parser.parse_args()
 
 
@@ -170,7 +170,9 @@ def budget_of(name: str, given: list[str]) -> int:
     return int(budget)
 
 
-def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[list[Result], list[str]]]:
+def run(
+    groups: dict[str, list[Entry]], protocol: Protocol, quiet: bool
+) -> dict[str, tuple[list[Result], list[str]]]:
     """Every run, trained and judged, and what broke down, by environment.
 
     Raises:
@@ -180,47 +182,49 @@ def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[l
     for entry in (entry for entries in groups.values() for entry in entries):
         check(entry, protocol)
     outcomes: dict[str, tuple[list[Result], list[str]]] = {name: ([], []) for name in groups}
-    with tqdm(total=sum(map(len, groups.values())), unit="run", dynamic_ncols=True) as runs:
+    number = sum(map(len, groups.values()))
+    with Progress(number, "run", leave=True, lines=False, quiet=quiet) as runs:
         for name, entries in groups.items():
             results, failures = outcomes[name]
             for entry in entries:
                 title = f"{entry.label}, seed {entry.seed}"
                 try:
-                    result = run_shown(entry, protocol, f"{name} {title}")
+                    result = run_shown(entry, protocol, f"{name} {title}", quiet)
                 except MetaRLError as error:
                     failures.append(f"{title} broke down: {error}")
-                    runs.write(f"{name} {failures[-1]}")
+                    line = failures[-1]
                 else:
                     results.append(result)
                     curve = ", ".join(f"{value:.1f}" for value in result.returns.mean(1))
-                    runs.write(f"{name} {title}: return by inner step {curve}")
-                runs.update()
+                    line = f"{title}: return by inner step {curve}"
+                if not quiet:
+                    write_line(f"{name} {line}")
+                runs.advance()
     return outcomes
 
 
 class StepsShown(Observer):
     """Shows a training's environment steps on a bar."""
 
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, bar: Progress) -> None:
         self._bar = bar
 
     def on_start(self, start: Checkpoint) -> None:
-        self._bar.update(start.environment_steps)
+        self._bar.advance(start.environment_steps)
 
     def on_iteration(self, iteration: Iteration) -> None:
-        self._bar.set_postfix(after=f"{iteration.metrics['rollout/return_after']:.1f}", refresh=False)
-        self._bar.update(iteration.environment_steps - iteration.before.environment_steps)
+        done = iteration.environment_steps - iteration.before.environment_steps
+        self._bar.advance(done, f"after={iteration.metrics['rollout/return_after']:.1f}")
 
 
-def run_shown(entry: Entry, protocol: Protocol, title: str) -> Result:
+def run_shown(entry: Entry, protocol: Protocol, title: str, quiet: bool) -> Result:
     """One run, with a progress bar of its own."""
-    with tqdm(total=planned_steps(entry), unit="step", unit_scale=True, leave=False, position=1) as bar:
-        bar.set_description(title)
+    with Progress(planned_steps(entry), "step", title=title, row=1, quiet=quiet) as bar:
 
         def judging(done: int, count: int) -> None:
-            bar.set_description(f"{title}: evaluation {done + 1} of {count}")
+            bar.describe(f"{title}: evaluation {done + 1} of {count}")
 
-        return run_entry(entry, protocol, [StepsShown(bar)], bar.update, judging)
+        return run_entry(entry, protocol, [StepsShown(bar)], bar.advance, judging)
 
 
 def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:

@@ -9,8 +9,6 @@ import signal
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import MetaRLError
 from metarl.experiment.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
@@ -22,6 +20,7 @@ from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
 from metarl.training.api import train
 from metarl.training.observers import Iteration, Observer
+from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
 
 
@@ -30,6 +29,7 @@ def main() -> int:
     parser.add_argument("-h", "--help", action="store_true", help="show this, and every key of a config")
     parser.add_argument("--config", help="a YAML file, or the name of a shipped config")
     parser.add_argument("--resume", choices=("true", "false"), default="false", help="go on with the run")
+    add_quiet(parser)
     words = sys.argv[1:]
     if words and not words[0].startswith("-"):
         words = ["--config", *words]
@@ -43,7 +43,7 @@ def main() -> int:
     try:
         config = read_config(find_config(arguments.config), overrides)
         learn = learn_from_scratch if config.meta_learner_name == SCRATCH else meta_learn
-        learn(config, arguments.resume == "true")
+        learn(config, arguments.resume == "true", arguments.quiet)
     except KeyboardInterrupt:
         command = f"metarl train {arguments.config} {shlex.join(overrides)}".strip()
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command} --resume true")
@@ -72,9 +72,9 @@ class Summary(Observer):
         self.curve = curve
 
 
-def meta_learn(config: ExperimentConfig, resume: bool) -> None:
+def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> None:
     summary = Summary()
-    train(config, observers=[summary], resume=resume)
+    train(config, observers=[summary], resume=resume, quiet=quiet)
     print(f"\nReturn on {summary.curve.count} held-out tasks, by number of inner steps:\n")
     print(format_curve(summary.curve))
     if summary.rejected:
@@ -93,16 +93,15 @@ def meta_learn(config: ExperimentConfig, resume: bool) -> None:
     )
 
 
-def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
+def learn_from_scratch(config: ExperimentConfig, resume: bool, quiet: bool) -> None:
     settings, training = config.meta_learner, config.training
     tasks = training.evaluation_tasks
-    print(
-        f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks, run folder "
-        f"{config.run_dir}"
-    )
-    bar = tqdm(total=planned_steps(config), unit="step", unit_scale=True, dynamic_ncols=True)
+    if not quiet:
+        what = f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks"
+        write_line(f"{what}, run folder {config.run_dir}")
+    bar = Progress(planned_steps(config), "step", leave=True, quiet=quiet)
     with hold_run_folder(Path(config.run_dir)), bar:
-        result = run_from_scratch(config, resume, bar.update)
+        result = run_from_scratch(config, resume, bar.advance)
     inner_step = training.evaluation_episodes * config.environment.horizon
     print(
         f"\nReturn on {result.curve.count} held-out tasks, by number of inner steps, each as {inner_step:,} "

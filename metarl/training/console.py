@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
-
-from tqdm import tqdm
 
 from metarl.experiment.config import ExperimentConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.progress import ITERATION
 from metarl.training.observers import Iteration, Observer
+from metarl.training.progress_bar import Progress, write_line
 from metarl.training.settings import TrainingConfig
 
 _COLUMNS = (
@@ -28,10 +25,10 @@ _COLUMNS = (
 
 
 def console_observers(config: ExperimentConfig) -> list[Observer]:
-    """A heading, a table and a progress bar; the table is on the standard output, the bar beside it."""
-    write = partial(tqdm.write, file=sys.stdout)
+    """A heading, a table and, on a terminal, a progress bar, which stands on the standard error."""
     settings = config.training
-    return [Heading(write, config), ProgressBar(settings), ConsoleTable(write, settings.table_every)]
+    table = ConsoleTable(write_line, settings.table_every)
+    return [Heading(write_line, config), ProgressBar(settings), table]
 
 
 class Heading(Observer):
@@ -88,21 +85,25 @@ class ConsoleTable(Observer):
 
 
 class ProgressBar(Observer):
-    """A bar of the iterations or, where the settings bound them, of the environment steps."""
+    """A bar of the iterations or, where the settings bound them, of the environment steps.
 
-    def __init__(self, settings: TrainingConfig) -> None:
+    Args:
+        lines: whether lines stand for it where there is no terminal; beside a table they need not.
+    """
+
+    def __init__(self, settings: TrainingConfig, *, lines: bool = False) -> None:
+        self._lines = lines
         self._budget = int(settings.environment_steps)
         self._iterations = int(settings.iterations)
 
     def on_start(self, start: Checkpoint) -> None:
-        unit: dict[str, Any] = {"unit": "step", "unit_scale": True} if self._budget else {"unit": "it"}
-        total = self._budget or self._iterations
-        self._bar = tqdm(total=total, initial=self._done(start), dynamic_ncols=True, **unit)
+        total, unit = self._budget or self._iterations, "step" if self._budget else "iteration"
+        self._bar = Progress(total, unit, done=self._done(start), leave=True, lines=self._lines)
 
     def on_iteration(self, iteration: Iteration) -> None:
         before, after = (iteration.metrics[f"rollout/return_{name}"] for name in ("before", "after"))
-        self._bar.set_postfix(before=f"{before:.1f}", after=f"{after:.1f}", refresh=False)
-        self._bar.update(self._done(iteration.after) - self._done(iteration.before))
+        done = self._done(iteration.after) - self._done(iteration.before)
+        self._bar.advance(done, f"before={before:.1f}, after={after:.1f}")
 
     def on_end(self) -> None:
         self._bar.close()
