@@ -13,6 +13,7 @@ import signal
 import sys
 from dataclasses import fields
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from metarl.experiment.shipped import find_config
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, add_quiet, write_line
+from metarl.training.sweeps import Variant, add_sweeps, read_seeds, read_sweeps
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
 KINDS = (".md", ".csv", ".png", ".json")
@@ -84,9 +86,9 @@ def check_markers(path: Path) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "configs", nargs="+", help="YAML files or shipped configs; an algorithm is called as its file"
+        "configs", nargs="+", help="YAML files or shipped configs; a row is called as its file and variant"
     )
-    parser.add_argument("--seeds", type=PositiveInt, default=3, help="runs of a config: seeds 1, 2, ... (3)")
+    add_sweeps(parser, seeds=3)
     parser.add_argument(
         "--budget",
         nargs="+",
@@ -127,28 +129,28 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
         ConfigError: a config or budget that is wrong, or configs that cannot be compared.
     """
     groups: dict[str, list[Entry]] = {}
-    for seed in range(1, arguments.seeds + 1):
-        for path in map(find_config, arguments.configs):
-            name = environment_name(path, protocol)
-            folder = arguments.output / name
-            budget = budget_of(name, arguments.budget)
-            entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations)
-            group = groups.setdefault(name, [])
-            if any((other.label, other.seed) == (entry.label, seed) for other in group):
-                raise ConfigError(f"{path}: expected configs of different names, got {path.stem} twice")
-            for other in group:
-                if found := difference(other.config, entry.config):
-                    raise ConfigError(f"{path}: {found}, to be compared with {other.label}")
-            group.append(entry)
+    paths, variants = map(find_config, arguments.configs), read_sweeps(arguments.sweep)
+    for seed, path, variant in product(read_seeds(arguments.seeds), paths, variants):
+        name = environment_name(path, protocol, variant)
+        folder = arguments.output / name
+        budget = budget_of(name, arguments.budget)
+        entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations, variant)
+        group = groups.setdefault(name, [])
+        if any((other.label, other.seed) == (entry.label, seed) for other in group):
+            raise ConfigError(f"{path}: expected configs of different names, got {entry.label} twice")
+        for other in group:
+            if found := difference(other.config, entry.config):
+                raise ConfigError(f"{path}: {found}, to be compared with {other.label}")
+        group.append(entry)
     named = [word.partition("=")[0] for word in arguments.budget if "=" in word]
     if unknown := [name for name in named if name not in groups]:
         raise ConfigError(f"--budget: expected environments among {sorted(groups)}, got {unknown[0]}")
     return groups
 
 
-def environment_name(path: Path, protocol: Protocol) -> str:
+def environment_name(path: Path, protocol: Protocol, variant: Variant) -> str:
     """ "metarl/AntDir-v0" -> "AntDir"."""
-    env_id = make_entry(path, 0, 1, Path(), protocol, 1).config.environment.id
+    env_id = make_entry(path, 0, 1, Path(), protocol, 1, variant).config.environment.id
     return re.sub(r"-v\d+$", "", re.split(r"[/:]", env_id)[-1])
 
 
@@ -229,7 +231,7 @@ def run_shown(entry: Entry, protocol: Protocol, title: str, quiet: bool) -> Resu
 
 def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:
     """Writes one environment's table as Markdown, CSV and PNG; returns the Markdown."""
-    budget, seeds = budget_of(name, arguments.budget), arguments.seeds
+    budget, seeds = budget_of(name, arguments.budget), len(read_seeds(arguments.seeds))
     title = f"{name}: training until {budget:,} environment steps are taken, {seeds} seed{'s' * (seeds != 1)}"
     where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
     stem = arguments.output / name

@@ -88,7 +88,7 @@ def prepare(lock: object) -> None:
 
 
 def run(
-    place: int, name: str, *, iterations: int | None, seed: int, tasks: int, quiet: bool
+    place: int, name: str, *, iterations: int | None, seed: int, tasks: int, quiet: bool = False
 ) -> Result | TrainingError:
     method = METHODS[name]
     number = iterations or method.iterations

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -67,18 +68,23 @@ def run_training(
     with observed(observers, start):
         final = _train(experiment, start, observers)
         curve = evaluate_run(experiment, final)
-        protocol = {
-            "episodes": config.training.evaluation_episodes,
-            "seed": config.seed,
-            "deterministic": False,
-            "iterations": final.iteration,
-            "environment_steps": final.environment_steps,
-        }
         run_dir = Path(config.run_dir)
+        protocol = evaluation_protocol(config, final)
         write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
         write_held_out_task(run_dir, curve.tasks)
         show_evaluation(observers, final.iteration, curve)
     return final, curve
+
+
+def evaluation_protocol(config: ExperimentConfig, final: Checkpoint) -> dict[str, Any]:
+    """How the policy at the end of a run is measured, as the run folder keeps it."""
+    return {
+        "episodes": config.training.evaluation_episodes,
+        "seed": config.seed,
+        "deterministic": False,
+        "iterations": final.iteration,
+        "environment_steps": final.environment_steps,
+    }
 
 
 def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Observer] = ()) -> Checkpoint:

@@ -26,7 +26,7 @@ from metarl.comparison.runs import run_entry
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
-from metarl.runs.run_config import config_digest
+from metarl.runs.run_config import config_digest, load_run_config
 from metarl.training.run_training import prepare_run, train_run
 from tests.conftest import SMALL
 
@@ -397,3 +397,18 @@ def trained(entry):
     experiment = build_experiment(entry.config)
     train_run(experiment, prepare_run(entry.config, True, experiment))
     return Path(entry.config.run_dir)
+
+
+def test_swept_values_are_rows_of_their_own(configs, tmp_path):
+    sweep = ("--sweep", "meta_learner.inner_step_size=0.1,0.2", "--seeds", 4, 6)
+    done = compare(configs[:1], tmp_path, *sweep)
+    assert done.returncode == 0, done.stderr
+    for size in (0.1, 0.2):
+        label = f"maml_inner_step_size={size}"
+        assert f"| {label} |" in done.stdout
+        for seed in (4, 6):
+            config = load_run_config(tmp_path / f"out/PointNavigation/{label}/seed_{seed}")
+            assert (config.meta_learner.inner_step_size, config.seed) == (size, seed)
+    taken = compare(configs[:1], tmp_path, "--sweep", "training.iterations=1,2")
+    assert taken.returncode == 2
+    assert "--sweep: expected a key that the comparison does not set, got training.iterations" in taken.stderr
