@@ -85,11 +85,11 @@ class Observer(Protocol):
 
 @contextmanager
 def observed(observers: Sequence[Observer], start: Checkpoint) -> Iterator[None]:
-    """Tells observers of the start and, whatever happens, of the end."""
+    """Tells observers of the start and, whatever happens, those that started of the end."""
     with ExitStack() as ends:
         for observer in observers:
-            ends.callback(observer.on_end)
             observer.on_start(start)
+            ends.callback(observer.on_end)
         yield
 
 

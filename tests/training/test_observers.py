@@ -1,10 +1,12 @@
 """Observers see everything, stop training when they like, and cost no finished iteration."""
 
 import csv
+import weakref
 
 import numpy as np
 import pytest
 import torch
+from metarl_envs.tasks import TaskSpace
 
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.training.observers import Observer
@@ -115,6 +117,35 @@ def test_a_fault_in_an_evaluation_is_shown_to_observers_as_an_iteration_without_
     with pytest.raises(Exception, match="evaluation after 2 iterations"):
         train_small(*loud, "--training.evaluate_every", "2", observers=[diary])
     assert diary.calls == ["start", 0, 1, "end"]
+
+
+def test_who_started_is_told_of_the_end(train_small):
+    class Late(Diary):
+        def on_start(self, start):
+            fail()
+
+    first, late = Diary(), Late()
+    with pytest.raises(RuntimeError, match="no space left"):
+        train_small(observers=[first, late])
+    assert (first.calls, late.calls) == (["start", "end"], [])
+    assert train_small(resume=True).iteration == 4
+
+
+def test_an_iterations_episodes_are_gone_when_the_next_ones_are_sampled(train_small, monkeypatch):
+    kept, alive, sample = [], [], TaskSpace.sample
+
+    class Watch(Observer):
+        def on_iteration(self, iteration):
+            kept.append(weakref.ref(iteration.batch.query.observations))
+
+    def spy(self, n, rng):
+        alive.append(sum(one() is not None for one in kept))
+        return sample(self, n, rng)
+
+    monkeypatch.setattr(TaskSpace, "sample", spy)
+    train_small(observers=[Watch()])
+    assert len(kept) == 4
+    assert not any(alive)
 
 
 def test_only_the_iterations_method_must_be_written():
