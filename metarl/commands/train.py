@@ -13,7 +13,7 @@ from pathlib import Path
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import MetaRLError
-from metarl.experiment.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
+from metarl.experiment.config import ExperimentConfig, config_parser, read_meta_learner_name
 from metarl.experiment.shipped import find_config, shipped_configs
 from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import planned_steps, run_from_scratch
@@ -21,6 +21,7 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
 from metarl.training.api import train
+from metarl.training.given_config import read_given
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
@@ -48,7 +49,7 @@ def main() -> int:
     try:
         if arguments.seeds or arguments.sweep:
             return train_several(arguments, overrides)
-        config = read_config(find_config(arguments.config), overrides)
+        config = read_given(arguments.config, overrides)
         print(learn(config, arguments.resume == "true", arguments.quiet)[1])
     except KeyboardInterrupt:
         command = shlex.join(["metarl", "train", *same_again(arguments, overrides), "--resume", "true"])

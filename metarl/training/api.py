@@ -62,8 +62,8 @@ def train(
         experiment = build_experiment(given)
         start = prepare_run(given, resume, experiment)
         shown = [] if quiet else console_observers(given)
-        final, _ = run_training(experiment, start, [*shown, *observers])
-    return MetaPolicy(experiment, final.state.parameters)
+        run_training(experiment, start, [*shown, *observers])
+        return load(given.run_dir, given.training.device, trust=True)  # training imported what it names
 
 
 def evaluate(

@@ -130,7 +130,7 @@ def _iterate(training: Training, current: Checkpoint) -> Iteration:
         "time/update_seconds": time.perf_counter() - sampled,
         "time/iteration_seconds": time.perf_counter() - started,
     }
-    after = Checkpoint(update.state, number + 1, steps, current.config_digest)
+    after = replace(current, state=update.state, iteration=number + 1, environment_steps=steps)
     return Iteration(tasks, current, after, collected.batch, collected.returns, metrics, update.rejection)
 
 
