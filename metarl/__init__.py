@@ -7,18 +7,24 @@ from metarl.experiment.config import read_config
 from metarl.meta_learners.registry import register_meta_learner
 from metarl.policies.registry import register_policy
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
+from metarl.training.api import evaluate, train
+from metarl.training.observers import Iteration, Observer
 
 __version__ = "0.2.0.dev0"
 __all__ = [
     "AdaptedPolicy",
     "ConfigError",
+    "Iteration",
     "MetaPolicy",
     "MetaRLError",
     "NonFiniteError",
+    "Observer",
     "RunError",
     "TrainingError",
+    "evaluate",
     "load",
     "read_config",
     "register_meta_learner",
     "register_policy",
+    "train",
 ]

@@ -25,7 +25,7 @@ from metarl.experiment.config import read_config
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import named_tensors
 from metarl.runs.checkpoint import Checkpoint
-from metarl.training.run_training import Reporter, prepare_run, run_training
+from metarl.training.run_training import prepare_run, run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs/quickstart.yaml"
 LIBRARIES = ("mujoco", "numpy", "torch")
@@ -136,7 +136,7 @@ def train(
     overrides = ["--training.iterations", str(iterations), "--training.device", "cpu"]
     experiment = build_experiment(read_config(config, overrides))
     start = prepare_run(experiment.config, resume, experiment)
-    return run_training(experiment, start, Reporter(lambda line: None, lambda metrics: None))
+    return run_training(experiment, start)
 
 
 def record(parameters: Parameters, optimiser: Parameters, values: Mapping[str, Sequence[float]]) -> Any:

@@ -13,7 +13,8 @@ from metarl.experiment.build import build_experiment
 from metarl.experiment.config import ExperimentConfig, read_config
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.folder import hold_run_folder
-from metarl.training.run_training import Reporter, prepare_run, run_training
+from metarl.training.observers import Observer
+from metarl.training.run_training import prepare_run, run_training
 
 SMALL = {
     "seed": 3,
@@ -48,15 +49,13 @@ def small_config(small_config_file: Path) -> Callable[..., ExperimentConfig]:
 def train_small(
     small_config: Callable[..., ExperimentConfig],
 ) -> Callable[..., Checkpoint]:
-    """(*overrides, resume) -> the final checkpoint of a run of a few seconds."""
+    """(*overrides, resume, observers) -> the final checkpoint of a run of a few seconds."""
 
-    def run(*overrides: str, resume: bool = False, lines: list[str] | None = None) -> Checkpoint:
+    def run(*overrides: str, resume: bool = False, observers: Sequence[Observer] = ()) -> Checkpoint:
         config = small_config(*overrides)
-        shown: Sequence[str] = lines if lines is not None else []
-        reporter = Reporter(shown.append if isinstance(shown, list) else print, lambda metrics: None)
         with hold_run_folder(Path(config.run_dir)):
             experiment = build_experiment(config)
             start = prepare_run(config, resume, experiment)
-            return run_training(experiment, start, reporter)[0]
+            return run_training(experiment, start, observers)[0]
 
     return run

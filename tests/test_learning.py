@@ -6,7 +6,7 @@ import pytest
 
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
-from metarl.training.run_training import Reporter, prepare_run, run_training
+from metarl.training.run_training import prepare_run, run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 
@@ -16,8 +16,7 @@ def after_one_step(tmp_path, iterations: int) -> tuple[float, float]:
     config = read_config(QUICKSTART, overrides)
     experiment = build_experiment(config)
     start = prepare_run(config, False, experiment)
-    reporter = Reporter(lambda line: None, lambda metrics: None)
-    _, curve = run_training(experiment, start, reporter)
+    _, curve = run_training(experiment, start)
     return float(curve.mean[0]), float(curve.mean[1])
 
 

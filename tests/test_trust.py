@@ -15,7 +15,6 @@ from metarl.comparison.runs import run_entry
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
 from metarl.runs.starting_point import initial_state
-from metarl.training.run_training import Reporter
 
 ROOT = Path(__file__).parents[1]
 MODULE = """
@@ -114,6 +113,5 @@ def test_a_comparison_takes_the_users_own_configs_as_they_are(small_config_file,
     )
     protocol = Protocol(tasks=2, episodes=2, steps=1)
     entry = make_entry(small_config_file, 1, 100, tmp_path, protocol, 1)
-    silent = Reporter(lambda line: None, lambda metrics: None)
-    found = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: None)
+    found = run_entry(entry, protocol, (), lambda steps: None, lambda *done: None)
     assert found.returns.shape == (2, 2)

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from metarl_envs.tasks import Tasks
-from tqdm import tqdm
 
 from metarl.adaptation.meta_batch import collect_meta_batch
 from metarl.experiment.build import Experiment
@@ -18,6 +17,7 @@ from metarl.math.parameters import Parameters, repeat
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.sampler import RolloutSampler
+from metarl.training.progress_bar import track
 
 Row = dict[str, Any]
 TORCH_THREADS = torch.get_num_threads()
@@ -26,7 +26,7 @@ TORCH_THREADS = torch.get_num_threads()
 def alternate(measures: Mapping[str, Callable[[], float]], unit: str, repeats: int) -> list[Row]:
     """Measures the first, the second, the first, the third, ...: pairs see one machine. Turn 0 warms up."""
     (name, ours), *references = measures.items()
-    bar = tqdm(range(repeats + 1), desc=name, unit="turn", leave=False)
+    bar = track(range(repeats + 1), repeats + 1, "turn", title=name)
     turns = [[(ours(), measure()) for _, measure in references] for _ in bar][1:]
     rows = [line(name, unit, [mine for turn in turns for mine, _ in turn])]
     for (reference, _), pairs in zip(references, zip(*turns, strict=True), strict=True):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from metarl.benchmarks.measures import Row, line, meta_batch, resident, seconds
 from metarl.experiment.build import Experiment, build_experiment
@@ -20,6 +19,7 @@ from metarl.experiment.config import ExperimentConfig
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.rollouts.rollout import MetaBatch
+from metarl.training.progress_bar import track
 
 INNER_STEPS = (1, 5, 20)
 ONE_EPOCH = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
@@ -39,7 +39,7 @@ LADDER: dict[str, tuple[str, dict[str, Any], int]] = {
 def memory(experiment: Experiment, repeats: int) -> list[Row]:
     """Seconds of an update with K inner steps, and the memory that it adds at its peak."""
     rows = []
-    for name in tqdm(LADDER, desc="memory", leave=False):
+    for name in track(LADDER, len(LADDER), "row", title="memory"):
         for inner_steps in INNER_STEPS:
             update = partial(seconds, update_of(experiment, name, inner_steps))
             row = line(f"{name}, K = {inner_steps}", "s", [update() for _ in range(repeats + 1)][1:])

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, meta_batch, resident, seconds
 from metarl.compute.task_map import select_task
@@ -26,6 +25,7 @@ from metarl.objectives.policy_gradient import inner_loss, mean_kl
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.training.progress_bar import track
 
 HAND, GENERIC, RETAINED = "hand-derived product", "torch.func product", "double-backward product"
 THREADS = {HAND: 1, GENERIC: 1, RETAINED: TORCH_THREADS, f"{RETAINED}, 1 thread": 1}
@@ -38,7 +38,7 @@ def update(experiment: Experiment, repeats: int) -> list[Row]:
         raise ConfigError(f"meta_learner.name: expected maml, got {experiment.config.meta_learner_name}")
     theta, batch = meta_batch(experiment)
     whole = partial(seconds, partial(experiment.learner.update, experiment.learner.start(theta), batch))
-    turns = tqdm(range(repeats + 1), desc="learner.update", leave=False)
+    turns = track(range(repeats + 1), repeats + 1, "turn", title="learner.update")
     rows = [line("learner.update", "s", [whole() for _ in turns][1:])]
     make = {kind: partial(product, kind, experiment, theta, batch) for kind in THREADS}
     kept = {f"prepare {k}": partial(seconds, make[k], n) for k, n in THREADS.items() if k != GENERIC}
@@ -48,7 +48,7 @@ def update(experiment: Experiment, repeats: int) -> list[Row]:
     found = alternate(calls, "s", repeats)
     images = {kind: product(vector) for kind, product in products.items()}
     del products, calls
-    for row in tqdm(found, desc="memory", leave=False):
+    for row in track(found, len(found), "row", title="memory"):
         error = images[row["name"]] - images[RETAINED]
         row["relative_difference"] = (error.norm() / images[RETAINED].norm()).item()
         with multiprocessing.get_context("spawn").Pool(1) as child:

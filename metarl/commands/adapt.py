@@ -14,13 +14,13 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.tasks import stack_tasks
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from metarl.errors import ConfigError, MetaRLError
 from metarl.math.parameters import select
 from metarl.runs.files import TABLE
 from metarl.runs.meta_policy import AdaptedPolicy, load
 from metarl.runs.results import new_adaptation, write_adaptation
+from metarl.training.progress_bar import Progress, add_quiet
 from metarl.training.run_training import format_curve
 
 
@@ -34,20 +34,21 @@ def main() -> int:
     parser.add_argument("--save", type=Path, metavar="DIR", help="write the adapted policy there")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
+    add_quiet(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
         meta_policy = load(arguments.run_dir, arguments.device, trust=arguments.trust)
         experiment = meta_policy.experiment
         task = read_task(arguments.task, experiment.task_source)
-        with tqdm(total=arguments.steps + 1, unit="rollout", leave=False) as bar:
+        with Progress(arguments.steps + 1, "rollout", quiet=arguments.quiet) as bar:
             found = experiment.evaluate(
                 meta_policy.parameters,
                 stack_tasks([task]),
                 episodes=arguments.episodes,
                 steps=arguments.steps,
                 seed=arguments.seed,
-                progress=bar.update,
+                progress=bar.advance,
             )
         curve = found.curve
         folder = new_adaptation(arguments.run_dir, task)

@@ -7,6 +7,7 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,7 +19,6 @@ from typing import Any
 import torch
 from jsonargparse.typing import PositiveInt
 from metarl_envs.registration import FAMILIES
-from tqdm import tqdm
 
 from metarl.benchmarks.bare_mujoco import bare_references
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
@@ -30,7 +30,10 @@ from metarl.errors import MetaRLError, RunError
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import read_config
 from metarl.experiment.shipped import find_config
-from metarl.training.run_training import Reporter, prepare_run, run_training
+from metarl.training.console import ProgressBar
+from metarl.training.observers import Iteration, Observer
+from metarl.training.progress_bar import track, write_line
+from metarl.training.run_training import prepare_run, run_training
 
 
 def sampler(experiment: Experiment, repeats: int) -> list[Row]:
@@ -51,7 +54,7 @@ def sampler(experiment: Experiment, repeats: int) -> list[Row]:
 def families(experiment: Experiment, repeats: int) -> list[Row]:
     """Environment steps/s of every MuJoCo family's rollout at the config's size, the policy included."""
     rows: list[Row] = []
-    for name in tqdm(FAMILIES, desc="families", unit="family"):
+    for name in track(FAMILIES, len(FAMILIES), "family", leave=True):
         environment = replace(experiment.config.environment, id=f"metarl/{name}-v0")
         config = replace(experiment.config, environment=environment)
         with ExitStack() as stack:
@@ -63,27 +66,32 @@ def families(experiment: Experiment, repeats: int) -> list[Row]:
                     **envpool_references(config),
                 }
                 found = alternate(measures, "steps/s", repeats)
-                tqdm.write("\n".join(as_lines(found)), file=sys.stderr)  # an interrupt keeps these
+                write_line("\n".join(as_lines(found)), sys.stderr)  # an interrupt keeps these
                 rows += found
     return rows
 
 
+class KeptMetrics(Observer):
+    """Keeps every iteration's metrics."""
+
+    def __init__(self) -> None:
+        self.metrics: list[Mapping[str, float]] = []
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        self.metrics.append(iteration.metrics)
+
+
 def iteration(experiment: Experiment, repeats: int) -> list[Row]:
     """Seconds of a training run's iterations, the first left out, and the process's peak memory."""
-    found: list[dict[str, float]] = []
     evaluation: Any = {f"evaluation_{name}": 1 for name in ("tasks", "episodes", "steps")}  # at the end
     training = replace(experiment.config.training, iterations=repeats + 1, evaluate_every=0, **evaluation)
-    with TemporaryDirectory() as folder, tqdm(total=repeats + 1, unit="it", leave=False) as bar:
-
-        def record(metrics: dict[str, float]) -> None:
-            found.append(metrics)
-            bar.update()
-
+    kept = KeptMetrics()
+    with TemporaryDirectory() as folder:
         config = replace(experiment.config, training=training, run_dir=folder)
         first = prepare_run(config, False, experiment)
-        run_training(replace(experiment, config=config), first, Reporter(lambda line: None, record))
+        run_training(replace(experiment, config=config), first, [ProgressBar(training, lines=True), kept])
     phases = "sampling", "advantages", "adaptation", "update", "iteration"
-    rows = [line(name, "s", [turn[f"time/{name}_seconds"] for turn in found[1:]]) for name in phases]
+    rows = [line(name, "s", [turn[f"time/{name}_seconds"] for turn in kept.metrics[1:]]) for name in phases]
     return [*rows, line("peak resident memory", "GiB", [resident("VmHWM")])]
 
 

@@ -13,12 +13,12 @@ import signal
 import sys
 from dataclasses import fields
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
-from tqdm import tqdm
 
 from metarl.comparison.entries import Entry, check, difference, make_entry, planned_steps
 from metarl.comparison.judgement import Protocol
@@ -28,7 +28,10 @@ from metarl.comparison.summary import summarise
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.shipped import find_config
-from metarl.training.run_training import Reporter
+from metarl.runs.checkpoint import Checkpoint
+from metarl.training.observers import Iteration, Observer
+from metarl.training.progress_bar import Progress, add_quiet, write_line
+from metarl.training.sweeps import Variant, add_sweeps, read_seeds, read_sweeps
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
 KINDS = (".md", ".csv", ".png", ".json")
@@ -45,7 +48,7 @@ def main() -> int:
         groups = entries_by_environment(arguments, protocol)
         arguments.output.mkdir(parents=True, exist_ok=True)
         with FileLock(arguments.output / ".lock", timeout=0):
-            outcomes = run(groups, protocol)
+            outcomes = run(groups, protocol, arguments.quiet)
             tables = [report(arguments, name, *outcome) for name, outcome in outcomes.items()]
     except Timeout:
         message = f"error: --output: expected a folder of its own, got {arguments.output}, where another "
@@ -83,9 +86,9 @@ def check_markers(path: Path) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "configs", nargs="+", help="YAML files or shipped configs; an algorithm is called as its file"
+        "configs", nargs="+", help="YAML files or shipped configs; a row is called as its file and variant"
     )
-    parser.add_argument("--seeds", type=PositiveInt, default=3, help="runs of a config: seeds 1, 2, ... (3)")
+    add_sweeps(parser, seeds=3)
     parser.add_argument(
         "--budget",
         nargs="+",
@@ -115,6 +118,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--into", type=Path, metavar="FILE", help="put the tables into this Markdown file too"
     )
+    add_quiet(parser)
     return parser.parse_args()
 
 
@@ -125,28 +129,28 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
         ConfigError: a config or budget that is wrong, or configs that cannot be compared.
     """
     groups: dict[str, list[Entry]] = {}
-    for seed in range(1, arguments.seeds + 1):
-        for path in map(find_config, arguments.configs):
-            name = environment_name(path, protocol)
-            folder = arguments.output / name
-            budget = budget_of(name, arguments.budget)
-            entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations)
-            group = groups.setdefault(name, [])
-            if any((other.label, other.seed) == (entry.label, seed) for other in group):
-                raise ConfigError(f"{path}: expected configs of different names, got {path.stem} twice")
-            for other in group:
-                if found := difference(other.config, entry.config):
-                    raise ConfigError(f"{path}: {found}, to be compared with {other.label}")
-            group.append(entry)
+    paths, variants = map(find_config, arguments.configs), read_sweeps(arguments.sweep)
+    for seed, path, variant in product(read_seeds(arguments.seeds), paths, variants):
+        name = environment_name(path, protocol, variant)
+        folder = arguments.output / name
+        budget = budget_of(name, arguments.budget)
+        entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations, variant)
+        group = groups.setdefault(name, [])
+        if any((other.label, other.seed) == (entry.label, seed) for other in group):
+            raise ConfigError(f"{path}: expected configs of different names, got {entry.label} twice")
+        for other in group:
+            if found := difference(other.config, entry.config):
+                raise ConfigError(f"{path}: {found}, to be compared with {other.label}")
+        group.append(entry)
     named = [word.partition("=")[0] for word in arguments.budget if "=" in word]
     if unknown := [name for name in named if name not in groups]:
         raise ConfigError(f"--budget: expected environments among {sorted(groups)}, got {unknown[0]}")
     return groups
 
 
-def environment_name(path: Path, protocol: Protocol) -> str:
+def environment_name(path: Path, protocol: Protocol, variant: Variant) -> str:
     """ "metarl/AntDir-v0" -> "AntDir"."""
-    env_id = make_entry(path, 0, 1, Path(), protocol, 1).config.environment.id
+    env_id = make_entry(path, 0, 1, Path(), protocol, 1, variant).config.environment.id
     return re.sub(r"-v\d+$", "", re.split(r"[/:]", env_id)[-1])
 
 
@@ -168,7 +172,9 @@ def budget_of(name: str, given: list[str]) -> int:
     return int(budget)
 
 
-def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[list[Result], list[str]]]:
+def run(
+    groups: dict[str, list[Entry]], protocol: Protocol, quiet: bool
+) -> dict[str, tuple[list[Result], list[str]]]:
     """Every run, trained and judged, and what broke down, by environment.
 
     Raises:
@@ -178,42 +184,54 @@ def run(groups: dict[str, list[Entry]], protocol: Protocol) -> dict[str, tuple[l
     for entry in (entry for entries in groups.values() for entry in entries):
         check(entry, protocol)
     outcomes: dict[str, tuple[list[Result], list[str]]] = {name: ([], []) for name in groups}
-    with tqdm(total=sum(map(len, groups.values())), unit="run", dynamic_ncols=True) as runs:
+    number = sum(map(len, groups.values()))
+    with Progress(number, "run", leave=True, lines=False, quiet=quiet) as runs:
         for name, entries in groups.items():
             results, failures = outcomes[name]
             for entry in entries:
                 title = f"{entry.label}, seed {entry.seed}"
                 try:
-                    result = run_shown(entry, protocol, f"{name} {title}")
+                    result = run_shown(entry, protocol, f"{name} {title}", quiet)
                 except MetaRLError as error:
                     failures.append(f"{title} broke down: {error}")
-                    runs.write(f"{name} {failures[-1]}")
+                    line = failures[-1]
                 else:
                     results.append(result)
                     curve = ", ".join(f"{value:.1f}" for value in result.returns.mean(1))
-                    runs.write(f"{name} {title}: return by inner step {curve}")
-                runs.update()
+                    line = f"{title}: return by inner step {curve}"
+                if not quiet:
+                    write_line(f"{name} {line}")
+                runs.advance()
     return outcomes
 
 
-def run_shown(entry: Entry, protocol: Protocol, title: str) -> Result:
-    """One run, with a progress bar of its own."""
-    with tqdm(total=planned_steps(entry), unit="step", unit_scale=True, leave=False, position=1) as bar:
-        bar.set_description(title)
+class StepsShown(Observer):
+    """Shows a training's environment steps on a bar."""
 
-        def show(metrics: dict[str, float]) -> None:
-            bar.set_postfix(after=f"{metrics['rollout/return_after']:.1f}", refresh=False)
-            bar.update(metrics["rollout/environment_steps"] - bar.n)
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+
+    def on_start(self, start: Checkpoint) -> None:
+        self._bar.advance(start.environment_steps)
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        done = iteration.environment_steps - iteration.before.environment_steps
+        self._bar.advance(done, f"after={iteration.metrics['rollout/return_after']:.1f}")
+
+
+def run_shown(entry: Entry, protocol: Protocol, title: str, quiet: bool) -> Result:
+    """One run, with a progress bar of its own."""
+    with Progress(planned_steps(entry), "step", title=title, row=1, quiet=quiet) as bar:
 
         def judging(done: int, count: int) -> None:
-            bar.set_description(f"{title}: evaluation {done + 1} of {count}")
+            bar.describe(f"{title}: evaluation {done + 1} of {count}")
 
-        return run_entry(entry, protocol, Reporter(lambda line: None, show), bar.update, judging)
+        return run_entry(entry, protocol, [StepsShown(bar)], bar.advance, judging)
 
 
 def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:
     """Writes one environment's table as Markdown, CSV and PNG; returns the Markdown."""
-    budget, seeds = budget_of(name, arguments.budget), arguments.seeds
+    budget, seeds = budget_of(name, arguments.budget), len(read_seeds(arguments.seeds))
     title = f"{name}: training until {budget:,} environment steps are taken, {seeds} seed{'s' * (seeds != 1)}"
     where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
     stem = arguments.output / name

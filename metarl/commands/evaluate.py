@@ -13,7 +13,6 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from metarl_envs.task_files import read_tasks
 from metarl_envs.tasks import Tasks, TaskSpace
-from tqdm import tqdm
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.plots import plot_adaptation
@@ -21,6 +20,7 @@ from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.runs.meta_policy import MetaPolicy, load
 from metarl.runs.results import HELD_OUT, new_evaluation, write_results
+from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
 
 TRAINING, BEYOND = "training", "out-of-distribution"
@@ -58,6 +58,7 @@ def main() -> int:
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="chooses tasks and noise (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
+    add_quiet(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
@@ -100,12 +101,12 @@ def evaluate(
     curves: dict[str, AdaptationCurve] = {}
     protocol = {option: getattr(arguments, option) for option in OPTIONS}
     folder = None
-    with tqdm(total=len(titles) * (arguments.steps + 1), unit="rollout", leave=False) as bar:
+    with Progress(len(titles) * (arguments.steps + 1), "rollout", quiet=arguments.quiet) as bar:
         for name, title in titles.items():
             try:
-                curves[title] = measure(arguments, name, meta_policy, bar.update)
+                curves[title] = measure(arguments, name, meta_policy, bar.advance)
             except MetaRLError as error:
-                bar.write(f"error: --on {name}: {error}", file=sys.stderr)
+                write_line(f"error: --on {name}: {error}", sys.stderr)
                 continue
             folder = folder or new_evaluation(arguments.run_dir)
             write_results(folder, curves, protocol)

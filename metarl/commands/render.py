@@ -23,12 +23,12 @@ from metarl_envs.foreign.adapters import SampledTasks, apply_task
 from metarl_envs.single_env import TaskEnv
 from metarl_envs.tasks import stack_tasks
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from metarl.commands.adapt import read_task
 from metarl.errors import ConfigError, MetaRLError
 from metarl.math.parameters import select
 from metarl.runs.meta_policy import AdaptedPolicy, load
+from metarl.training.progress_bar import Progress, add_quiet, track
 
 Frame = NDArray[np.uint8]
 Act = Callable[[Any], Any]
@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--height", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
+    add_quiet(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
@@ -86,7 +87,7 @@ def film_environment(arguments: argparse.Namespace) -> str:
         steps = play(env, lambda observation: env.action_space.sample(), task, length, arguments.seed)
         save(
             arguments.output,
-            tqdm(steps, total=length, unit="step", leave=False),
+            track(steps, length, "step", quiet=arguments.quiet),
             partial(frame, env),
             fps(env),
         )
@@ -101,14 +102,14 @@ def film_run(arguments: argparse.Namespace) -> str:
     length = arguments.length or settings.horizon
     envs = [make_env(settings.id, settings.options, arguments) for _ in range(2)]
     with closing(envs[0]), closing(envs[1]):
-        with tqdm(total=arguments.steps + 1, unit="rollout", leave=False) as bar:
+        with Progress(arguments.steps + 1, "rollout", quiet=arguments.quiet) as bar:
             found = experiment.evaluate(
                 meta_policy.parameters,
                 stack_tasks([task]),
                 episodes=arguments.episodes,
                 steps=arguments.steps,
                 seed=arguments.seed,
-                progress=bar.update,
+                progress=bar.advance,
             )
         policies = (meta_policy, AdaptedPolicy(experiment, select(found.adapted.parameters, 0)))
         captions = ("before adaptation", "after adaptation")
@@ -120,7 +121,7 @@ def film_run(arguments: argparse.Namespace) -> str:
         def picture() -> Frame:
             return np.hstack([captioned(frame(e), c) for e, c in zip(envs, captions, strict=True)])
 
-        steps = tqdm(zip(*plays, strict=True), total=length, unit="step", leave=False)
+        steps = track(zip(*plays, strict=True), length, "step", quiet=arguments.quiet)
         save(arguments.output, steps, picture, fps(envs[0]))
     return f"{settings.id}, task {arguments.task}, before and after adaptation, is in {arguments.output}"
 

@@ -21,6 +21,7 @@ from metarl.errors import ConfigError, MetaRLError, TrainingError
 from metarl.supervised.report import Result, markdown, plot, write_csv
 from metarl.supervised.sinusoids import pictured_points, sample_tasks
 from metarl.supervised.training import EVALUATION_SHOTS, METHODS, adaptation_errors, adapted_curves, train
+from metarl.training.progress_bar import add_quiet, track
 
 EVALUATION_SEED = 10**6
 """Added to the seed, so that no task of the evaluation is one of the training."""
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of weights and tasks (0)")
     parser.add_argument("--tasks", type=PositiveInt, default=2000, help="new tasks to adapt to (2000)")
     parser.add_argument("--output", type=Path, default=Path("runs/sinusoid"), help="a folder (runs/sinusoid)")
+    add_quiet(parser)
     arguments = parser.parse_args()
     try:
         names = read_methods(arguments.methods)
@@ -73,7 +75,8 @@ def read_methods(text: str) -> list[str]:
 def run_all(names: list[str], arguments: argparse.Namespace) -> list[Result | TrainingError]:
     """Trains and evaluates a method a process, as many at once as there are CPUs; one may break down."""
     context = get_context("spawn")
-    work = partial(run, iterations=arguments.iterations, seed=arguments.seed, tasks=arguments.tasks)
+    options = {name: getattr(arguments, name) for name in ("iterations", "seed", "tasks", "quiet")}
+    work = partial(run, **options)
     with context.Pool(min(available_cpus(), len(names)), prepare, (context.RLock(),)) as pool:
         return pool.starmap(work, enumerate(names), chunksize=1)
 
@@ -84,12 +87,17 @@ def prepare(lock: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
 
 
-def run(place: int, name: str, *, iterations: int | None, seed: int, tasks: int) -> Result | TrainingError:
+def run(
+    place: int, name: str, *, iterations: int | None, seed: int, tasks: int, quiet: bool = False
+) -> Result | TrainingError:
     method = METHODS[name]
     number = iterations or method.iterations
     started = time.perf_counter()
     try:
-        theta = train(method, seed, tqdm(range(number), desc=method.title, unit="it", position=place), number)
+        steps = track(
+            range(number), number, "iteration", title=method.title, row=place, leave=True, quiet=quiet
+        )
+        theta = train(method, seed, steps, number)
     except TrainingError as error:
         return error
     seconds = time.perf_counter() - started

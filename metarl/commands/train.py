@@ -1,5 +1,7 @@
 """Trains a meta-policy: metarl train CONFIG [--run_dir DIR] [--resume true] [--section.key value ...], where
-CONFIG is a YAML file or the name of a shipped one, e.g. quickstart. Ctrl-C keeps every finished iteration."""
+CONFIG is a YAML file or the name of a shipped one, e.g. quickstart. Ctrl-C keeps every finished iteration.
+Several seeds, or every combination of swept values, train one after another, each in a folder of its own in
+the run folder: --seeds 1 2 3 --sweep meta_learner.inner_step_size=0.1,0.2; stopped, --resume true goes on."""
 
 from __future__ import annotations
 
@@ -7,22 +9,30 @@ import argparse
 import shlex
 import signal
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
+from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import MetaRLError
-from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ExperimentConfig, ScratchExperiment, read_config, sections_of
+from metarl.experiment.config import (
+    AnyExperiment,
+    ExperimentConfig,
+    ScratchExperiment,
+    read_config,
+    sections_of,
+)
 from metarl.experiment.key_help import explain_keys
 from metarl.experiment.names import named_modules
-from metarl.experiment.shipped import find_config, shipped_configs
+from metarl.experiment.shipped import shipped_configs
 from metarl.from_scratch.training import planned_steps, run_from_scratch
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
-from metarl.training.run_training import Reporter, format_curve, prepare_run, run_training
+from metarl.training.api import train
+from metarl.training.observers import Iteration, Observer
+from metarl.training.progress_bar import Progress, add_quiet, write_line
+from metarl.training.run_training import format_curve
+from metarl.training.several_runs import Outcome, format_outcomes, plan_runs, run_all
+from metarl.training.sweeps import add_sweeps, read_seeds, read_sweeps
 
 
 def main() -> int:
@@ -30,6 +40,8 @@ def main() -> int:
     parser.add_argument("-h", "--help", action="store_true", help="show this, and every key of a config")
     parser.add_argument("--config", help="a YAML file, or the name of a shipped config")
     parser.add_argument("--resume", choices=("true", "false"), default="false", help="go on with the run")
+    add_sweeps(parser)
+    add_quiet(parser)
     words = sys.argv[1:]
     if words and not words[0].startswith("-"):
         words = ["--config", *words]
@@ -41,16 +53,13 @@ def main() -> int:
         return print_keys(arguments.config, overrides) if arguments.help else 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        config = read_config(find_config(arguments.config), overrides)
-        if isinstance(config, ScratchExperiment):
-            learn: Callable[[bool], None] = partial(learn_from_scratch, config)
-        else:
-            learn = partial(meta_learn, config)
-        with hold_run_folder(Path(config.run_dir)):
-            learn(arguments.resume == "true")
+        if arguments.seeds or arguments.sweep:
+            return train_several(arguments, overrides)
+        config = read_config(arguments.config, overrides)
+        print(learn(config, arguments.resume == "true", arguments.quiet)[1])
     except KeyboardInterrupt:
-        command = f"metarl train {arguments.config} {shlex.join(overrides)}".strip()
-        print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command} --resume true")
+        command = shlex.join(["metarl", "train", *same_again(arguments, overrides), "--resume", "true"])
+        print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command}")
         return 130
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -58,71 +67,96 @@ def main() -> int:
     return 0
 
 
-def meta_learn(config: ExperimentConfig, resume: bool) -> None:
-    experiment = build_experiment(config)
-    start = prepare_run(config, resume, experiment)
-    iterations, budget = config.training.iterations, config.training.environment_steps
-    print(
-        f"{config.environment.id}: {config.meta_learner_name} on {experiment.device}, "
-        f"run folder {config.run_dir}"
-    )
-    if start.iteration:
-        end = f"{budget:,} environment steps" if budget else iterations
-        print(f"Resumed at iteration {start.iteration} of {end}.")
-    rejected: list[float] = []
-    unit = {"unit": "step", "unit_scale": True} if budget else {"unit": "it"}
-    done = start.environment_steps if budget else start.iteration
-    with tqdm(total=budget or iterations, initial=done, dynamic_ncols=True, **unit) as bar:
+def same_again(arguments: argparse.Namespace, overrides: list[str]) -> list[str]:
+    """The words of the command but for its `--resume`."""
+    sweeps = [word for text in arguments.sweep for word in ("--sweep", text)]
+    seeds = ["--seeds", *map(str, arguments.seeds)] if arguments.seeds else []
+    return [arguments.config, *overrides, *sweeps, *seeds, *["--quiet"] * arguments.quiet]
 
-        def show(metrics: dict[str, float]) -> None:
-            bar.set_postfix(
-                before=f"{metrics['rollout/return_before']:.1f}",
-                after=f"{metrics['rollout/return_after']:.1f}",
-                refresh=False,
-            )
-            rejected.append(1.0 - metrics.get("update/accepted", 1.0))
-            bar.update(metrics["rollout/environment_steps"] - bar.n if budget else 1)
 
-        reporter = Reporter(lambda line: bar.write(line, file=sys.stdout), show)
-        final, curve = run_training(experiment, start, reporter)
-    print(f"\nReturn on {curve.count} held-out tasks, by number of inner steps:\n")
-    print(format_curve(curve))
-    if any(rejected):
+def train_several(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    """Trains all seeds and variants, and prints a table of them; 1 if a run broke down."""
+    resume, quiet = arguments.resume == "true", arguments.quiet
+    seeds = read_seeds(arguments.seeds) if arguments.seeds else []
+    runs = plan_runs(arguments.config, overrides, seeds, read_sweeps(arguments.sweep))
+    show = (lambda line: None) if quiet else write_line
+    outcomes, failures = run_all(runs, resume, lambda config: learn(config, resume, quiet)[0], show)
+    if outcomes:
+        print(f"\nReturn on held-out tasks, by number of inner steps:\n\n{format_outcomes(outcomes)}")
+    for name, error in failures.items():
+        print(f"error: {name} broke down: {error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def learn(config: AnyExperiment, resume: bool, quiet: bool) -> tuple[Outcome, str]:
+    """What a run came to, in short and as a text."""
+    if isinstance(config, ScratchExperiment):
+        return learn_from_scratch(config, resume, quiet)
+    return meta_learn(config, resume, quiet)
+
+
+class Summary(Observer):
+    """What a training came to: its length, its last evaluation, and the updates that were rejected."""
+
+    curve: AdaptationCurve
+
+    def on_start(self, start: Checkpoint) -> None:
+        self.end = start
+        self.updates = self.rejected = 0
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        self.end = iteration.after
+        self.updates += 1
+        self.rejected += iteration.metrics.get("update/accepted", 1.0) < 1
+
+    def on_evaluation(self, iterations: int, curve: AdaptationCurve) -> None:
+        self.curve = curve
+
+
+def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Outcome, str]:
+    summary = Summary()
+    train(config, observers=[summary], resume=resume, quiet=quiet)
+    curve, end = summary.curve, summary.end
+    text = f"\nReturn on {curve.count} held-out tasks, by number of inner steps:\n\n{format_curve(curve)}\n"
+    if summary.rejected:
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
-        print(f"\n{sum(rejected):.0f} of {len(rejected)} updates were rejected and changed nothing; {where}.")
+        share = f"{summary.rejected} of {summary.updates} updates"
+        text += f"\n{share} were rejected and changed nothing; {where}.\n"
     run_dir = Path(config.run_dir)
     trust = " --trust" if named_modules(config.as_dict()) else ""
     adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK)]
-    print(
-        f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. "
+    text += (
+        f"\nTrained for {end.iteration} iterations, {end.environment_steps:,} environment steps. "
         f"The table is in {run_dir / EVALUATION}. Now:\n"
         f"  tensorboard --logdir {shlex.quote(config.run_dir)}\n"
         f"  {shlex.join(adapt)} --episodes 20 --steps 3{trust}"
     )
+    return Outcome(end.environment_steps, curve.mean.tolist()), text
 
 
-def learn_from_scratch(config: ScratchExperiment, resume: bool) -> None:
+def learn_from_scratch(config: ScratchExperiment, resume: bool, quiet: bool) -> tuple[Outcome, str]:
     settings, training = config.from_scratch, config.training
     tasks = training.evaluation_tasks
-    print(
-        f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks, run folder "
-        f"{config.run_dir}"
-    )
-    with tqdm(total=planned_steps(config), unit="step", unit_scale=True, dynamic_ncols=True) as bar:
-        result = run_from_scratch(config, resume, bar.update)
+    if not quiet:
+        what = f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks"
+        write_line(f"{what}, run folder {config.run_dir}")
+    bar = Progress(planned_steps(config), "step", leave=True, quiet=quiet)
+    with hold_run_folder(Path(config.run_dir)), bar:
+        result = run_from_scratch(config, resume, bar.advance)
     inner_step = training.evaluation_episodes * config.environment.horizon
-    print(
+    text = (
         f"\nReturn on {result.curve.count} held-out tasks, by number of inner steps, each as {inner_step:,} "
         f"environment steps of learning:\n\n{format_curve(result.curve)}\n"
+        f"\n{'environment steps':>18}{'seconds':>10}{'mean return':>14}   a task\n"
     )
-    print(f"{'environment steps':>18}{'seconds':>10}{'mean return':>14}   a task")
     for steps, seconds, returns in zip(result.environment_steps, result.seconds, result.returns, strict=True):
-        print(f"{steps:>18,}{seconds.mean():>10.2f}{returns.mean():>14.2f}")
-    print(
+        text += f"{steps:>18,}{seconds.mean():>10.2f}{returns.mean():>14.2f}\n"
+    text += (
         f"\nIn all {result.total_environment_steps:,} environment steps, {result.total_seconds:.0f} s of "
         f"learning. Every task's results are in {config.run_dir}/{RESULTS}, the table by inner steps in "
         f"{config.run_dir}/{EVALUATION}"
     )
+    return Outcome(result.total_environment_steps, result.curve.mean.tolist()), text
 
 
 def print_keys(config: str | None, overrides: list[str]) -> int:

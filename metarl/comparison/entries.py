@@ -23,6 +23,7 @@ from metarl.runs.folder import find_run
 from metarl.runs.progress import read_progress
 from metarl.runs.starting_point import initial_state
 from metarl.training.settings import TrainingConfig
+from metarl.training.sweeps import Variant, variant_name, variant_words
 
 _NO_END = 10**9
 _OF_POLICIES = ("observe_task", "action_scale")  # options that change neither bodies nor rewards
@@ -38,7 +39,13 @@ class Entry:
 
 
 def make_entry(
-    path: Path, seed: int, budget: int, folder: Path, protocol: Protocol, evaluations: int
+    path: Path,
+    seed: int,
+    budget: int,
+    folder: Path,
+    protocol: Protocol,
+    evaluations: int,
+    variant: Variant | None = None,
 ) -> Entry:
     """The run of a config file, with its budget instead of its own number of iterations.
 
@@ -47,12 +54,15 @@ def make_entry(
 
     Args:
         evaluations: policies that training keeps for the learning curve, about evenly over the budget.
+        variant: values of the config's keys; it is part of the label.
 
     Raises:
-        ConfigError: the config is missing or wrong.
+        ConfigError: the config is missing or wrong, or a variant sets what the comparison does.
     """
-    own = read_config(path)
-    overrides = {"seed": seed, "run_dir": folder / path.stem / f"seed_{seed}"}
+    chosen = variant or {}
+    own = read_config(path, variant_words(chosen))
+    label = f"{path.stem}_{variant_name(chosen)}" if chosen else path.stem
+    overrides = {"seed": seed, "run_dir": folder / label / f"seed_{seed}"}
     if isinstance(own, ScratchExperiment):
         tasks = min(protocol.tasks, own.training.evaluation_tasks)
         share = own.from_scratch.environment_steps // own.training.evaluation_tasks
@@ -70,8 +80,9 @@ def make_entry(
             "training.snapshot_every": -(-budget // evaluations),
             "training.evaluate_every": 0,
         }
-    words = [f"--{key}={value}" for key, value in overrides.items()]
-    return Entry(path.stem, seed, read_config(path, words))
+    if taken := chosen.keys() & overrides.keys():
+        raise ConfigError(f"--sweep: expected a key that the comparison does not set, got {min(taken)}")
+    return Entry(label, seed, read_config(path, variant_words({**chosen, **overrides})))
 
 
 def planned_steps(entry: Entry) -> int:

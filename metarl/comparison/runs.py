@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from metarl.experiment.environments import TaskDistribution, held_out_tasks, tas
 from metarl.from_scratch.training import train_from_scratch
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
 from metarl.runs.progress import read_progress
-from metarl.training.run_training import Reporter, prepare_run, train_run
+from metarl.training.observers import Observer
+from metarl.training.run_training import prepare_run, train_run
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,15 @@ class Result:
 def run_entry(
     entry: Entry,
     protocol: Protocol,
-    reporter: Reporter,
+    observers: Sequence[Observer],
     advance: Callable[[int], object],
     judging: Callable[[int, int], None],
 ) -> Result:
     """Trains or goes on with a run, and judges it; what was finished before is read.
 
     Args:
-        reporter: shows iterations.
-        advance: called with environment steps that no iteration shows: those done before, and those of
-            learning from scratch.
+        observers: of the training.
+        advance: called with environment steps that learning from scratch took.
         judging: called with how many of its policies are judged, and of how many.
 
     Raises:
@@ -66,21 +66,19 @@ def run_entry(
     with hold_run_folder(Path(entry.config.run_dir)):
         if isinstance(entry.config, ScratchExperiment):
             return _run_from_scratch(entry, entry.config, protocol, advance)
-        return _run(entry, protocol, reporter, advance, judging)
+        return _run(entry, protocol, observers, judging)
 
 
 def _run(
     entry: Entry,
     protocol: Protocol,
-    reporter: Reporter,
-    advance: Callable[[int], object],
+    observers: Sequence[Observer],
     judging: Callable[[int, int], None],
 ) -> Result:
     experiment = build_experiment(entry.config)
     start = prepare_run(experiment.config, True, experiment)
     run_dir, training = Path(entry.config.run_dir), entry.config.training
-    advance(start.environment_steps)
-    final = train_run(experiment, start, reporter)
+    final = train_run(experiment, start, observers)
     rows = read_progress(run_dir, final.iteration)
     steps = [0, *(int(float(row["rollout/environment_steps"])) for row in rows)]
     seconds = np.cumsum([0.0, *(float(row["time/iteration_seconds"]) for row in rows)])

@@ -1,1 +1,1 @@
-"""The training loop and what it shows: logs, tables, evaluations. May use: runs and below."""
+"""The training loop and what watches it: records, console, observers. May use: runs and below."""

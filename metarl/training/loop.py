@@ -1,17 +1,16 @@
-"""The training loop: sample, adapt, resample, update, log, save."""
+"""The training loop: sample, adapt, resample, update, show, save."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
 from metarl_envs.tasks import Tasks
-from stable_baselines3.common.logger import Logger
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.faults import name_fault
@@ -19,9 +18,9 @@ from metarl.adaptation.meta_batch import collect_meta_batch
 from metarl.adaptation.walk import Walk
 from metarl.errors import NonFiniteError, TrainingError
 from metarl.rollouts.random_keys import ROLLOUTS, TASKS
-from metarl.runs.checkpoint import Checkpoint, save_checkpoint, save_snapshot
+from metarl.runs.checkpoint import Checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
-from metarl.runs.progress import ITERATION
+from metarl.training.observers import Iteration, Observer, show_iteration
 from metarl.training.settings import TrainingConfig
 
 
@@ -47,41 +46,44 @@ def train(
     start: Checkpoint,
     config: TrainingConfig,
     run_dir: Path,
-    logger: Logger,
-    progress: Callable[[dict[str, float]], None],
+    recorders: Sequence[Observer],
+    observers: Sequence[Observer],
     evaluate: Callable[[Checkpoint], AdaptationCurve],
 ) -> Checkpoint:
-    """Trains from a checkpoint until `config.is_done`; an interrupt keeps every finished iteration.
+    """Trains from a checkpoint until `config.is_done` or an observer stops it.
+
+    An interrupt, or an observer that fails, keeps every finished iteration.
+
+    Args:
+        recorders: write what the run folder keeps of an iteration; one that they all have is finished.
+        observers: see finished iterations, and may stop the training.
 
     Raises:
         TrainingError: something was not finite, or an environment failed; the message names environment,
             task and iteration, and the last checkpoint is that of the iteration before.
     """
     current = saved = start
-    if config.snapshot_every and not start.iteration:
-        save_snapshot(run_dir, start)
+    going_on = True
     try:
-        while not config.is_done(current.iteration, current.environment_steps):
-            finished = _iterate(training, current, logger, progress)
-            fault = None
-            if config.evaluate_every and finished.iteration % config.evaluate_every == 0:
+        while going_on and not config.is_done(current.iteration, current.environment_steps):
+            iteration, curve, fault = _iterate(training, current), None, None
+            if config.evaluate_every and iteration.after.iteration % config.evaluate_every == 0:
                 try:
-                    for step, value in enumerate(evaluate(finished).mean):
-                        logger.record(f"evaluation/return_after_{step}_steps", float(value))
+                    curve = evaluate(iteration.after)
+                    iteration = _with_evaluation(iteration, curve)
                 except TrainingError as error:
                     fault = error
-            final = config.is_done(finished.iteration, finished.environment_steps)
-            logger.record("final", final, exclude=("csv", "tensorboard"))
-            if config.is_snapshot(current.environment_steps, finished.environment_steps):
-                save_snapshot(run_dir, finished)
-            logger.dump(current.iteration)
+            for recorder in recorders:
+                recorder.on_iteration(iteration)
             # Only now: an interrupt must not count an iteration whose row is not written.
-            current = finished
+            current = iteration.after
+            going_on = show_iteration(observers, iteration, curve)
             if fault is not None:
                 raise fault
             if current.iteration % config.checkpoint_every == 0:
                 save_checkpoint(run_dir, current)
                 saved = current
+            del iteration  # its episodes must not stand in memory beside the next ones
     except ForeignEnvError as error:
         kept = f"go on from {run_dir / CHECKPOINT} with --resume true" if current.iteration else "start again"
         where = f"{training.environment_name}, iteration {current.iteration}"
@@ -89,36 +91,33 @@ def train(
     finally:
         if current is not saved or not (run_dir / CHECKPOINT).exists():
             save_checkpoint(run_dir, current)
-        logger.close()
     return current
 
 
-def _iterate(
-    training: Training, current: Checkpoint, logger: Logger, progress: Callable[[dict[str, float]], None]
-) -> Checkpoint:
-    iteration, started = current.iteration, time.perf_counter()
-    rng = np.random.default_rng([training.seed, iteration, TASKS])
+def _iterate(training: Training, current: Checkpoint) -> Iteration:
+    number, started = current.iteration, time.perf_counter()
+    rng = np.random.default_rng([training.seed, number, TASKS])
     tasks = training.task_source.sample(training.tasks_per_iteration, rng)
     try:
-        key = (training.seed, iteration, ROLLOUTS)
+        key = (training.seed, number, ROLLOUTS)
         collected = collect_meta_batch(training.walk, current.state.parameters, tasks, key)
         sampled = time.perf_counter()
         update = training.walk.learner.update(current.state, collected.batch)
     except NonFiniteError as error:
-        where = f"iteration {iteration}"
+        where = f"iteration {number}"
         raise name_fault(error, training.environment_name, tasks, where) from error
     steps = current.environment_steps + collected.environment_steps
     metrics = {
-        ITERATION: iteration,
         **collected.metrics,
         "rollout/environment_steps": steps,
         **{f"update/{name}": value for name, value in update.metrics.items()},
         "time/update_seconds": time.perf_counter() - sampled,
         "time/iteration_seconds": time.perf_counter() - started,
     }
-    for name, value in metrics.items():
-        logger.record(name, value)
-    rejection = update.rejection or ""
-    logger.record("update/rejection", rejection, exclude=() if rejection else ("tensorboard",))
-    progress(metrics)
-    return Checkpoint(update.state, iteration + 1, steps, current.config_digest)
+    after = replace(current, state=update.state, iteration=number + 1, environment_steps=steps)
+    return Iteration(tasks, current, after, collected.batch, collected.returns, metrics, update.rejection)
+
+
+def _with_evaluation(iteration: Iteration, curve: AdaptationCurve) -> Iteration:
+    columns = {f"evaluation/return_after_{k}_steps": float(mean) for k, mean in enumerate(curve.mean)}
+    return replace(iteration, metrics={**iteration.metrics, **columns})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map
@@ -28,16 +29,9 @@ from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
-from metarl.training.logging import make_logger
 from metarl.training.loop import Training, train
-
-
-@dataclass(frozen=True)
-class Reporter:
-    """Where a run shows itself: a line of the table, and an iteration's metrics."""
-
-    line: Callable[[str], None]
-    iteration: Callable[[dict[str, float]], None]
+from metarl.training.observers import Observer, observed, show_evaluation
+from metarl.training.recorders import recorders
 
 
 def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) -> Checkpoint:
@@ -63,60 +57,46 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
 
 
 def run_training(
-    experiment: Experiment, start: Checkpoint, reporter: Reporter
+    experiment: Experiment, start: Checkpoint, observers: Sequence[Observer] = ()
 ) -> tuple[Checkpoint, AdaptationCurve]:
-    """Trains to the config's last iteration or environment step, then evaluates on held-out tasks.
+    """Trains until the config's end or an observer's, then evaluates on held-out tasks.
 
     The run folder keeps the evaluation, and the first of its tasks.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
-    final = train_run(experiment, start, reporter)
-    curve = evaluate_run(experiment, final)
     config = experiment.config
-    protocol = {
+    with observed(observers, start):
+        final = _train(experiment, start, observers)
+        curve = evaluate_run(experiment, final)
+        run_dir = Path(config.run_dir)
+        protocol = evaluation_protocol(config, final)
+        write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
+        write_held_out_task(run_dir, curve.tasks)
+        show_evaluation(observers, final.iteration, curve)
+    return final, curve
+
+
+def evaluation_protocol(config: ExperimentConfig, final: Checkpoint) -> dict[str, Any]:
+    """How the policy at the end of a run is measured, as the run folder keeps it."""
+    return {
         "episodes": config.training.evaluation_episodes,
         "seed": config.seed,
         "deterministic": False,
         "iterations": final.iteration,
         "environment_steps": final.environment_steps,
     }
-    run_dir = Path(config.run_dir)
-    write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
-    write_held_out_task(run_dir, curve.tasks)
-    return final, curve
 
 
-def train_run(experiment: Experiment, start: Checkpoint, reporter: Reporter) -> Checkpoint:
-    """Trains to the config's last iteration or environment step.
+def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Observer] = ()) -> Checkpoint:
+    """Trains until the config's last iteration or environment step, or an observer's end.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
-    config = experiment.config
-    run_dir = Path(config.run_dir)
-    # Threads take whole tasks (TaskMap); threads inside every small operation would only wait for them.
-    torch.set_num_threads(1)
-    logger = make_logger(run_dir, start.iteration, reporter.line, config.training.table_every)
-    sampler = experiment.sampler(config.sampling.tasks, config.sampling.episodes)
-    training = Training(
-        environment_name=config.environment.id,
-        task_source=experiment.task_source,
-        walk=experiment.walk(sampler),
-        tasks_per_iteration=config.sampling.tasks,
-        seed=config.seed,
-    )
-    with closing(sampler):
-        return train(
-            training,
-            start,
-            config.training,
-            run_dir,
-            logger,
-            reporter.iteration,
-            lambda checkpoint: evaluate_run(experiment, checkpoint),
-        )
+    with observed(observers, start):
+        return _train(experiment, start, observers)
 
 
 def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> AdaptationCurve:
@@ -146,6 +126,32 @@ def format_curve(curve: AdaptationCurve) -> str:
         interval = "" if half != half else f"[{mean - half:.2f}, {mean + half:.2f}]"
         rows.append(f"{step:>12}{mean:>14.2f}{interval:>24}")
     return "\n".join(rows)
+
+
+def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observer]) -> Checkpoint:
+    config = experiment.config
+    run_dir = Path(config.run_dir)
+    # Threads take whole tasks (TaskMap); threads inside every small operation would only wait for them.
+    torch.set_num_threads(1)
+    sampler = experiment.sampler(config.sampling.tasks, config.sampling.episodes)
+    training = Training(
+        environment_name=config.environment.id,
+        task_source=experiment.task_source,
+        walk=experiment.walk(sampler),
+        tasks_per_iteration=config.sampling.tasks,
+        seed=config.seed,
+    )
+    keepers = recorders(run_dir, config.training)
+    with closing(sampler), observed(keepers, start):
+        return train(
+            training,
+            start,
+            config.training,
+            run_dir,
+            keepers,
+            observers,
+            lambda checkpoint: evaluate_run(experiment, checkpoint),
+        )
 
 
 def _made_agree(run_dir: Path, found: Checkpoint, digest: str) -> Checkpoint:

@@ -26,8 +26,8 @@ from metarl.comparison.runs import run_entry
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
-from metarl.runs.run_config import config_digest
-from metarl.training.run_training import Reporter, prepare_run, train_run
+from metarl.runs.run_config import config_digest, load_run_config
+from metarl.training.run_training import prepare_run, train_run
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -291,8 +291,7 @@ def test_from_scratch_is_measured_by_the_protocol(configs, tmp_path):
     counts = [make_entry(configs[3], 1, 10**6, tmp_path, Protocol(tasks=n), 10).config for n in (1, 2, 3)]
     assert [one.training.evaluation_tasks for one in counts] == [1, 2, 2]
     assert [one.from_scratch.environment_steps for one in counts] == [400_000, 800_000, 800_000]
-    silent = Reporter(lambda line: None, lambda metrics: None)
-    result = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: None)
+    result = run_entry(entry, protocol, (), lambda steps: None, lambda *done: None)
     assert (result.returns.shape, result.per_task) == ((5, 2), True)
     outcomes = [json.loads(path.read_text()) for path in Path(config.run_dir).glob("tasks/*")]
     assert result.seconds == pytest.approx(np.mean([one["seconds"][-1] for one in outcomes]))
@@ -306,11 +305,10 @@ def test_few_tasks_are_strata(tmp_path):
     config["environment"] = {"id": "metarl/HalfCheetahDir-v0", "horizon": 3}
     config["training"] = {"iterations": 0}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(config))
-    silent = Reporter(lambda line: None, lambda metrics: None)
     for tasks, expected in ((4, [0, 1, 0, 1]), (2, [0, 1]), (1, None)):
         protocol = Protocol(tasks=tasks, episodes=2, steps=1)
         entry = make_entry(tmp_path / "two.yaml", 1, 10, tmp_path, protocol, 1)
-        found = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: None).strata
+        found = run_entry(entry, protocol, (), lambda steps: None, lambda *done: None).strata
         assert expected is found or expected == found.tolist()
 
 
@@ -369,9 +367,8 @@ def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(co
     """The one at the start, those that cross a multiple of the budget's third, and the last."""
     protocol = Protocol(tasks=3, episodes=2, steps=2, seed=4, later_step_scale=0.5)
     entry = make_entry(configs[0], 1, BUDGET, tmp_path, protocol, 3)
-    silent = Reporter(lambda line: None, lambda metrics: None)
     counted = []
-    result = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: counted.append(done))
+    result = run_entry(entry, protocol, (), lambda steps: None, lambda *done: counted.append(done))
     run_dir = tmp_path / "maml/seed_1"
     with (run_dir / "progress.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -389,7 +386,7 @@ def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(co
     again = {}
     for i in (kept[1], len(rows)):
         whole = make_entry(configs[0], 1, int(steps[i]), tmp_path / f"{i}", protocol, 3)
-        parameters = load_checkpoint(trained(whole, silent)).state.parameters
+        parameters = load_checkpoint(trained(whole)).state.parameters
         curve = policy.experiment.evaluate(parameters, tasks, episodes=2, steps=2, seed=4).curve
         again[i] = curve.returns
     assert result.learning.returns[1] == pytest.approx(again[kept[1]][2].mean())
@@ -397,8 +394,23 @@ def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(co
     np.testing.assert_allclose(result.returns, again[len(rows)])
 
 
-def trained(entry, reporter):
+def trained(entry):
     """The folder of an entry's run, trained."""
     experiment = build_experiment(entry.config)
-    train_run(experiment, prepare_run(entry.config, True, experiment), reporter)
+    train_run(experiment, prepare_run(entry.config, True, experiment))
     return Path(entry.config.run_dir)
+
+
+def test_swept_values_are_rows_of_their_own(configs, tmp_path):
+    sweep = ("--sweep", "meta_learner.inner_step_size=0.1,0.2", "--seeds", 4, 6)
+    done = compare(configs[:1], tmp_path, *sweep)
+    assert done.returncode == 0, done.stderr
+    for size in (0.1, 0.2):
+        label = f"maml_inner_step_size={size}"
+        assert f"| {label} |" in done.stdout
+        for seed in (4, 6):
+            config = load_run_config(tmp_path / f"out/PointNavigation/{label}/seed_{seed}")
+            assert (config.meta_learner.inner_step_size, config.seed) == (size, seed)
+    taken = compare(configs[:1], tmp_path, "--sweep", "training.iterations=1,2")
+    assert taken.returncode == 2
+    assert "--sweep: expected a key that the comparison does not set, got training.iterations" in taken.stderr

@@ -1,11 +1,16 @@
 import csv
 import time
 
+import pytest
 from stable_baselines3.common.logger import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from metarl.meta_learners.learner import LearnerState
+from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.progress import ProgressCsv
-from metarl.training.logging import ConsoleTable, make_logger
+from metarl.training.console import ConsoleTable
+from metarl.training.observers import Iteration
+from metarl.training.recorders import CsvRecorder, TensorBoardRecorder
 
 
 def write(folder, iterations, start=0, extra=None):
@@ -51,28 +56,43 @@ def test_a_fresh_run_empties_the_file(tmp_path):
     assert len(rows(tmp_path)) == 1
 
 
+def iteration(number, rejection=None, **metrics):
+    before, after = (Checkpoint(LearnerState({}), n, 10 * n, None) for n in (number, number + 1))
+    return Iteration({}, before, after, None, None, metrics, rejection)
+
+
+def record(recorder, start, stop, **metrics):
+    """What a recorder is called with by a run that starts, or is resumed, at an iteration."""
+    recorder.on_start(Checkpoint(LearnerState({}), start, 10 * start, None))
+    for number in range(start, stop):
+        recorder.on_iteration(iteration(number, value=float(number + 100 * start), **metrics))
+    recorder.on_end()
+
+
+def test_progress_shows_a_resumed_run_once_and_why_a_step_was_rejected(tmp_path):
+    record(CsvRecorder(tmp_path), 0, 5)
+    recorder = CsvRecorder(tmp_path)
+    record(recorder, 3, 6)
+    recorder.on_iteration(iteration(6, rejection="no step improves", value=0.5))
+    expected = ["0.0", "1.0", "2.0", "303.0", "304.0", "305.0", "0.5"]
+    assert [row["value"] for row in rows(tmp_path)] == expected
+    assert [row["update/rejection"] for row in rows(tmp_path)] == [""] * 6 + ["no step improves"]
+
+
 def test_tensorboard_shows_a_resumed_run_once(tmp_path):
     for start, stop in ((0, 5), (3, 6)):
         time.sleep(1.1)  # event files are told apart by the second they were begun
-        logger = make_logger(tmp_path, start, lambda line: None, 1)
-        for iteration in range(start, stop):
-            logger.record("iteration", iteration)
-            logger.record("value", float(iteration + 100 * start))
-            logger.dump(iteration)
-        logger.close()
+        record(TensorBoardRecorder(tmp_path), start, stop)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     points = [(event.step, event.value) for event in events.Scalars("value")]
     assert points == [(0, 0), (1, 1), (2, 2), (3, 303), (4, 304), (5, 305)]
 
 
-def test_the_table_shows_every_nth_iteration_and_the_last(tmp_path):
+@pytest.mark.parametrize(("every", "shown"), [(3, ["0", "3", "4"]), (2, ["0", "2", "4"])])
+def test_the_table_shows_every_nth_iteration_and_the_last(every, shown):
     lines: list[str] = []
-    logger = Logger(str(tmp_path), [ConsoleTable(lines.append, every=3)])
-    for iteration in range(5):
-        logger.record("iteration", iteration)
-        logger.record("rollout/return_after", -1.5)
-        logger.record("final", iteration == 4)
-        logger.dump(iteration)
-    assert [line.split()[0] for line in lines] == ["iteration", "0", "3", "4"]
+    table = ConsoleTable(lines.append, every)
+    record(table, 0, 5, **{"rollout/return_after": -1.5})
+    assert [line.split()[0] for line in lines] == ["iteration", *shown]
     assert "-1.50" in lines[1]

@@ -1,0 +1,145 @@
+"""Training and evaluation from Python: `metarl.train` and `metarl.evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from metarl_envs.tasks import Tasks, stack_tasks, unstack_tasks
+
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.experiment.build import Experiment, build_experiment
+from metarl.experiment.config import ExperimentConfig, meta_learned, read_config
+from metarl.experiment.reading import Overrides, Source
+from metarl.runs.folder import hold_run_folder
+from metarl.runs.meta_policy import MetaPolicy, load
+from metarl.training.console import console_observers
+from metarl.training.observers import Observer
+from metarl.training.run_training import prepare_run, run_training
+
+
+def train(
+    config: Source | ExperimentConfig,
+    *,
+    overrides: Overrides | None = None,
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+    quiet: bool = False,
+) -> MetaPolicy:
+    """Trains a meta-policy in the config's run folder, and evaluates it on held-out tasks.
+
+    An interrupt, or an observer that fails, keeps every finished iteration: `resume` goes on from there, to
+    the same bits as without a stop.
+
+    Args:
+        config: a YAML file, the name of a shipped config such as "quickstart", the sections of one as a dict,
+            or what `metarl.read_config` returns.
+        overrides: values by their key, {"training.iterations": 3}, or words as on the command line.
+        observers: called with every iteration and evaluation; one may stop the training.
+        resume: go on with the run in the folder, or start it where there is none.
+        quiet: print nothing; otherwise a table of the iterations, and a progress bar.
+
+    Returns:
+        The meta-policy after the last iteration; `metarl.load` reads it again from the run folder.
+
+    Raises:
+        ConfigError: the config is wrong, cannot be built, or has no meta-learner.
+        RunError: the folder holds another run, or one that is not to be resumed, another process trains in
+            it, or it cannot be written.
+        TrainingError: something was not finite, or an environment failed.
+
+    Example:
+        >>> import metarl
+        >>> policy = metarl.train("quickstart", overrides={"training.iterations": 2}, quiet=True)
+        >>> action, _ = policy.predict([0.0, 0.0])
+        >>> action.shape
+        (2,)
+    """
+    given = _meta_learned(config, overrides or ())
+    with _threads_restored(), hold_run_folder(Path(given.run_dir)):
+        experiment = build_experiment(given)
+        start = prepare_run(given, resume, experiment)
+        shown = [] if quiet else console_observers(given)
+        run_training(experiment, start, [*shown, *observers])
+        return load(given.run_dir, given.training.device, trust=True)  # training imported what it names
+
+
+def evaluate(
+    policy: MetaPolicy | str | Path,
+    *,
+    tasks: int | Sequence[Mapping[str, Any]] | Tasks = 40,
+    episodes: int = 20,
+    steps: int = 3,
+    seed: int = 0,
+    deterministic: bool = False,
+) -> AdaptationCurve:
+    """Adapts a meta-policy to tasks, and measures the return after every number of inner steps.
+
+    Args:
+        policy: of `metarl.train` or `metarl.load`, or the folder of a run.
+        tasks: how many held-out tasks to draw, a list of tasks, [{"goal": [0.1, 0.2]}, ...], or their
+            arrays by name, [task, ...].
+        episodes: episodes of every task at every step, on which that step adapts.
+        steps: inner steps K.
+        seed: chooses drawn tasks and the episodes' noise.
+        deterministic: measure with mean actions, on episodes of their own.
+
+    Returns:
+        Returns of every task after 0, 1, ..., K steps, [step + 1, task], with their mean and interval.
+
+    Raises:
+        ValueError: no task or episode, fewer than 0 steps, or a task that the environment has not.
+        RunError: no run is in the folder, or one that names a module: load it by `metarl.load` then.
+        TrainingError: something was not finite, or an environment failed.
+
+    Example:
+        >>> import metarl
+        >>> curve = metarl.evaluate("runs/quickstart", tasks=5, episodes=4, steps=1)
+        >>> curve.returns.shape
+        (2, 5)
+        >>> curve.mean.shape
+        (2,)
+    """
+    if episodes < 1 or steps < 0:
+        raise ValueError(f"expected episodes >= 1 and steps >= 0, got {episodes} and {steps}")
+    loaded = policy if isinstance(policy, MetaPolicy) else load(policy)
+    with _threads_restored():
+        torch.set_num_threads(1)  # threads take whole tasks, as in training
+        return loaded.experiment.evaluate(
+            loaded.parameters,
+            _task_arrays(loaded.experiment, tasks, seed),
+            episodes=episodes,
+            steps=steps,
+            seed=seed,
+            deterministic=deterministic,
+        ).curve
+
+
+def _meta_learned(config: Source | ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
+    if not isinstance(config, ExperimentConfig):
+        return meta_learned(read_config(config, overrides))
+    return meta_learned(read_config(config.as_dict(), overrides)) if overrides else config
+
+
+def _task_arrays(
+    experiment: Experiment, tasks: int | Sequence[Mapping[str, Any]] | Tasks, seed: int
+) -> Tasks:
+    if isinstance(tasks, int):
+        return experiment.held_out_tasks(tasks, seed)
+    listed = list(unstack_tasks(tasks) if isinstance(tasks, Mapping) else tasks)
+    if not listed:
+        raise ValueError("expected at least one task, got none")
+    return stack_tasks([experiment.task_source.validate(task) for task in listed])
+
+
+@contextmanager
+def _threads_restored() -> Iterator[None]:
+    """Leaves torch's threads as it found them."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

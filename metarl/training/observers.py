@@ -1,0 +1,109 @@
+"""What watches training: called with everything that an iteration produced, and with evaluations."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from metarl_envs.tasks import Tasks
+from torch import Tensor
+
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.rollouts.rollout import MetaBatch
+from metarl.runs.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """Everything that an iteration produced. Keeping it keeps its episodes in memory.
+
+    Args:
+        tasks: arrays by name, [task, ...].
+        before, after: the learner's state, iterations done and environment steps taken, on both sides of it.
+        batch: the episodes of every phase: `batch.support[k]` before inner step k, `batch.query` after the
+            last one; [task, episode, time, ...].
+        returns: mean return of every task's episodes after k inner steps, [phase, task].
+        metrics: its row of progress.csv by column: "rollout/return_after", "update/kl", ... and, where an
+            evaluation was due, "evaluation/return_after_0_steps", ...
+        rejection: why the outer step was rejected; None where it was taken.
+    """
+
+    tasks: Tasks
+    before: Checkpoint
+    after: Checkpoint
+    batch: MetaBatch
+    returns: Tensor
+    metrics: Mapping[str, float]
+    rejection: str | None = None
+
+    @property
+    def number(self) -> int:
+        """From 0."""
+        return self.before.iteration
+
+    @property
+    def environment_steps(self) -> int:
+        """Taken since the start of the run, this iteration's among them."""
+        return self.after.environment_steps
+
+
+class Observer(Protocol):
+    """Watches a training run: subclass it, write `on_iteration`, and any other method that is wanted.
+
+    What an observer raises ends the training as an interrupt does: every finished iteration is kept.
+
+    Example:
+        >>> import metarl
+        >>> class StopEarly(metarl.Observer):
+        ...     def on_iteration(self, iteration):
+        ...         return iteration.metrics["rollout/return_after"] < -5.0
+        >>> observers = [StopEarly()]  # for metarl.train("quickstart", observers=observers)
+    """
+
+    @abstractmethod
+    def on_iteration(self, iteration: Iteration) -> bool | None:
+        """After every iteration, whose row is written; False stops the training, and keeps the iteration."""
+
+    def on_evaluation(self, iterations: int, curve: AdaptationCurve) -> None:
+        """After every evaluation on held-out tasks, of the policy after so many iterations.
+
+        That of an iteration comes after its `on_iteration`, the one at the end after all.
+        """
+        return
+
+    def on_start(self, start: Checkpoint) -> None:
+        """Before the first iteration; a resumed run starts at its checkpoint."""
+        return
+
+    def on_end(self) -> None:
+        """Once, whether training and its last evaluation came to their end or were interrupted."""
+        return
+
+
+@contextmanager
+def observed(observers: Sequence[Observer], start: Checkpoint) -> Iterator[None]:
+    """Tells observers of the start and, whatever happens, those that started of the end."""
+    with ExitStack() as ends:
+        for observer in observers:
+            observer.on_start(start)
+            ends.callback(observer.on_end)
+        yield
+
+
+def show_iteration(
+    observers: Sequence[Observer], iteration: Iteration, curve: AdaptationCurve | None
+) -> bool:
+    """Shows an iteration to every observer, and its evaluation if it has one; whether to go on."""
+    answers = [observer.on_iteration(iteration) for observer in observers]
+    if curve is not None:
+        show_evaluation(observers, iteration.after.iteration, curve)
+    return all(answer is None or bool(answer) for answer in answers)
+
+
+def show_evaluation(observers: Sequence[Observer], iterations: int, curve: AdaptationCurve) -> None:
+    """Shows every observer the evaluation of the policy after so many iterations."""
+    for observer in observers:
+        observer.on_evaluation(iterations, curve)

@@ -1,0 +1,119 @@
+"""Several runs of one config, one after another, each in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from metarl.errors import ConfigError, TrainingError
+from metarl.experiment.build import build_experiment
+from metarl.experiment.config import ScratchExperiment, read_config
+from metarl.experiment.reading import Source
+from metarl.from_scratch.model import check_from_scratch
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.files import CHECKPOINT, EVALUATION, SUMMARY
+from metarl.runs.folder import find_run
+from metarl.runs.results import HELD_OUT
+from metarl.training.run_training import evaluation_protocol
+from metarl.training.sweeps import Variant, variant_name, variant_words
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: environment steps taken, and mean returns on held-out tasks, [step + 1]."""
+
+    environment_steps: int
+    returns: Sequence[float]
+
+
+Learn = Callable[[AnyExperiment], Outcome]
+"""Trains a run, or goes on with it."""
+
+
+def plan_runs(
+    config: Source, words: Sequence[str], seeds: Sequence[int], variants: Sequence[Variant]
+) -> dict[str, AnyExperiment]:
+    """The configs of all variants and seeds by their names, with folders of these names in the run folder.
+
+    Raises:
+        ConfigError: a config is wrong, or a variant sets what names the runs.
+    """
+    for key in ("run_dir", *["seed"] * bool(seeds)):
+        if key in variants[0]:
+            raise ConfigError(f"--sweep: expected a key of the runs' own, got {key}, which tells them apart")
+    folder = Path(read_config(config, words).run_dir)
+    seeded = [{**variant, "seed": str(seed)} for variant in variants for seed in seeds]
+    named = {variant_name(values): values for values in seeded or variants}
+    return {
+        name: read_config(config, [*words, *variant_words({**values, "run_dir": folder / name})])
+        for name, values in named.items()
+    }
+
+
+def run_all(
+    runs: dict[str, AnyExperiment], resume: bool, learn: Learn, show: Callable[[str], None]
+) -> tuple[dict[str, Outcome], dict[str, TrainingError]]:
+    """What every run came to, and which ones broke down, by their names.
+
+    Args:
+        resume: go on with runs that were begun, and leave finished ones as they are.
+        learn: called with every run that is not finished, in turn.
+        show: called with a line before each.
+
+    Raises:
+        RunError: before anything is trained, a folder that holds another run, or one not to be resumed.
+        ConfigError: before anything is trained, a config that cannot be built.
+    """
+    for config in runs.values():
+        _check(config, resume)
+    outcomes: dict[str, Outcome] = {}
+    failures: dict[str, TrainingError] = {}
+    for number, (name, config) in enumerate(runs.items(), start=1):
+        finished = find_outcome(config) if resume else None
+        show(f"Run {number} of {len(runs)}, {name}{': finished before' * (finished is not None)}")
+        try:
+            outcomes[name] = finished or learn(config)
+        except TrainingError as error:
+            failures[name] = error
+            show(f"{name} broke down: {error}")
+    return outcomes, failures
+
+
+def _check(config: AnyExperiment, resume: bool) -> None:
+    find_run(config, resume)
+    if isinstance(config, ScratchExperiment):
+        check_from_scratch(config)
+    else:
+        build_experiment(config)
+
+
+def find_outcome(config: AnyExperiment) -> Outcome | None:
+    """What a meta-learner's run came to, if it was trained and evaluated to the config's end."""
+    run_dir, settings = Path(config.run_dir), config.training
+    if not (run_dir / CHECKPOINT).is_file():
+        return None
+    done = load_checkpoint(run_dir)
+    if not settings.is_done(done.iteration, done.environment_steps):
+        return None
+    for path in sorted((run_dir / EVALUATION).glob(f"*/{SUMMARY}")):
+        summary = json.loads(path.read_text())
+        found = summary["lists"].get(HELD_OUT, {"tasks": 0, "mean_return": []})
+        shape = found["tasks"], len(found["mean_return"])
+        whole = shape == (settings.evaluation_tasks, settings.evaluation_steps + 1)
+        if whole and summary["protocol"] == evaluation_protocol(config, done):
+            return Outcome(done.environment_steps, found["mean_return"])
+    return None
+
+
+def format_outcomes(outcomes: dict[str, Outcome]) -> str:
+    """A table: a line for each run, with its environment steps and its returns by number of inner steps."""
+    width = max(map(len, ["run", *outcomes]))
+    steps = range(max((len(one.returns) for one in outcomes.values()), default=0))
+    titles = [f"{step} inner step{'s' * (step != 1)}" for step in steps]
+    lines = [f"{'run':<{width}}{'environment steps':>20}" + "".join(f"{title:>16}" for title in titles)]
+    for name, one in outcomes.items():
+        returns = "".join(f"{value:>16.2f}" for value in one.returns)
+        lines.append(f"{name:<{width}}{one.environment_steps:>20,}{returns}")
+    return "\n".join(lines)
