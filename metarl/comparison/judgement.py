@@ -14,9 +14,10 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
-from metarl.runs.checkpoint import Checkpoint, digest, load_checkpoint, load_snapshots
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, load_snapshots
 from metarl.runs.files import protocol_digest, write_atomically
 from metarl.runs.meta_policy import load
+from metarl.runs.tensor_files import digest
 
 JUDGED = "judged"
 """Folder of the measured returns in a run folder: a file a protocol."""

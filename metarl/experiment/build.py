@@ -32,10 +32,16 @@ from metarl.rollouts.sampler import RolloutSampler
 
 @dataclass(frozen=True)
 class Experiment:
-    """A config's policy and learner, ready to sample."""
+    """A config's policy and learner, ready to sample.
+
+    Args:
+        policy: what acts: the learner's, which may be made of the given one.
+        given_policy: what the learner was given.
+    """
 
     config: ExperimentConfig
     policy: Policy
+    given_policy: Policy
     learner: MetaLearner
     task_map: TaskMap
     task_source: TaskDistribution
@@ -152,4 +158,4 @@ def _experiment(
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
     learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
     tasks = _task_distribution(config, one)
-    return Experiment(config, learner.policy, learner, task_map, tasks, actions, device)
+    return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

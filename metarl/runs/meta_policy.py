@@ -25,6 +25,7 @@ from metarl.rollouts.advantages import compute_advantages
 from metarl.rollouts.episodes import collect_episodes, within
 from metarl.rollouts.rollout import Rollout
 from metarl.runs.checkpoint import load_policy, load_snapshots, save_policy
+from metarl.runs.description import describe
 from metarl.runs.files import CHECKPOINT, POLICY, PROGRESS
 from metarl.runs.run_config import config_digest, load_run_config, save_run_config
 
@@ -73,7 +74,7 @@ def load(
         options = {**config.environment.options, **environment_options}
         config = replace(config, environment=replace(config.environment, options=options))
     experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
-    parameters = load_policy(folder) if iteration is None else _snapshot(folder, iteration)
+    parameters = load_policy(folder).parameters if iteration is None else _snapshot(folder, iteration)
     expected = experiment.learner.initial_state(torch.Generator()).parameters
     if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in parameters.items()}:
         raise RunError(f"{folder / POLICY}: its parameters are not those of the policy in the run's config")
@@ -152,8 +153,9 @@ class AdaptedPolicy:
             raise RunError(f"expected a folder of its own for the policy, got the training run in {target}")
         try:
             target.mkdir(parents=True, exist_ok=True)
+            description = replace(describe(self.experiment), kind="meta_policy")
             save_run_config(target, self.experiment.config)
-            save_policy(target, self.parameters, config_digest(target))
+            save_policy(target, self.parameters, config_digest(target), description)
         except OSError as error:
             raise RunError(f"expected a folder to write to, got {target}: {error.strerror}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -137,4 +137,4 @@ def _iterate(
     rejection = update.rejection or ""
     logger.record("update/rejection", rejection, exclude=() if rejection else ("tensorboard",))
     progress(metrics)
-    return Checkpoint(update.state, iteration + 1, steps, current.config_digest)
+    return replace(current, state=update.state, iteration=iteration + 1, environment_steps=steps)
