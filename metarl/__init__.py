@@ -4,7 +4,8 @@ import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
 from metarl.runs.files import VERSION
-from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
+from metarl.runs.load import load
+from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
 
 __version__ = VERSION
 __all__ = [

@@ -55,7 +55,7 @@ def test_a_run_loads_adapts_acts_and_saves(train_small, tmp_path, name):
     mean, deviation = evaluate_policy(loaded, env, n_eval_episodes=3)
     assert np.isfinite([mean, deviation]).all()
     action, _ = loaded.predict(np.zeros(2), deterministic=True)
-    expected, _ = loaded.experiment.policy(adapted.parameters, torch.zeros(2))
+    expected, _ = loaded.policy(adapted.parameters, torch.zeros(2))
     np.testing.assert_allclose(action, expected.clamp(-1, 1), rtol=1e-6)
 
 
@@ -69,7 +69,8 @@ def test_what_the_script_saves_is_loaded(train_small, tmp_path, monkeypatch, nam
     loaded, trained = metarl.load(saved), metarl.load(run)
     assert list(loaded.parameters) == list(trained.parameters)
     assert not same(loaded.parameters, trained.parameters)
-    assert loaded.adapt(make_env(load_run_config(Path(saved))), TASK, episodes=2).returns
+    assert isinstance(loaded, metarl.AdaptedPolicy)
+    assert (dict(loaded.task), len(loaded.returns)) == (TASK, 3)
 
 
 @every_learner

@@ -16,7 +16,7 @@ from metarl_envs.tasks import Tasks
 
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, load_snapshots
 from metarl.runs.files import protocol_digest, write_atomically
-from metarl.runs.meta_policy import load
+from metarl.runs.load import load_meta_policy
 from metarl.runs.tensor_files import digest
 
 JUDGED = "judged"
@@ -74,7 +74,7 @@ def judge(
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.
     """
-    policy = load(run_dir, "auto", later_step_scale=protocol.later_step_scale, trust=True)
+    policy = load_meta_policy(run_dir, "auto", later_step_scale=protocol.later_step_scale, trust=True)
     experiment = policy.experiment
     tasks = experiment.held_out_tasks(protocol.tasks, protocol.seed)
     last = load_checkpoint(run_dir)

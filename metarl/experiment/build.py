@@ -120,15 +120,24 @@ def build_experiment(config: ExperimentConfig) -> Experiment:
     Raises:
         ConfigError: the environment or the device cannot be had, or there is no meta-learner.
     """
+    check_leaves_policy(config)
+    device = resolve_device(config.training.device)
+    with closing(make_envs(config, 1)) as one:
+        return _experiment(config, device, one)
+
+
+def check_leaves_policy(config: ExperimentConfig) -> None:
+    """Checks that a config trains a policy.
+
+    Raises:
+        ConfigError: it learns every task from scratch.
+    """
     if config.meta_learner_name == SCRATCH:
         raise ConfigError(
             "meta_learner.name: expected a meta-learner, got scratch, which learns every task anew and "
             "leaves no policy that adapts; scripts/train.py runs it, and its results are in "
             f"{config.run_dir}/tasks"
         )
-    device = resolve_device(config.training.device)
-    with closing(make_envs(config, 1)) as one:
-        return _experiment(config, device, one)
 
 
 def _experiment(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment
+from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.plain_yaml import as_plain
 from metarl.policies.plain import policy_to_plain
 from metarl.runs.files import VERSION
@@ -117,17 +118,29 @@ def describe(experiment: Experiment) -> PolicyDescription:
     Raises:
         ConfigError: its policy is no dataclass of plain settings.
     """
-    config = experiment.config
-    sections = config.as_dict()
-    environment = {key: sections["environment"][key] for key in ("id", "options", "horizon")}
+    environment, meta_learner, advantages = _sections(experiment.config)
     adaptation = Adaptation(
         policy=policy_to_plain(experiment.given_policy),
-        meta_learner=sections["meta_learner"],
-        advantages=as_plain(asdict(config.sampling.advantages)),
+        meta_learner=meta_learner,
+        advantages=advantages,
         inner_steps=int(experiment.learner.inner_steps),
     )
     actions = ActionBounds.of(experiment.action_space)
     return PolicyDescription("run", policy_to_plain(experiment.policy), actions, environment, adaptation)
+
+
+def redescribe(description: PolicyDescription, config: ExperimentConfig) -> PolicyDescription:
+    """The description with the environment, meta-learner and advantages of a changed config."""
+    environment, meta_learner, advantages = _sections(config)
+    adaptation = replace(description.adaptation, meta_learner=meta_learner, advantages=advantages)
+    return replace(description, environment=environment, adaptation=adaptation)
+
+
+def _sections(config: ExperimentConfig) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Environment, meta-learner and advantages as plain data."""
+    sections = config.as_dict()
+    environment = {key: sections["environment"][key] for key in ("id", "options", "horizon")}
+    return environment, sections["meta_learner"], sections["sampling"]["advantages"]
 
 
 def read_description(text: str) -> PolicyDescription:

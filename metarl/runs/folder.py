@@ -27,6 +27,7 @@ from metarl.runs.files import (
 )
 from metarl.runs.progress import count_rows
 from metarl.runs.run_config import CHANGEABLE, config_digest, load_run_config, read_mapping, with_changes
+from metarl.runs.saved import holds_saved_policy
 
 
 @contextmanager
@@ -68,11 +69,13 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
         RunError: the folder holds a run that is not to be resumed, another run, or something else.
     """
     run_dir = Path(config.run_dir)
+    if not (run_dir / CHECKPOINT).is_file() and holds_saved_policy(run_dir):
+        raise RunError(
+            f"run_dir: expected a folder for a run, found a saved policy in {run_dir}; choose another "
+            "folder by --run_dir DIR"
+        )
     if resume and (run_dir / CONFIG).is_file():
-        trained = (run_dir / PROGRESS).is_file() or (run_dir / CHECKPOINT).is_file()
-        if (run_dir / POLICY).is_file() and not trained:
-            raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
-        _check_same(load_run_config(run_dir), config)
+        _check_same(load_run_config(run_dir, trust=True), config)
         return True
     if resume and run_dir.exists() and any(map(_is_content, run_dir.iterdir())):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
@@ -94,7 +97,7 @@ def check_not_lost(run_dir: Path) -> None:
     """
     if (run_dir / CHECKPOINT).is_file():
         return
-    rows, every = count_rows(run_dir), int(load_run_config(run_dir).training.checkpoint_every)
+    rows, every = count_rows(run_dir), int(load_run_config(run_dir, trust=True).training.checkpoint_every)
     later = [POLICY, HELD_OUT_TASK, EVALUATION, ADAPTATION]
     left = [name for name in later if (run_dir / name).exists()]
     if len(list((run_dir / SNAPSHOTS).glob("*.safetensors"))) > 1:

@@ -86,18 +86,28 @@ def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def load_run_config(run_dir: Path) -> ExperimentConfig:
+def load_run_config(run_dir: Path, *, trust: bool = False) -> ExperimentConfig:
     """Reads the resolved config of a run folder.
 
+    Args:
+        trust: import the modules that it names; without, a config that names any is refused.
+
     Raises:
-        RunError: the folder is missing or is no run.
+        RunError: the folder is missing or is no run, or it names a module and is not trusted.
     """
     if not (run_dir / CONFIG).is_file():
         raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}")
     try:
-        return read_config(run_dir / CONFIG)
+        config = read_config(run_dir / CONFIG)
     except ConfigError as error:
         raise RunError(f"{run_dir} is not a run of this version of metarl: {error}") from error
+    if ":" in config.environment.id and not trust:
+        raise RunError(
+            "environment.id: expected an environment that is already registered, got "
+            f"{config.environment.id!r}, whose module would be imported: pass trust=True (--trust) if you "
+            "trust this folder"
+        )
+    return config
 
 
 def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:

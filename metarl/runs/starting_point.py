@@ -13,8 +13,9 @@ from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import LearnerState
 from metarl.policies.context import plain_network, start_at, without_context
 from metarl.policies.stable_baselines import from_sb3
-from metarl.runs.meta_policy import load
+from metarl.runs.load import load
 from metarl.runs.run_config import load_run_config
+from metarl.runs.saved import is_policy_file
 
 
 def initial_state(experiment: Experiment) -> LearnerState:
@@ -35,24 +36,22 @@ def initial_state(experiment: Experiment) -> LearnerState:
 
 
 def _read(path: Path, experiment: Experiment) -> Parameters:
-    if not path.is_dir():
+    if not (path.is_dir() or is_policy_file(path)):
         return from_sb3(path, experiment.policy)
-    own, found_id = experiment.config.environment.id, load_run_config(path).environment.id
-    if ":" in found_id and found_id != own:
-        raise ValueError(
-            f"expected a run in {own}, got one in {found_id!r} in {path}, whose module would be imported; "
-            "give both runs the same environment"
-        )
-    source = load(path, trust=True)
-    trained, policy = source.experiment, source.experiment.policy
+    source = load(path, trust=path.is_dir() and _names_no_other_module(path, experiment))
     found, wanted = (
         f"{plain_network(one.policy).architecture} with actions in {one.action_space}"
-        for one in (trained, experiment)
+        for one in (source, experiment)
     )
     if found != wanted:
         raise ValueError(
             f"expected a policy {wanted}, got {found} in {path}; give both runs the same environment, "
             "policy.hidden_sizes and policy.activation"
         )
-    plain = without_context(policy, source.parameters)
-    return {**plain, "log_std": plain_network(policy).log_std(plain)}
+    plain = without_context(source.policy, source.parameters)
+    return {**plain, "log_std": plain_network(source.policy).log_std(plain)}
+
+
+def _names_no_other_module(run_dir: Path, experiment: Experiment) -> bool:
+    """Whether the environment of a run is that of the experiment, which has imported it."""
+    return load_run_config(run_dir, trust=True).environment.id == experiment.config.environment.id
