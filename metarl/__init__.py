@@ -3,6 +3,8 @@
 import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
+from metarl.meta_learners.registry import register_meta_learner
+from metarl.policies.registry import register_policy
 from metarl.runs.files import VERSION
 from metarl.runs.load import load
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
@@ -17,4 +19,6 @@ __all__ = [
     "RunError",
     "TrainingError",
     "load",
+    "register_meta_learner",
+    "register_policy",
 ]

@@ -86,7 +86,7 @@ def test_a_learning_rates_schedule_ends_with_training(path):
         (["--policy.hidden_sizes", "[8, -1]"], "policy.hidden_sizes: expected an integer > 0"),
         (
             ["--meta_learner.name", "mamll"],
-            f"meta_learner.name: expected one of {sorted([*META_LEARNERS, SCRATCH])}, got 'mamll'",
+            f"meta_learner.name: expected one of {sorted(META_LEARNERS)}, or my_package:Thing, got 'mamll'",
         ),
         (
             ["--meta_learner.trust_region.max_kl", "0"],
@@ -151,7 +151,7 @@ def test_overrides_reach_nested_keys_and_scientific_numbers(small_config):
         "9",
     )
     assert config.meta_learner.trust_region.max_kl == 1e-3
-    assert config.policy.hidden_sizes == (4, 5)
+    assert config.policy.settings["hidden_sizes"] == (4, 5)
     assert config.environment.horizon == 9
 
 

@@ -65,7 +65,9 @@ def test_null_is_no_value_of_any_key_that_does_not_say_so(read, name, given):
 
 @pytest.mark.parametrize(("words", "found"), [((), "None"), (("--meta_learner.name", "null"), "'null'")])
 def test_null_is_no_meta_learner(read, words, found):
-    with pytest.raises(ConfigError, match=rf"meta_learner\.name: expected one of \[.*\], got {found}$"):
+    with pytest.raises(
+        ConfigError, match=rf"meta_learner\.name: expected one of \[.*\], or my_package:Thing, got {found}$"
+    ):
         read({"meta_learner.name": None}, *words)
 
 

@@ -39,7 +39,8 @@ def bare_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, Cal
     if not isinstance(envs, VectorTaskEnv) or not is_mujoco(envs):
         envs.close()
         return {}
-    job = (record(envs, config.environment.horizon, config.policy.initial_std),)
+    deviation = config.policy.settings.get("initial_std", 1.0)
+    job = (record(envs, config.environment.horizon, deviation),)
     envs.close()
     context = multiprocessing.get_context("spawn")
     # The processes wait until all have started, so that each then takes one job.

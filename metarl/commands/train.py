@@ -14,6 +14,7 @@ from tqdm import tqdm
 from metarl.errors import MetaRLError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
+from metarl.experiment.names import named_modules
 from metarl.experiment.shipped import find_config, shipped_configs
 from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import planned_steps, run_from_scratch
@@ -85,7 +86,7 @@ def meta_learn(config: ExperimentConfig, resume: bool) -> None:
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
         print(f"\n{sum(rejected):.0f} of {len(rejected)} updates were rejected and changed nothing; {where}.")
     run_dir = Path(config.run_dir)
-    trust = " --trust" if ":" in config.environment.id else ""
+    trust = " --trust" if named_modules(config.as_dict()) else ""
     adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK)]
     print(
         f"\nTrained for {final.iteration} iterations, {final.environment_steps:,} environment steps. "

@@ -23,9 +23,9 @@ from metarl.experiment.environments import TaskDistribution, _sample_held_out, _
 from metarl.from_scratch.settings import SCRATCH
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.registry import META_LEARNERS
-from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.meta_learners.registry import find_meta_learner
 from metarl.policies.policy import Policy
+from metarl.policies.registry import find_policy
 from metarl.rollouts.random_keys import EVALUATION, TASKS
 from metarl.rollouts.sampler import RolloutSampler
 
@@ -149,22 +149,15 @@ def _experiment(
             "environment.id: expected continuous (Box) observation and action spaces, got "
             f"{observations} and {actions}"
         )
-    settings = config.policy
-    if settings.min_std > settings.initial_std:
-        raise ConfigError(
-            f"policy.min_std: expected at most {settings.initial_std}, policy.initial_std, "
-            f"got {settings.min_std}"
-        )
-    policy = GaussianMLP(
-        observation_size=int(np.prod(observations.shape or ())),
-        action_size=int(np.prod(actions.shape or ())),
-        hidden_sizes=settings.hidden_sizes,
-        activation=settings.activation,
-        initial_std=settings.initial_std,
-        min_std=settings.min_std,
-        output_gain=settings.output_gain,
-    )
+    sizes = {
+        "observation_size": int(np.prod(observations.shape or ())),
+        "action_size": int(np.prod(actions.shape or ())),
+    }
+    try:
+        policy: Policy = find_policy(config.policy.name)(**sizes, **config.policy.settings)
+    except ValueError as error:
+        raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
-    learner = META_LEARNERS[config.meta_learner_name].build(policy, config.meta_learner, task_map)
+    learner = find_meta_learner(config.meta_learner_name).build(policy, config.meta_learner, task_map)
     tasks = _task_distribution(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

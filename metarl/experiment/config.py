@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt
 
 from metarl.errors import ConfigError
 from metarl.experiment.config_messages import explain, one_line
@@ -22,69 +22,19 @@ from metarl.experiment.config_sections import (
     make_section,
     split_free,
 )
+from metarl.experiment.names import take_name
 from metarl.experiment.plain_yaml import as_plain, load_yaml
+from metarl.experiment.sections import (
+    GAUSSIAN_MLP,
+    EnvironmentConfig,
+    PolicyConfig,
+    SamplingConfig,
+    policy_keys,
+)
 from metarl.from_scratch.settings import SCRATCH, ScratchConfig
-from metarl.meta_learners.registry import META_LEARNERS
-from metarl.rollouts.advantages import AdvantageConfig
+from metarl.meta_learners.registry import find_meta_learner
+from metarl.policies.registry import find_policy
 from metarl.training.settings import TrainingConfig
-
-NAME_OPTION = "--meta_learner.name"
-
-
-@dataclass(frozen=True)
-class EnvironmentConfig:
-    """The environment.
-
-    Args:
-        id: a Gymnasium id: "metarl/HalfCheetahVel-v0", or any other environment with a task hook.
-        horizon: steps an episode.
-        options: keyword arguments of the environment: preset, action_scale, ...
-        vectorization: "native" for metarl's environments; "sync" or "async" for any other.
-    """
-
-    id: str
-    horizon: PositiveInt
-    options: dict[str, Any] = field(default_factory=dict)
-    vectorization: Literal["native", "sync", "async"] = "native"
-
-
-@dataclass(frozen=True)
-class PolicyConfig:
-    """The Gaussian MLP policy.
-
-    Args:
-        hidden_sizes: units a hidden layer.
-        activation: "tanh" or "relu".
-        initial_std, min_std: standard deviation of the actions at the start, and its floor.
-        output_gain: scales the initial weights of the mean's layer.
-        start_from: a policy of this shape to start at instead of a random one: a file that
-            stable-baselines3's PPO, A2C or TRPO saved (.zip), or a run folder; "" for none.
-    """
-
-    hidden_sizes: tuple[PositiveInt, ...] = (64, 64)
-    activation: Literal["tanh", "relu"] = "tanh"
-    initial_std: PositiveFloat = 1.0
-    min_std: PositiveFloat = 1e-6
-    output_gain: PositiveFloat = 1.0
-    start_from: str = ""
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """What an iteration samples.
-
-    Args:
-        tasks: tasks a meta-batch.
-        episodes: episodes a task and inner step.
-        num_threads: simulation threads, or processes of "async" environments; 0 for one a CPU. Results
-            do not depend on it.
-        advantages: how advantages are estimated.
-    """
-
-    tasks: PositiveInt = 20
-    episodes: PositiveInt = 20
-    num_threads: NonNegativeInt = 0
-    advantages: AdvantageConfig = field(default_factory=AdvantageConfig)
 
 
 @dataclass(frozen=True)
@@ -103,7 +53,9 @@ class ExperimentConfig:
     def as_dict(self) -> dict[str, Any]:
         """The resolved config, as it would stand in a YAML file."""
         sections = asdict(self)
-        name = sections.pop("meta_learner_name")
+        policy, name = sections["policy"], sections.pop("meta_learner_name")
+        settings = policy.pop("settings")
+        sections["policy"] = {"name": policy.pop("name"), **settings, **policy}
         sections["meta_learner"] = {"name": name, **sections["meta_learner"]}
         plain: dict[str, Any] = as_plain(sections)
         return plain
@@ -125,7 +77,7 @@ def read_meta_learner_name(path: Path, overrides: Sequence[str] = ()) -> str:
     Raises:
         ConfigError: the file is missing or no YAML, or names no meta-learner.
     """
-    return _take_name(_read_sections(path), _words(overrides), str(path))
+    return str(take_name(_read_sections(path), _words(overrides), "meta_learner"))
 
 
 def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfig:
@@ -135,7 +87,7 @@ def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfi
         ConfigError: its meta-learner does not scale them.
     """
     name, rule = config.meta_learner_name, config.meta_learner
-    if not hasattr(rule, "later_step_scale") or META_LEARNERS[name].learns_every_step_size:
+    if not hasattr(rule, "later_step_scale") or find_meta_learner(name).learns_every_step_size:
         raise ConfigError(
             "later_step_scale: expected a meta-learner whose inner steps after the first it scales, "
             f"got {name}; leave it out"
@@ -143,23 +95,27 @@ def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfi
     return replace(config, meta_learner=replace(rule, later_step_scale=scale))
 
 
-def config_parser(meta_learner: str) -> ArgumentParser:
-    """The parser of all sections, with the settings of one meta-learner."""
+def config_parser(meta_learner: str, policy: str = GAUSSIAN_MLP) -> ArgumentParser:
+    """The parser of all sections, with the settings of one meta-learner and one policy."""
     parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="determines all randomness")
-    for name, section in config_sections(meta_learner).items():
+    for name, section in config_sections(meta_learner, policy).items():
         parser.add_class_arguments(section, name)
     parser.add_argument("--run_dir", type=str, required=True, help="folder of the run")
     return parser
 
 
-def config_sections(meta_learner: str) -> dict[str, type[Any]]:
-    """The dataclasses of all sections, with the settings of one meta-learner."""
+def config_sections(meta_learner: str, policy: str = GAUSSIAN_MLP) -> dict[str, type[Any]]:
+    """The dataclasses of all sections, with the settings of one meta-learner and one policy.
+
+    Raises:
+        ConfigError: no such meta-learner or policy.
+    """
     return {
         "environment": EnvironmentConfig,
-        "policy": PolicyConfig,
+        "policy": policy_keys(find_policy(policy)),
         "sampling": SamplingConfig,
-        "meta_learner": ScratchConfig if meta_learner == SCRATCH else META_LEARNERS[meta_learner].config,
+        "meta_learner": ScratchConfig if meta_learner == SCRATCH else find_meta_learner(meta_learner).config,
         "training": TrainingConfig,
     }
 
@@ -182,37 +138,28 @@ def _words(overrides: Sequence[str]) -> list[str]:
     return [part for word in overrides for part in (word.split("=", 1) if word[:2] == "--" else [word])]
 
 
-def _take_name(values: dict[str, Any], words: list[str], source: str) -> str:
-    """Takes the meta-learner's name out of the values and the words, whose last one counts."""
-    section = values.setdefault("meta_learner", {})
-    if not isinstance(section, dict):
-        raise ConfigError(f"{source}: meta_learner: expected a section of keys, got {section!r}")
-    name = section.pop("name", None)
-    while NAME_OPTION in words:
-        at = words.index(NAME_OPTION)
-        name = "".join(words[at + 1 : at + 2])
-        del words[at : at + 2]
-    names = sorted([*META_LEARNERS, SCRATCH])
-    if name not in names:
-        raise ConfigError(f"{source}: meta_learner.name: expected one of {names}, got {name!r}")
-    return str(name)
-
-
 def _parse(values: dict[str, Any], words: list[str], source: str) -> ExperimentConfig:
-    name = _take_name(values, words, source)
-    sections = config_sections(name)
-    types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
     try:
+        policy = take_name(values, words, "policy", GAUSSIAN_MLP)
+        learner = take_name(values, words, "meta_learner")
+        sections = config_sections(learner, policy)
+        types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
         check_values(values, types)
         typed_words = apply_words(values, words, types)
         typed, free = split_free(values, types)
-        parser = config_parser(name)
+        parser = config_parser(learner, policy)
         parsed = parser.parse_args(typed_words, namespace=parser.parse_object(typed, defaults=True)).as_dict()
         join_free(parsed, free)
         made = {key: make_section(kind, parsed[key]) for key, kind in sections.items()}
     except (ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
-    config = ExperimentConfig(seed=parsed["seed"], run_dir=parsed["run_dir"], meta_learner_name=name, **made)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    settings = {key.name: getattr(made["policy"], key.name) for key in fields(made["policy"])}
+    made["policy"] = PolicyConfig(policy, start_from=settings.pop("start_from"), settings=settings)
+    config = ExperimentConfig(
+        seed=parsed["seed"], run_dir=parsed["run_dir"], meta_learner_name=learner, **made
+    )
     if infinite := _not_finite(config.as_dict()):
         raise ConfigError(f"{source}: {infinite}: expected a finite number")
     return config

@@ -65,16 +65,19 @@ def make_model(config: ExperimentConfig, envs: VecEnv, seed: int) -> BaseAlgorit
     Raises:
         ConfigError: the algorithm refuses its settings.
     """
-    settings, policy = config.meta_learner, config.policy
-    if policy.start_from:
+    settings, policy = config.meta_learner, config.policy.settings
+    if config.policy.start_from:
         raise ConfigError(
-            f'policy.start_from: expected "" to learn from scratch, got {policy.start_from!r}; '
+            f'policy.start_from: expected "" to learn from scratch, got {config.policy.start_from!r}; '
             "AdaptedPolicy.to_sb3 goes on from a policy"
         )
     kind = find_algorithm(settings.algorithm.upper())
-    network = {"net_arch": list(policy.hidden_sizes), "activation_fn": ACTIVATIONS[policy.activation]}
+    network = {
+        "net_arch": list(policy["hidden_sizes"]),
+        "activation_fn": ACTIVATIONS[policy["activation"]],
+    }
     if issubclass(kind, OnPolicyAlgorithm):
-        network["log_std_init"] = math.log(policy.initial_std)
+        network["log_std_init"] = math.log(policy["initial_std"])
     try:
         model = kind("MlpPolicy", envs, policy_kwargs=network, seed=seed, device="cpu", **settings.settings)
     except (TypeError, ValueError, AssertionError) as error:

@@ -1,48 +1,108 @@
-"""Names in configs -> meta-learners."""
+"""Names in configs -> meta-learners, and the settings that are the keys of the config's section."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from metarl.compute.task_map import TaskMap
+from metarl.errors import ConfigError
 from metarl.meta_learners.anil import anil
-from metarl.meta_learners.cavia import CaviaConfig, cavia
-from metarl.meta_learners.e_maml import EMamlConfig, e_maml
-from metarl.meta_learners.gradient_learner import GradientConfig
-from metarl.meta_learners.imaml import ImamlConfig, imaml
+from metarl.meta_learners.cavia import cavia
+from metarl.meta_learners.e_maml import e_maml
+from metarl.meta_learners.imaml import imaml
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.maml import maml
-from metarl.meta_learners.maml_pp import MamlPlusPlus, MamlPpConfig
+from metarl.meta_learners.maml_pp import MamlPlusPlus
 from metarl.meta_learners.meta_sgd import meta_sgd
 from metarl.meta_learners.multi_task import multi_task
-from metarl.meta_learners.promp import PrompConfig, promp
-from metarl.meta_learners.reptile import Reptile, ReptileConfig
+from metarl.meta_learners.promp import promp
+from metarl.meta_learners.reptile import Reptile
+from metarl.policies.plug_ins import check_registered_name, find_named
 from metarl.policies.policy import Policy
+
+Build = Callable[[Policy, Any, TaskMap], MetaLearner]
 
 
 class Registered(NamedTuple):
     """A meta-learner's settings and how it is built from them.
 
     Args:
+        config: the dataclass of its settings.
         learns_every_step_size: whether each inner step has learned sizes of its own, so that a
             `later_step_scale` sets where they start, and adaptation does not read it.
     """
 
     config: type[Any]
-    build: Callable[[Policy, Any, TaskMap], MetaLearner]
+    build: Build
     learns_every_step_size: bool = False
 
 
-META_LEARNERS: dict[str, Registered] = {
-    "maml": Registered(GradientConfig, maml),
-    "anil": Registered(GradientConfig, anil),
-    "e_maml": Registered(EMamlConfig, e_maml),
-    "promp": Registered(PrompConfig, promp),
-    "meta_sgd": Registered(GradientConfig, meta_sgd),
-    "maml_pp": Registered(MamlPpConfig, MamlPlusPlus, learns_every_step_size=True),
-    "reptile": Registered(ReptileConfig, Reptile),
-    "imaml": Registered(ImamlConfig, imaml),
-    "cavia": Registered(CaviaConfig, cavia),
-    "multi_task": Registered(GradientConfig, multi_task),
-}
+META_LEARNERS: dict[str, Registered] = {}
+
+
+def register_meta_learner(name: str, build: Build, *, learns_every_step_size: bool = False) -> None:
+    """Makes a meta-learner available as `meta_learner.name` in configs.
+
+    Args:
+        name: without a colon, e.g. "pre_training".
+        build: (policy, settings, task_map) -> `MetaLearner`, a function or a class. The annotation of its
+            second parameter is a frozen dataclass, whose fields are the keys of the config's section, with
+            their types and defaults.
+        learns_every_step_size: whether each inner step has learned sizes of its own, so that adaptation
+            does not read `later_step_scale`.
+
+    Raises:
+        ValueError: a name with a colon, or a second parameter without such an annotation.
+
+    Example:
+        >>> metarl.register_meta_learner("pre_training", PreTraining)
+        >>> metarl.train("quickstart", overrides={"meta_learner": {"name": "pre_training"}})
+    """
+    check_registered_name(name)
+    META_LEARNERS[name] = Registered(_settings(build), build, learns_every_step_size)
+
+
+def find_meta_learner(name: str) -> Registered:
+    """The meta-learner registered under a name, or that "my_package:my_learner" stands for.
+
+    Raises:
+        ConfigError: no such meta-learner, or one of another shape.
+    """
+    found = find_named("meta_learner.name", name, META_LEARNERS)
+    if isinstance(found, Registered):
+        return found
+    try:
+        return Registered(_settings(found), found)
+    except ValueError as error:
+        raise ConfigError(f"meta_learner.name: {name}: {error}") from error
+
+
+def _settings(build: Any) -> type[Any]:
+    """The annotation of the second parameter."""
+    expected = "expected a function (policy, settings: MySettings, task_map), MySettings a dataclass, got"
+    try:
+        signature = inspect.signature(build, eval_str=True)
+    except (TypeError, ValueError, NameError) as error:
+        raise ValueError(f"{expected} {build!r}: {error}") from error
+    annotations = [parameter.annotation for parameter in signature.parameters.values()]
+    settings = annotations[1] if len(annotations) == 3 else None
+    if not (isinstance(settings, type) and is_dataclass(settings)):
+        raise ValueError(f"{expected} {build.__name__}{signature}")
+    if "name" in {field.name for field in fields(settings)}:
+        raise ValueError(f"expected settings other than name, which configs have, got {settings.__name__}")
+    return settings
+
+
+register_meta_learner("maml", maml)
+register_meta_learner("anil", anil)
+register_meta_learner("e_maml", e_maml)
+register_meta_learner("promp", promp)
+register_meta_learner("meta_sgd", meta_sgd)
+register_meta_learner("maml_pp", MamlPlusPlus, learns_every_step_size=True)
+register_meta_learner("reptile", Reptile)
+register_meta_learner("imaml", imaml)
+register_meta_learner("cavia", cavia)
+register_meta_learner("multi_task", multi_task)

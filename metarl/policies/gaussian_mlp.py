@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
@@ -26,15 +27,24 @@ class GaussianMLP:
         activation: "tanh" or "relu".
         initial_std, min_std: standard deviation at the start, and its floor.
         output_gain: scales the initial weights of the mean's layer; small values start near mean 0.
+
+    Raises:
+        ValueError: a floor above the standard deviation at the start.
     """
 
     observation_size: int
     action_size: int
-    hidden_sizes: tuple[int, ...] = (64, 64)
+    hidden_sizes: tuple[PositiveInt, ...] = (64, 64)
     activation: Literal["tanh", "relu"] = "tanh"
-    initial_std: float = 1.0
-    min_std: float = 1e-6
-    output_gain: float = 1.0
+    initial_std: PositiveFloat = 1.0
+    min_std: PositiveFloat = 1e-6
+    output_gain: PositiveFloat = 1.0
+
+    def __post_init__(self) -> None:
+        if self.min_std > self.initial_std:
+            raise ValueError(
+                f"min_std: expected at most {self.initial_std}, the initial_std, got {self.min_std}"
+            )
 
     @property
     def layer_names(self) -> list[str]:

@@ -5,25 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from types import MappingProxyType
 from typing import Any
 
 from metarl.errors import ConfigError, RunError
 from metarl.policies.context import ContextPolicy
+from metarl.policies.plug_ins import find_named, names_module
 from metarl.policies.policy import Policy
-from metarl.policies.registry import POLICIES, find_policy
+from metarl.policies.registry import POLICIES
 
 _WRAPPERS: dict[str, type[Any]] = {"context": ContextPolicy}
 """Policies that learners put around others: names of files, not of configs."""
 _KEYS = {"name", "settings"}
 
 
-def policy_to_plain(policy: Policy) -> dict[str, Any]:
+def policy_to_plain(policy: Policy, names: Mapping[type[Any], str] = MappingProxyType({})) -> dict[str, Any]:
     """The policy's name, registered or "my_package:MyPolicy", and its settings, sizes among them.
+
+    Args:
+        names: of classes that are called otherwise than by what is registered, or by where they are defined.
 
     Raises:
         ConfigError: the policy, or one that it holds, is no dataclass of plain settings.
     """
-    return _named(policy)
+    registered = {kind: name for name, kind in {**_WRAPPERS, **POLICIES}.items()}
+    return _named(policy, {**registered, **names})
 
 
 def policy_from_plain(plain: Mapping[str, Any], trust: bool = False) -> Policy:
@@ -38,8 +44,8 @@ def policy_from_plain(plain: Mapping[str, Any], trust: bool = False) -> Policy:
     """
     if not trust and (modules := modules_named(plain)):
         raise RunError(
-            f"policy: expected one of {sorted(POLICIES)}, got {modules[0]!r}, whose module would be "
-            "imported: pass trust=True (--trust) if you trust this file"
+            f"policy.name: expected a registered policy, got {modules[0]!r}, whose module would be imported: "
+            "pass trust=True (--trust) if you trust this file"
         )
     found: Policy = _made(plain)
     return found
@@ -52,7 +58,7 @@ def modules_named(plain: Any) -> list[str]:
 
 def _modules(plain: Any) -> Iterator[str]:
     if isinstance(plain, Mapping):
-        if plain.keys() == _KEYS and ":" in str(plain["name"]):
+        if plain.keys() == _KEYS and names_module(plain["name"]):
             yield str(plain["name"])
         for value in plain.values():
             yield from _modules(value)
@@ -61,20 +67,22 @@ def _modules(plain: Any) -> Iterator[str]:
             yield from _modules(value)
 
 
-def _named(value: Any) -> dict[str, Any]:
+def _named(value: Any, names: Mapping[type[Any], str]) -> dict[str, Any]:
     kind = type(value)
     if not is_dataclass(kind):
         raise ConfigError(
             f"policy: expected a dataclass, whose settings a policy file can hold, got {kind.__name__}; make "
             "it one with @dataclass(frozen=True)"
         )
-    known = {known: name for name, known in {**_WRAPPERS, **POLICIES}.items()}
-    name = known.get(kind, f"{kind.__module__}:{kind.__qualname__}")
-    settings = {f.name: _plain(f"{name}.{f.name}", getattr(value, f.name)) for f in fields(kind) if f.init}
-    return {"name": name, "settings": settings}
+    name = names.get(kind, f"{kind.__module__}:{kind.__qualname__}")
+    own = [field.name for field in fields(kind) if field.init]
+    return {
+        "name": name,
+        "settings": {key: _plain(f"{name}.{key}", getattr(value, key), names) for key in own},
+    }
 
 
-def _plain(where: str, value: Any) -> Any:
+def _plain(where: str, value: Any, names: Mapping[type[Any], str]) -> Any:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int):
@@ -82,11 +90,11 @@ def _plain(where: str, value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(where, item) for item in value]
+        return [_plain(where, item, names) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(where, item) for key, item in value.items()}
+        return {str(key): _plain(where, item, names) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return _named(value)
+        return _named(value, names)
     raise ConfigError(
         f"{where}: expected a setting that a policy file can hold (a finite number, text, a list of these, "
         f"or a dataclass), got {value!r:.80}"
@@ -102,12 +110,16 @@ def _made(plain: Any) -> Any:
     values = {key: _made(item) for key, item in plain.items()}
     if plain.keys() != _KEYS:
         return values
-    name, settings = str(values["name"]), values["settings"]
+    name, settings = values["name"], values["settings"]
     try:
-        kind = _WRAPPERS.get(name) or find_policy(name)
+        kind = find_named("policy", name, {**_WRAPPERS, **POLICIES})
+        if not (isinstance(kind, type) and is_dataclass(kind)):
+            raise ConfigError(f"policy: expected a dataclass, got {name!r}, which is none")
         return kind(**settings)
     except ConfigError as error:
-        raise RunError(f"{error}; then load the file again") from error
+        raise RunError(
+            f"{error}; register the policy (metarl.register_policy), and load the file again"
+        ) from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"policy: expected settings that {name} takes, got {settings!r:.200}: {error}; load it with the "

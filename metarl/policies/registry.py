@@ -1,42 +1,65 @@
-"""Names in configs and policy files -> policies."""
+"""Names in configs -> policy classes, whose fields are the keys of the config's policy section."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from metarl.errors import ConfigError
 from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.plug_ins import check_registered_name, find_named
 
+SIZES = ("observation_size", "action_size")
+"""Fields of every policy class, which the environment determines."""
+METHODS = ("__call__", "initial_parameters")
+RESERVED = ("name", "start_from")
+"""Keys of the policy section that are no fields."""
 POLICIES: dict[str, type[Any]] = {"gaussian_mlp": GaussianMLP}
-"""Policies by name: frozen dataclasses, whose fields are settings."""
 
 
 def register_policy(name: str, policy: type[Any]) -> None:
-    """Makes a policy known by a name."""
+    """Makes a policy class available as `policy.name` in configs.
+
+    Args:
+        name: without a colon, e.g. "layer_norm_mlp".
+        policy: a frozen dataclass (`metarl.policies.policy.Policy`). Its fields `observation_size` and
+            `action_size` come from the environment; the others are keys of the config, with their types and
+            defaults. A ValueError of its `__post_init__` starts with the name of the field.
+
+    Raises:
+        ValueError: a name with a colon, or a class of another shape.
+
+    Example:
+        >>> metarl.register_policy("layer_norm_mlp", LayerNormMLP)
+        >>> metarl.train("quickstart", overrides={"policy.name": "layer_norm_mlp"})
+    """
+    check_registered_name(name)
+    _check(policy)
     POLICIES[name] = policy
 
 
 def find_policy(name: str) -> type[Any]:
-    """The class of a registered name, or of "my_package:MyPolicy", whose module is imported.
+    """The policy class that is registered under a name, or that "my_package:MyPolicy" stands for.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no such class, or one of another shape.
     """
-    if ":" not in name:
-        if name not in POLICIES:
-            raise ConfigError(
-                f'policy.name: expected one of {sorted(POLICIES)} or "my_package:MyPolicy", got {name!r}; '
-                "register others with metarl.register_policy"
-            )
-        return POLICIES[name]
-    module, _, path = name.partition(":")
+    policy: type[Any] = find_named("policy.name", name, POLICIES)
     try:
-        found: Any = import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f'policy.name: expected "my_package:MyPolicy", got {name!r}: {error}') from error
-    if not isinstance(found, type):
-        raise ConfigError(f"policy.name: expected a class, got {name!r}, a {type(found).__name__}")
-    return found
+        _check(policy)
+    except ValueError as error:
+        raise ConfigError(f"policy.name: {name}: {error}") from error
+    return policy
+
+
+def _check(policy: object) -> None:
+    if not (isinstance(policy, type) and is_dataclass(policy)):
+        raise ValueError(f"expected a policy class that is a frozen dataclass, got {policy!r}")
+    names = [field.name for field in fields(policy)]
+    if missing := [size for size in SIZES if size not in names]:
+        raise ValueError(f"expected a policy class with the fields {list(SIZES)}, got one without {missing}")
+    if taken := [key for key in RESERVED if key in names]:
+        raise ValueError(f"expected fields other than {list(RESERVED)}, which configs have, got {taken}")
+    methods = {name for base in policy.__mro__ for name in vars(base)}
+    if not methods.issuperset(METHODS):
+        raise ValueError(f"expected a policy class with {list(METHODS)}, got {policy.__name__}")

@@ -47,8 +47,8 @@ def collect_episodes(
     options = {} if task is None else apply_task(env, task)
     sequence = np.random.SeedSequence(list(seed))
     rng = np.random.default_rng(sequence)
-    size = parameters["log_std"].shape[-1]
-    dtype, device = parameters["log_std"].dtype, parameters["log_std"].device
+    size, any_parameter = policy.action_size, next(iter(parameters.values()))
+    dtype, device = any_parameter.dtype, any_parameter.device
     shape = (episodes, horizon)
     noise = torch.from_numpy(rng.standard_normal((*shape, size), dtype=np.float32)).to(device, dtype)
     space = env.observation_space

@@ -119,13 +119,13 @@ class RolloutSampler:
 
     def _noise(self, parameters: Parameters, key: Sequence[int], count: int) -> Tensor:
         """Standard normal action noise, [time, task, episode, action], drawn per task."""
-        log_std = parameters["log_std"]
-        shape = (self._horizon, self._episodes, log_std.shape[-1])
+        dtype = next(iter(parameters.values())).dtype
+        shape = (self._horizon, self._episodes, self._policy.action_size)
         noise = [
             np.random.default_rng(self._sequence(key, i, 1)).standard_normal(shape, dtype=np.float32)
             for i in range(count)
         ]
-        return torch.from_numpy(np.stack(noise, axis=1)).to(self._device, log_std.dtype)
+        return torch.from_numpy(np.stack(noise, axis=1)).to(self._device, dtype)
 
     @staticmethod
     def _sequence(key: Sequence[int], task: int, purpose: int) -> np.random.SeedSequence:

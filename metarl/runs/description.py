@@ -119,14 +119,17 @@ def describe(experiment: Experiment) -> PolicyDescription:
         ConfigError: its policy is no dataclass of plain settings.
     """
     environment, meta_learner, advantages = _sections(experiment.config)
+    names = {type(experiment.given_policy): experiment.config.policy.name}
     adaptation = Adaptation(
-        policy=policy_to_plain(experiment.given_policy),
+        policy=policy_to_plain(experiment.given_policy, names),
         meta_learner=meta_learner,
         advantages=advantages,
         inner_steps=int(experiment.learner.inner_steps),
     )
     actions = ActionBounds.of(experiment.action_space)
-    return PolicyDescription("run", policy_to_plain(experiment.policy), actions, environment, adaptation)
+    return PolicyDescription(
+        "run", policy_to_plain(experiment.policy, names), actions, environment, adaptation
+    )
 
 
 def redescribe(description: PolicyDescription, config: ExperimentConfig) -> PolicyDescription:

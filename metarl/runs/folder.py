@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from metarl.errors import RunError
 from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.names import named_modules
 from metarl.experiment.plain_yaml import dump_yaml
 from metarl.runs.files import (
     ADAPTATION,
@@ -75,7 +76,9 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
             "folder by --run_dir DIR"
         )
     if resume and (run_dir / CONFIG).is_file():
-        _check_same(load_run_config(run_dir, trust=True), config)
+        named, given = named_modules(read_mapping(run_dir)), config.as_dict()
+        _check_same(named, {key: value for key, value in _flat(given).items() if key in named})
+        _check_same(load_run_config(run_dir, trust=True).as_dict(), given)
         return True
     if resume and run_dir.exists() and any(map(_is_content, run_dir.iterdir())):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
@@ -88,7 +91,7 @@ def find_run(config: ExperimentConfig, resume: bool) -> bool:
 
 
 def check_not_lost(run_dir: Path) -> None:
-    """Checks that a meta-learner's run without a checkpoint never had one.
+    """Checks that a meta-learner's run, which `find_run` found, never had a checkpoint if it has none.
 
     A run killed before its first checkpoint has no policy, few rows and nothing that comes later.
 
@@ -136,8 +139,8 @@ def _is_content(path: Path) -> bool:
     return path.suffix != ".partial" and path.name != LOCK
 
 
-def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
-    old, new = _flat(saved.as_dict()), _flat(given.as_dict())
+def _check_same(saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    old, new = _flat(saved), _flat(given)
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in CHANGEABLE]
     if changed:
         key = changed[0]
@@ -147,7 +150,7 @@ def _check_same(saved: ExperimentConfig, given: ExperimentConfig) -> None:
         )
 
 
-def _flat(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in section.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}

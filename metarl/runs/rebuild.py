@@ -9,11 +9,12 @@ from typing import Any, get_origin, get_type_hints
 import torch
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import RunError
+from metarl.errors import ConfigError, RunError
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.registry import META_LEARNERS
+from metarl.meta_learners.registry import Registered, find_meta_learner
 from metarl.policies.plain import policy_from_plain
+from metarl.policies.plug_ins import names_module
 from metarl.policies.policy import Policy
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.runs.description import PolicyDescription
@@ -57,17 +58,13 @@ def rebuild_learner(
     adaptation = description.adaptation
     settings = dict(adaptation.meta_learner)
     name = str(settings.pop("name", ""))
-    if ":" in name and not trust:
+    if names_module(name) and not trust:
         raise RunError(
             f"meta_learner.name: expected a registered meta-learner, got {name!r}, whose module would be "
             "imported: pass trust=True (--trust) if you trust this file"
         )
     policy = policy_from_plain(adaptation.policy, trust)
-    if name not in META_LEARNERS:
-        raise RunError(
-            f"meta_learner.name: expected one of {sorted(META_LEARNERS)}, got {name!r}; register it first"
-        )
-    registered = META_LEARNERS[name]
+    registered = _registered(name)
     try:
         learner = registered.build(policy, _made(registered.config, settings), task_map)
         advantages = AdvantageConfig(**adaptation.advantages)
@@ -80,6 +77,13 @@ def rebuild_learner(
     if expected != _shapes(parameters):
         raise RunError(f"its parameters are not those that {name} adapts; write the file again")
     return learner, advantages
+
+
+def _registered(name: str) -> Registered:
+    try:
+        return find_meta_learner(name)
+    except ConfigError as error:
+        raise RunError(f"{error}; register it before the policy adapts") from error
 
 
 def _shapes(parameters: Parameters) -> dict[str, tuple[int, ...]]:

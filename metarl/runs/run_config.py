@@ -12,6 +12,7 @@ import yaml
 
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.config import ExperimentConfig, read_config
+from metarl.experiment.names import MODULE_KEYS, named_modules
 from metarl.experiment.plain_yaml import dump_yaml, load_yaml
 from metarl.runs.files import CONFIG, write_atomically
 
@@ -65,6 +66,8 @@ def read_mapping(run_dir: Path) -> dict[str, Any]:
         RunError: the file is missing or holds no mapping.
     """
     path = run_dir / CONFIG
+    if not path.is_file():
+        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}")
     try:
         values = load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -95,19 +98,17 @@ def load_run_config(run_dir: Path, *, trust: bool = False) -> ExperimentConfig:
     Raises:
         RunError: the folder is missing or is no run, or it names a module and is not trusted.
     """
-    if not (run_dir / CONFIG).is_file():
-        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}")
+    named = named_modules(read_mapping(run_dir))
+    if named and not trust:
+        key, name = next(iter(named.items()))
+        raise RunError(
+            f"{key}: expected {MODULE_KEYS[key]}, got {name!r}, whose module would be imported: pass "
+            "trust=True (--trust) if you trust this folder"
+        )
     try:
-        config = read_config(run_dir / CONFIG)
+        return read_config(run_dir / CONFIG)
     except ConfigError as error:
         raise RunError(f"{run_dir} is not a run of this version of metarl: {error}") from error
-    if ":" in config.environment.id and not trust:
-        raise RunError(
-            "environment.id: expected an environment that is already registered, got "
-            f"{config.environment.id!r}, whose module would be imported: pass trust=True (--trust) if you "
-            "trust this folder"
-        )
-    return config
 
 
 def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:

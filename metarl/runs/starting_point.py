@@ -7,14 +7,16 @@ from pathlib import Path
 
 import torch
 
-from metarl.errors import ConfigError, MetaRLError
+from metarl.errors import ConfigError, MetaRLError, RunError
 from metarl.experiment.build import Experiment
+from metarl.experiment.names import named_modules
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import LearnerState
 from metarl.policies.context import plain_network, start_at, without_context
 from metarl.policies.stable_baselines import from_sb3
+from metarl.runs.files import CONFIG
 from metarl.runs.load import load
-from metarl.runs.run_config import load_run_config
+from metarl.runs.run_config import read_mapping
 from metarl.runs.saved import is_policy_file
 
 
@@ -38,7 +40,13 @@ def initial_state(experiment: Experiment) -> LearnerState:
 def _read(path: Path, experiment: Experiment) -> Parameters:
     if not (path.is_dir() or is_policy_file(path)):
         return from_sb3(path, experiment.policy)
-    source = load(path, trust=path.is_dir() and _names_no_other_module(path, experiment))
+    others = _other_modules(path, experiment)
+    try:
+        source = load(path, trust=not others)
+    except RunError as error:
+        if not others:
+            raise
+        raise ValueError(f"{error}; or give both runs the same {', '.join(others)}") from error
     found, wanted = (
         f"{plain_network(one.policy).architecture} with actions in {one.action_space}"
         for one in (source, experiment)
@@ -52,6 +60,10 @@ def _read(path: Path, experiment: Experiment) -> Parameters:
     return {**plain, "log_std": plain_network(source.policy).log_std(plain)}
 
 
-def _names_no_other_module(run_dir: Path, experiment: Experiment) -> bool:
-    """Whether the environment of a run is that of the experiment, which has imported it."""
-    return load_run_config(run_dir, trust=True).environment.id == experiment.config.environment.id
+def _other_modules(path: Path, experiment: Experiment) -> list[str]:
+    """The keys by which a run folder names modules other than those that the experiment has imported."""
+    if not (path / CONFIG).is_file():
+        return []
+    own = experiment.config.as_dict()
+    found = named_modules(read_mapping(path)).items()
+    return [key for key, name in found if own[key.split(".")[0]][key.split(".")[1]] != name]

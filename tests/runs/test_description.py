@@ -108,14 +108,14 @@ def test_a_registered_policy_needs_no_trust():
         assert policy_from_plain(plain) == NormalisedMLP(3, 2)
     finally:
         POLICIES.pop("normalised")
-    with pytest.raises(RunError, match=r"expected one of \['gaussian_mlp'.* got 'normalised'; register"):
+    with pytest.raises(RunError, match=r"expected one of .*'gaussian_mlp'.* got 'normalised'; register"):
         policy_from_plain(plain)
 
 
 def test_a_module_is_imported_for_a_trusted_file_alone(tmp_path, monkeypatch):
-    (tmp_path / "sprung.py").write_text("class Trap:\n    pass\n")
+    (tmp_path / "sprung.py").write_text("from metarl.policies.gaussian_mlp import GaussianMLP as Trap\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    inner = {"name": "sprung:Trap", "settings": {}}
+    inner = {"name": "sprung:Trap", "settings": {"observation_size": 3, "action_size": 2}}
     plain = {"name": "context", "settings": {"network": inner, "context_size": 1}}
     with pytest.raises(RunError, match="got 'sprung:Trap', whose module would be imported"):
         policy_from_plain(plain)
@@ -129,8 +129,11 @@ def test_a_module_is_imported_for_a_trusted_file_alone(tmp_path, monkeypatch):
     [
         ({"name": "nonsense", "settings": {}}, r"expected one of .*, got 'nonsense'"),
         ({"name": "gaussian_mlp", "settings": {"depth": 3}}, "expected settings that gaussian_mlp takes"),
-        ({"name": "no_such_module:Policy", "settings": {}}, "got 'no_such_module:Policy': No module"),
-        ({"name": "json:loads", "settings": {}}, "expected a class, got 'json:loads'"),
+        (
+            {"name": "no_such_module:Policy", "settings": {}},
+            "got 'no_such_module:Policy': ModuleNotFoundError",
+        ),
+        ({"name": "json:loads", "settings": {}}, "expected a dataclass, got 'json:loads'"),
     ],
 )
 def test_a_policy_that_cannot_be_had_is_told(plain, message):

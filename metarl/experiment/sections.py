@@ -1,0 +1,78 @@
+"""The sections that every config has: dataclasses, whose docstrings explain their keys."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from typing import Any, Literal, get_type_hints
+
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from metarl.policies.registry import SIZES
+from metarl.rollouts.advantages import AdvantageConfig
+
+GAUSSIAN_MLP = "gaussian_mlp"
+"""`policy.name` where a config does not say."""
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig:
+    """The environment.
+
+    Args:
+        id: a Gymnasium id: "metarl/HalfCheetahVel-v0", or any other environment with a task hook.
+        horizon: steps an episode.
+        options: keyword arguments of the environment: preset, action_scale, ...
+        vectorization: "native" for metarl's environments; "sync" or "async" for any other.
+    """
+
+    id: str
+    horizon: PositiveInt
+    options: dict[str, Any] = field(default_factory=dict)
+    vectorization: Literal["native", "sync", "async"] = "native"
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """The policy, and where training starts.
+
+    Args:
+        name: a registered policy, or "my_package:MyPolicy".
+        settings: the named class's fields but for its sizes, checked; keys of the section beside `name`.
+        start_from: a policy of this shape to start at instead of a random one: a file that
+            stable-baselines3's PPO, A2C or TRPO saved (.zip), or a run folder; "" for none.
+    """
+
+    name: str = GAUSSIAN_MLP
+    settings: dict[str, Any] = field(default_factory=dict)
+    start_from: str = ""
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """What an iteration samples.
+
+    Args:
+        tasks: tasks a meta-batch.
+        episodes: episodes a task and inner step.
+        num_threads: simulation threads, or processes of "async" environments; 0 for one a CPU. Results
+            do not depend on it.
+        advantages: how advantages are estimated.
+    """
+
+    tasks: PositiveInt = 20
+    episodes: PositiveInt = 20
+    num_threads: NonNegativeInt = 0
+    advantages: AdvantageConfig = field(default_factory=AdvantageConfig)
+
+
+def policy_keys(policy: type[Any]) -> type[Any]:
+    """The dataclass of a policy section's keys but `name`: the class's fields but its sizes; `start_from`."""
+    hints = get_type_hints(policy)
+    own: list[Any] = []
+    for key in fields(policy):
+        if key.init and key.name not in SIZES:
+            given = key.default_factory is not MISSING
+            default = {"default_factory": key.default_factory} if given else {"default": key.default}
+            own.append((key.name, hints[key.name], field(**default)))
+    own.append(("start_from", str, field(default="")))
+    return make_dataclass(policy.__name__, own, frozen=True, kw_only=True)
