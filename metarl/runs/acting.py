@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -13,8 +14,10 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.math.parameters import Parameters
+from metarl.policies.onnx_file import write_onnx
 from metarl.policies.policy import Policy
 from metarl.policies.stable_baselines import to_sb3
+from metarl.policies.torch_module import to_torch
 from metarl.rollouts.episodes import within
 from metarl.runs.description import PolicyDescription
 
@@ -96,6 +99,37 @@ class ActingPolicy:
         """
         self.check_fits(env)
         return to_sb3(algorithm, self.policy, self.parameters, env, **settings)
+
+    def to_torch(self, *, clipped: bool = False) -> torch.nn.Module:
+        """A plain `torch.nn.Module`: observations [..., observation] -> mean actions [..., action].
+
+        A Gaussian MLP, with a context or without, becomes an `nn.Sequential` of `nn.Linear` and activations.
+        Any other policy becomes a module that calls it, whose state dict has the names of its parameters.
+        Parameters are copied; `torch.jit.trace` and `torch.export.export` take the module.
+
+        Args:
+            clipped: end with the clipping to the action space, as `predict` does; of a box whose bounds
+                differ between actions, it is a module of metarl's own.
+
+        Example:
+            >>> module = metarl.load("goal.safetensors").to_torch()
+            >>> torch.save(module.state_dict(), "goal.pt")
+        """
+        return to_torch(self.policy, self.parameters, self.action_space if clipped else None)
+
+    def to_onnx(self, path: str | Path, *, clipped: bool = False) -> None:
+        """Writes `to_torch` as an ONNX file: `observations` [env, observation] -> `actions` [env, action].
+
+        Needs the extra "onnx".
+
+        Args:
+            clipped: as of `to_torch`.
+
+        Raises:
+            ValueError: the extra is not installed, or the policy has operations that ONNX does not know.
+            RunError: the file cannot be written.
+        """
+        write_onnx(self.to_torch(clipped=clipped), self.policy.observation_size, Path(path))
 
     def check_fits(self, env: gymnasium.Env[Any, Any] | VecEnv) -> None:
         """Checks that an environment has the observation and action sizes and the action box of training.
