@@ -8,9 +8,8 @@ from metarl_envs.tasks import unstack_tasks
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import read_config
+from metarl.experiment.config import ScratchExperiment, read_config
 from metarl.experiment.environments import held_out_tasks
-from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config, save_run_config
@@ -24,9 +23,9 @@ def test_every_config_of_the_repository_builds(path):
     config = read_config(path)
     if path.parent.name == "meta_world":
         pytest.importorskip("metaworld")
-    if config.meta_learner_name == SCRATCH:
+    if isinstance(config, ScratchExperiment):
         task = held_out_tasks(config, 1, 0)
-        make_model(config, make_vec_env(config, config.meta_learner.num_envs, next(unstack_tasks(task))), 0)
+        make_model(config, make_vec_env(config, config.from_scratch.num_envs, next(unstack_tasks(task))), 0)
         return
     build_experiment(config)
 
@@ -47,7 +46,7 @@ def test_algorithms_are_compared_at_equal_environment_steps(environment):
     steps = []
     for path in (path for path in CONFIGS if path.parent.name == environment and path.stem != "random_init"):
         config = read_config(path)
-        if config.meta_learner_name == SCRATCH:
+        if isinstance(config, ScratchExperiment):
             continue
         learner = META_LEARNERS[config.meta_learner_name].build(tiny_policy(), config.meta_learner, TaskMap())
         a_rollout = config.sampling.tasks * config.sampling.episodes * config.environment.horizon

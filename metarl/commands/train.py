@@ -7,16 +7,18 @@ import argparse
 import shlex
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from metarl.errors import MetaRLError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ExperimentConfig, config_parser, read_config, read_meta_learner_name
+from metarl.experiment.config import ExperimentConfig, ScratchExperiment, read_config, sections_of
+from metarl.experiment.key_help import explain_keys
 from metarl.experiment.names import named_modules
 from metarl.experiment.shipped import find_config, shipped_configs
-from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import planned_steps, run_from_scratch
 from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
@@ -40,9 +42,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         config = read_config(find_config(arguments.config), overrides)
-        learn = learn_from_scratch if config.meta_learner_name == SCRATCH else meta_learn
+        if isinstance(config, ScratchExperiment):
+            learn: Callable[[bool], None] = partial(learn_from_scratch, config)
+        else:
+            learn = partial(meta_learn, config)
         with hold_run_folder(Path(config.run_dir)):
-            learn(config, arguments.resume == "true")
+            learn(arguments.resume == "true")
     except KeyboardInterrupt:
         command = f"metarl train {arguments.config} {shlex.join(overrides)}".strip()
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command} --resume true")
@@ -96,8 +101,8 @@ def meta_learn(config: ExperimentConfig, resume: bool) -> None:
     )
 
 
-def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
-    settings, training = config.meta_learner, config.training
+def learn_from_scratch(config: ScratchExperiment, resume: bool) -> None:
+    settings, training = config.from_scratch, config.training
     tasks = training.evaluation_tasks
     print(
         f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks, run folder "
@@ -121,12 +126,12 @@ def learn_from_scratch(config: ExperimentConfig, resume: bool) -> None:
 
 
 def print_keys(config: str | None, overrides: list[str]) -> int:
-    """Prints every key of the config's meta-learner, MAML's without a config."""
+    """Prints every key of the config, MAML's without one."""
     try:
-        name = read_meta_learner_name(find_config(config), overrides) if config else "maml"
+        sections, policy = sections_of(config or {"meta_learner": {"name": "maml"}}, overrides)
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"\nEvery key of the config can be overridden; with meta_learner.name {name} they are:\n")
-    config_parser(name).print_help()
+    print("\nKeys of a config, each with its default; --meta_learner.name NAME --help shows another's.\n")
+    print(explain_keys(sections, policy))
     return 0

@@ -8,9 +8,14 @@ from pathlib import Path
 from metarl.comparison.judgement import Protocol
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ExperimentConfig, read_config, scale_later_steps
+from metarl.experiment.config import (
+    AnyExperiment,
+    ExperimentConfig,
+    ScratchExperiment,
+    read_config,
+    scale_later_steps,
+)
 from metarl.from_scratch.model import check_from_scratch
-from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import planned_steps as scratch_steps
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
@@ -29,7 +34,7 @@ class Entry:
 
     label: str
     seed: int
-    config: ExperimentConfig
+    config: AnyExperiment
 
 
 def make_entry(
@@ -48,15 +53,15 @@ def make_entry(
     """
     own = read_config(path)
     overrides = {"seed": seed, "run_dir": folder / path.stem / f"seed_{seed}"}
-    if own.meta_learner_name == SCRATCH:
+    if isinstance(own, ScratchExperiment):
         tasks = min(protocol.tasks, own.training.evaluation_tasks)
-        share = own.meta_learner.environment_steps // own.training.evaluation_tasks
+        share = own.from_scratch.environment_steps // own.training.evaluation_tasks
         overrides |= {
             "training.evaluation_tasks": tasks,
             "training.evaluation_episodes": protocol.episodes,
             "training.evaluation_steps": protocol.steps,
-            "meta_learner.environment_steps": min(budget, share * tasks),
-            "meta_learner.deterministic": str(protocol.deterministic).lower(),
+            "from_scratch.environment_steps": min(budget, share * tasks),
+            "from_scratch.deterministic": str(protocol.deterministic).lower(),
         }
     else:
         overrides |= {
@@ -72,24 +77,25 @@ def make_entry(
 def planned_steps(entry: Entry) -> int:
     """Environment steps that a run will have taken at its end."""
     config = entry.config
-    scratch = config.meta_learner_name == SCRATCH
-    return scratch_steps(config) if scratch else int(config.training.environment_steps)
+    if isinstance(config, ScratchExperiment):
+        return scratch_steps(config)
+    return int(config.training.environment_steps)
 
 
-def difference(one: ExperimentConfig, other: ExperimentConfig) -> str | None:
+def difference(one: AnyExperiment, other: AnyExperiment) -> str | None:
     """What keeps two configs from being compared: "key: expected ..., got ..."; None if nothing does.
 
     They must pose the same tasks at the same horizon, whatever a policy sees and its box. Meta-batches of
     as many tasks are the same training tasks, for a seed.
     """
 
-    def posed(config: ExperimentConfig) -> dict[str, object]:
+    def posed(config: AnyExperiment) -> dict[str, object]:
         environment = config.environment
         options = {key: value for key, value in environment.options.items() if key not in _OF_POLICIES}
         return {"id": environment.id, "horizon": environment.horizon, "options": options}
 
-    def meta_trains(config: ExperimentConfig) -> bool:
-        return config.meta_learner_name != SCRATCH and config.training.iterations > 0
+    def meta_trains(config: AnyExperiment) -> bool:
+        return isinstance(config, ExperimentConfig) and config.training.iterations > 0
 
     for key, expected in posed(one).items():
         if posed(other)[key] != expected:
@@ -110,7 +116,7 @@ def check(entry: Entry, protocol: Protocol) -> None:
     run_dir = Path(entry.config.run_dir)
     try:
         found = find_run(entry.config, resume=True)
-        if entry.config.meta_learner_name == SCRATCH:
+        if isinstance(entry.config, ScratchExperiment):
             check_from_scratch(entry.config)
             return
         if protocol.later_step_scale is not None:

@@ -15,8 +15,8 @@ from metarl.comparison.entries import Entry
 from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
 from metarl.experiment.build import build_experiment
+from metarl.experiment.config import ScratchExperiment
 from metarl.experiment.environments import TaskDistribution, held_out_tasks, task_distribution
-from metarl.from_scratch.settings import SCRATCH
 from metarl.from_scratch.training import train_from_scratch
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
 from metarl.runs.progress import read_progress
@@ -64,8 +64,8 @@ def run_entry(
         MetaRLError: the run cannot be trained, its folder holds another, or another process trains in it.
     """
     with hold_run_folder(Path(entry.config.run_dir)):
-        if entry.config.meta_learner_name == SCRATCH:
-            return _run_from_scratch(entry, protocol, advance)
+        if isinstance(entry.config, ScratchExperiment):
+            return _run_from_scratch(entry, entry.config, protocol, advance)
         return _run(entry, protocol, reporter, advance, judging)
 
 
@@ -77,7 +77,7 @@ def _run(
     judging: Callable[[int, int], None],
 ) -> Result:
     experiment = build_experiment(entry.config)
-    start = prepare_run(entry.config, True, experiment)
+    start = prepare_run(experiment.config, True, experiment)
     run_dir, training = Path(entry.config.run_dir), entry.config.training
     advance(start.environment_steps)
     final = train_run(experiment, start, reporter)
@@ -97,9 +97,11 @@ def _run(
     return Result(entry.label, entry.seed, returns, strata, steps[-1], float(seconds[-1]), learning)
 
 
-def _run_from_scratch(entry: Entry, protocol: Protocol, advance: Callable[[int], object]) -> Result:
+def _run_from_scratch(
+    entry: Entry, config: ScratchExperiment, protocol: Protocol, advance: Callable[[int], object]
+) -> Result:
     """Learns the first of the protocol's tasks from scratch; its steps and seconds are those of a task."""
-    config, run_dir = entry.config, Path(entry.config.run_dir)
+    run_dir = Path(config.run_dir)
     listed, learned = held_out_tasks(config, protocol.tasks, protocol.seed), config.training.evaluation_tasks
     tasks = {name: values[:learned] for name, values in listed.items()}
     find_run(config, resume=True)
@@ -109,7 +111,7 @@ def _run_from_scratch(entry: Entry, protocol: Protocol, advance: Callable[[int],
         tasks,
         steps=protocol.steps,
         episodes=protocol.episodes,
-        environment_steps_per_task=config.meta_learner.environment_steps // learned,
+        environment_steps_per_task=config.from_scratch.environment_steps // learned,
         run_dir=run_dir,
         progress=advance,
     )

@@ -18,9 +18,8 @@ from metarl.adaptation.faults import name_fault
 from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, NonFiniteError, TrainingError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.config import AnyExperiment, ExperimentConfig, meta_learned
 from metarl.experiment.environments import TaskDistribution, _sample_held_out, _task_distribution, make_envs
-from metarl.from_scratch.settings import SCRATCH
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
@@ -114,30 +113,16 @@ class Experiment:
                 raise TrainingError(f"{name}, {where}: {error}") from error
 
 
-def build_experiment(config: ExperimentConfig) -> Experiment:
+def build_experiment(config: AnyExperiment) -> Experiment:
     """Builds everything but environments.
 
     Raises:
         ConfigError: the environment or the device cannot be had, or there is no meta-learner.
     """
-    check_leaves_policy(config)
+    config = meta_learned(config)
     device = resolve_device(config.training.device)
     with closing(make_envs(config, 1)) as one:
         return _experiment(config, device, one)
-
-
-def check_leaves_policy(config: ExperimentConfig) -> None:
-    """Checks that a config trains a policy.
-
-    Raises:
-        ConfigError: it learns every task from scratch.
-    """
-    if config.meta_learner_name == SCRATCH:
-        raise ConfigError(
-            "meta_learner.name: expected a meta-learner, got scratch, which learns every task anew and "
-            "leaves no policy that adapts; scripts/train.py runs it, and its results are in "
-            f"{config.run_dir}/tasks"
-        )
 
 
 def _experiment(

@@ -1,29 +1,19 @@
-"""Configs: strict YAML and dotted overrides, read into the dataclasses of the modules that use them."""
+"""Configs: what a file, a name or a mapping holds, read into the dataclasses of the modules that use it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser
-from jsonargparse.typing import NonNegativeInt
+from jsonargparse import ArgumentError
 
 from metarl.errors import ConfigError
 from metarl.experiment.config_messages import explain, one_line
-from metarl.experiment.config_sections import (
-    apply_words,
-    check_values,
-    join_free,
-    key_types,
-    make_section,
-    split_free,
-)
+from metarl.experiment.migration import migrated
 from metarl.experiment.names import take_name
-from metarl.experiment.plain_yaml import as_plain, load_yaml
+from metarl.experiment.parsing import check_finite, parse_sections
+from metarl.experiment.plain_yaml import as_plain
+from metarl.experiment.reading import Overrides, Source, apply_overrides, read_values
 from metarl.experiment.sections import (
     GAUSSIAN_MLP,
     EnvironmentConfig,
@@ -31,53 +21,104 @@ from metarl.experiment.sections import (
     SamplingConfig,
     policy_keys,
 )
-from metarl.from_scratch.settings import SCRATCH, ScratchConfig
+from metarl.from_scratch.settings import NetworkConfig, ScratchConfig
 from metarl.meta_learners.registry import find_meta_learner
 from metarl.policies.registry import find_policy
 from metarl.training.settings import TrainingConfig
 
+_ORDER = ("seed", "environment", "policy", "sampling", "meta_learner", "from_scratch", "training", "run_dir")
 
-@dataclass(frozen=True)
-class ExperimentConfig:
-    """A whole experiment: the sections of a config file."""
+
+@dataclass(frozen=True, kw_only=True)
+class CommonConfig:
+    """What every config says: the environment, how much is sampled, and where results go."""
 
     seed: int
     environment: EnvironmentConfig
-    policy: PolicyConfig
     sampling: SamplingConfig
-    meta_learner: Any
-    meta_learner_name: str
     training: TrainingConfig
     run_dir: str
 
     def as_dict(self) -> dict[str, Any]:
         """The resolved config, as it would stand in a YAML file."""
+        return _in_order(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig(CommonConfig):
+    """A policy that is meta-learned.
+
+    Args:
+        meta_learner: the settings of the named meta-learner, a dataclass of its own.
+    """
+
+    policy: PolicyConfig
+    meta_learner: Any
+    meta_learner_name: str
+
+    def as_dict(self) -> dict[str, Any]:
         sections = asdict(self)
         policy, name = sections["policy"], sections.pop("meta_learner_name")
         settings = policy.pop("settings")
         sections["policy"] = {"name": policy.pop("name"), **settings, **policy}
         sections["meta_learner"] = {"name": name, **sections["meta_learner"]}
-        plain: dict[str, Any] = as_plain(sections)
-        return plain
+        return _in_order(sections)
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
-    """Reads a YAML file and applies overrides of the form `--section.key value`.
+@dataclass(frozen=True, kw_only=True)
+class ScratchExperiment(CommonConfig):
+    """Every held-out task learned from scratch: nothing is meta-learned."""
+
+    policy: NetworkConfig
+    from_scratch: ScratchConfig
+
+
+AnyExperiment = ExperimentConfig | ScratchExperiment
+"""The kinds of configs; the sections that they have tell them apart."""
+
+
+def read_config(config: Source, overrides: Overrides = ()) -> AnyExperiment:
+    """Reads a config: strict, so that no key is without effect.
+
+    Args:
+        config: a YAML file, the name of a shipped config, or a mapping of the same sections.
+        overrides: by their dotted keys, {"training.iterations": 3}, or as on the command line,
+            ["--training.iterations", "3"].
 
     Raises:
         ConfigError: the file is missing or no YAML, or a key is unknown, ill-typed or impossible; one
             line that names the key, what was expected and what was found.
+
+    Example:
+        >>> config = metarl.read_config("quickstart", {"training.iterations": 3, "run_dir": "runs/a"})
+        >>> config.training.iterations
+        3
     """
-    return _parse(_read_sections(path), _words(overrides), str(path))
+    values, source = read_values(config)
+    try:
+        words = apply_overrides(values, overrides)
+        values = migrated(values)
+        made = _from_scratch(values, words) if _is_from_scratch(values, words) else _meta(values, words)
+        check_finite(made.as_dict())
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return made
 
 
-def read_meta_learner_name(path: Path, overrides: Sequence[str] = ()) -> str:
-    """The meta-learner of a YAML file or, if they name one, of the overrides.
+def meta_learned(config: AnyExperiment) -> ExperimentConfig:
+    """The config, which has a meta-learner.
 
     Raises:
-        ConfigError: the file is missing or no YAML, or names no meta-learner.
+        ConfigError: it has none.
     """
-    return str(take_name(_read_sections(path), _words(overrides), "meta_learner"))
+    if isinstance(config, ScratchExperiment):
+        raise ConfigError(
+            "meta_learner: expected this section, got from_scratch, which learns every task anew and leaves "
+            f"no policy that adapts; metarl train runs it, and its results are in {config.run_dir}/tasks"
+        )
+    return config
 
 
 def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfig:
@@ -95,18 +136,8 @@ def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfi
     return replace(config, meta_learner=replace(rule, later_step_scale=scale))
 
 
-def config_parser(meta_learner: str, policy: str = GAUSSIAN_MLP) -> ArgumentParser:
-    """The parser of all sections, with the settings of one meta-learner and one policy."""
-    parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="determines all randomness")
-    for name, section in config_sections(meta_learner, policy).items():
-        parser.add_class_arguments(section, name)
-    parser.add_argument("--run_dir", type=str, required=True, help="folder of the run")
-    return parser
-
-
-def config_sections(meta_learner: str, policy: str = GAUSSIAN_MLP) -> dict[str, type[Any]]:
-    """The dataclasses of all sections, with the settings of one meta-learner and one policy.
+def meta_sections(meta_learner: str, policy: str = GAUSSIAN_MLP) -> dict[str, type[Any]]:
+    """The dataclasses of the sections with a meta-learner and a policy; `name` is no field of these two.
 
     Raises:
         ConfigError: no such meta-learner or policy.
@@ -115,62 +146,60 @@ def config_sections(meta_learner: str, policy: str = GAUSSIAN_MLP) -> dict[str, 
         "environment": EnvironmentConfig,
         "policy": policy_keys(find_policy(policy)),
         "sampling": SamplingConfig,
-        "meta_learner": ScratchConfig if meta_learner == SCRATCH else find_meta_learner(meta_learner).config,
+        "meta_learner": find_meta_learner(meta_learner).config,
         "training": TrainingConfig,
     }
 
 
-def _read_sections(path: Path) -> dict[str, Any]:
-    """What a YAML file holds."""
+def scratch_sections() -> dict[str, type[Any]]:
+    """The dataclasses of the sections of a config that learns from scratch."""
+    return {
+        "environment": EnvironmentConfig,
+        "policy": NetworkConfig,
+        "sampling": SamplingConfig,
+        "from_scratch": ScratchConfig,
+        "training": TrainingConfig,
+    }
+
+
+def sections_of(config: Source, overrides: Overrides = ()) -> tuple[dict[str, type[Any]], str | None]:
+    """The dataclasses of a config's sections, and the name of its policy; None where it learns from scratch.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or the names of its sections are wrong.
+    """
+    values, source = read_values(config)
     try:
-        values = load_yaml(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"expected a config file, got {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML: {one_line(error)}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected sections (seed, environment, ...), got {values!r}")
-    return values
-
-
-def _words(overrides: Sequence[str]) -> list[str]:
-    """Keys and values apart, also of `--key=value`."""
-    return [part for word in overrides for part in (word.split("=", 1) if word[:2] == "--" else [word])]
-
-
-def _parse(values: dict[str, Any], words: list[str], source: str) -> ExperimentConfig:
-    try:
+        words = apply_overrides(values, overrides)
+        values = migrated(values)
+        if _is_from_scratch(values, words):
+            return scratch_sections(), None
         policy = take_name(values, words, "policy", GAUSSIAN_MLP)
-        learner = take_name(values, words, "meta_learner")
-        sections = config_sections(learner, policy)
-        types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
-        check_values(values, types)
-        typed_words = apply_words(values, words, types)
-        typed, free = split_free(values, types)
-        parser = config_parser(learner, policy)
-        parsed = parser.parse_args(typed_words, namespace=parser.parse_object(typed, defaults=True)).as_dict()
-        join_free(parsed, free)
-        made = {key: make_section(kind, parsed[key]) for key, kind in sections.items()}
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
-    except ConfigError as error:
+        return meta_sections(take_name(values, words, "meta_learner"), policy), policy
+    except (ConfigError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
+
+
+def _is_from_scratch(values: dict[str, Any], words: list[str]) -> bool:
+    given = {*values, *(word[2:].partition(".")[0] for word in words if word.startswith("--"))}
+    if given >= {"meta_learner", "from_scratch"}:
+        raise ValueError("from_scratch: expected this section or meta_learner, got both")
+    return "from_scratch" in given
+
+
+def _meta(values: dict[str, Any], words: list[str]) -> ExperimentConfig:
+    policy = take_name(values, words, "policy", GAUSSIAN_MLP)
+    learner = take_name(values, words, "meta_learner")
+    made = parse_sections(values, words, meta_sections(learner, policy))
     settings = {key.name: getattr(made["policy"], key.name) for key in fields(made["policy"])}
     made["policy"] = PolicyConfig(policy, start_from=settings.pop("start_from"), settings=settings)
-    config = ExperimentConfig(
-        seed=parsed["seed"], run_dir=parsed["run_dir"], meta_learner_name=learner, **made
-    )
-    if infinite := _not_finite(config.as_dict()):
-        raise ConfigError(f"{source}: {infinite}: expected a finite number")
-    return config
+    return ExperimentConfig(**made, meta_learner_name=learner)
 
 
-def _not_finite(section: dict[str, Any], prefix: str = "") -> str | None:
-    """The first key whose number is infinite or NaN."""
-    for key, value in section.items():
-        if isinstance(value, dict):
-            if found := _not_finite(value, f"{prefix}{key}."):
-                return found
-        elif isinstance(value, float) and not math.isfinite(value):
-            return f"{prefix}{key}"
-    return None
+def _from_scratch(values: dict[str, Any], words: list[str]) -> ScratchExperiment:
+    return ScratchExperiment(**parse_sections(values, words, scratch_sections()))
+
+
+def _in_order(sections: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = as_plain({key: sections[key] for key in _ORDER if key in sections})
+    return plain

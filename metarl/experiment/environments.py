@@ -14,7 +14,7 @@ from metarl_envs.tasks import Task, Tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
 from metarl.errors import ConfigError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.config import CommonConfig
 from metarl.rollouts.random_keys import HELD_OUT_TASKS
 
 
@@ -28,7 +28,7 @@ class TaskDistribution(Protocol):
     def validate(self, task: Mapping[str, Any]) -> Task: ...
 
 
-def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
+def held_out_tasks(config: CommonConfig, n: int, seed: int) -> Tasks:
     """As `Experiment.held_out_tasks`, of a config that needs no meta-learner.
 
     Raises:
@@ -37,7 +37,7 @@ def held_out_tasks(config: ExperimentConfig, n: int, seed: int) -> Tasks:
     return _sample_held_out(task_distribution(config), n, seed)
 
 
-def task_distribution(config: ExperimentConfig) -> TaskDistribution:
+def task_distribution(config: CommonConfig) -> TaskDistribution:
     """The tasks of a config's environment.
 
     Raises:
@@ -51,7 +51,7 @@ def _sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
     return source.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
 
 
-def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
+def _task_distribution(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
     if isinstance(envs, VectorTaskEnv):
         return envs.family.task_space
     try:
@@ -60,7 +60,7 @@ def _task_distribution(config: ExperimentConfig, envs: VectorTaskEnv | ForeignVe
         raise ConfigError(f"environment.id: {error}") from error
 
 
-def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
+def make_env(config: CommonConfig) -> gymnasium.Env[Any, Any]:
     """One ordinary environment of the config, at its horizon."""
     environment = config.environment
     return gymnasium.make(
@@ -71,7 +71,7 @@ def make_env(config: ExperimentConfig) -> gymnasium.Env[Any, Any]:
     )
 
 
-def make_envs(config: ExperimentConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:
+def make_envs(config: CommonConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:
     """The vector environment of the config.
 
     Raises:

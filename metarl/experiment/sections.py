@@ -20,8 +20,8 @@ class EnvironmentConfig:
 
     Args:
         id: a Gymnasium id: "metarl/HalfCheetahVel-v0", or any other environment with a task hook.
-        horizon: steps an episode.
-        options: keyword arguments of the environment: preset, action_scale, ...
+        horizon: steps per episode.
+        options: keyword arguments of the environment, such as preset and action_scale.
         vectorization: "native" for metarl's environments; "sync" or "async" for any other.
     """
 
@@ -38,8 +38,8 @@ class PolicyConfig:
     Args:
         name: a registered policy, or "my_package:MyPolicy".
         settings: the named class's fields but for its sizes, checked; keys of the section beside `name`.
-        start_from: a policy of this shape to start at instead of a random one: a file that
-            stable-baselines3's PPO, A2C or TRPO saved (.zip), or a run folder; "" for none.
+        start_from: a policy to start at: stable-baselines3's .zip, or a run folder; "" for none. Its network
+            is this one's; PPO, A2C and TRPO of stable-baselines3 have such networks.
     """
 
     name: str = GAUSSIAN_MLP
@@ -52,9 +52,9 @@ class SamplingConfig:
     """What an iteration samples.
 
     Args:
-        tasks: tasks a meta-batch.
-        episodes: episodes a task and inner step.
-        num_threads: simulation threads, or processes of "async" environments; 0 for one a CPU. Results
+        tasks: tasks per iteration (the meta-batch).
+        episodes: episodes per task and inner step.
+        num_threads: simulation threads, or processes of "async" environments; 0 for one per CPU. Results
             do not depend on it.
         advantages: how advantages are estimated.
     """

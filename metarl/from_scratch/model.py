@@ -18,23 +18,23 @@ from stable_baselines3.common.type_aliases import TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import ConfigError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.config import ScratchExperiment
 from metarl.experiment.environments import held_out_tasks
 from metarl.policies.stable_baselines import ACTIVATIONS, find_algorithm
 
 
-def check_from_scratch(config: ExperimentConfig) -> None:
+def check_from_scratch(config: ScratchExperiment) -> None:
     """Builds what learning from scratch needs, and nothing more.
 
     Raises:
         ConfigError: an environment without native batch, or settings that the algorithm refuses.
     """
     task = next(unstack_tasks(held_out_tasks(config, 1, 0)))
-    with closing(make_vec_env(config, int(config.meta_learner.num_envs), task)) as envs:
+    with closing(make_vec_env(config, int(config.from_scratch.num_envs), task)) as envs:
         make_model(config, envs, 0)
 
 
-def make_vec_env(config: ExperimentConfig, num_envs: int, task: Mapping[str, Any]) -> VecEnv:
+def make_vec_env(config: ScratchExperiment, num_envs: int, task: Mapping[str, Any]) -> VecEnv:
     """Environments of one task for stable-baselines3.
 
     Raises:
@@ -59,30 +59,22 @@ def make_vec_env(config: ExperimentConfig, num_envs: int, task: Mapping[str, Any
         raise ConfigError(f"environment: {error}") from error
 
 
-def make_model(config: ExperimentConfig, envs: VecEnv, seed: int) -> BaseAlgorithm:
+def make_model(config: ScratchExperiment, envs: VecEnv, seed: int) -> BaseAlgorithm:
     """The untrained model.
 
     Raises:
         ConfigError: the algorithm refuses its settings.
     """
-    settings, policy = config.meta_learner, config.policy.settings
-    if config.policy.start_from:
-        raise ConfigError(
-            f'policy.start_from: expected "" to learn from scratch, got {config.policy.start_from!r}; '
-            "AdaptedPolicy.to_sb3 goes on from a policy"
-        )
+    settings, policy = config.from_scratch, config.policy
     kind = find_algorithm(settings.algorithm.upper())
-    network = {
-        "net_arch": list(policy["hidden_sizes"]),
-        "activation_fn": ACTIVATIONS[policy["activation"]],
-    }
+    network = {"net_arch": list(policy.hidden_sizes), "activation_fn": ACTIVATIONS[policy.activation]}
     if issubclass(kind, OnPolicyAlgorithm):
-        network["log_std_init"] = math.log(policy["initial_std"])
+        network["log_std_init"] = math.log(policy.initial_std)
     try:
         model = kind("MlpPolicy", envs, policy_kwargs=network, seed=seed, device="cpu", **settings.settings)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError(
-            f"meta_learner.settings: expected what {kind.__name__} takes, got {settings.settings}: {error}"
+            f"from_scratch.settings: expected what {kind.__name__} takes, got {settings.settings}: {error}"
         ) from error
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model

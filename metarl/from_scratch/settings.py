@@ -1,4 +1,4 @@
-"""Settings of learning every held-out task from scratch, which stand where a meta-learner's do."""
+"""Settings of learning every held-out task from scratch: sections of a config."""
 
 from __future__ import annotations
 
@@ -6,27 +6,38 @@ import inspect
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from metarl.policies.stable_baselines import find_algorithm
 
-SCRATCH = "scratch"
-"""`meta_learner.name` of these settings."""
 _SET_ELSEWHERE = ("policy", "env", "policy_kwargs", "seed", "device", "verbose", "_init_setup_model")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The networks of a stable-baselines3 algorithm, actor and critic alike.
+
+    Args:
+        hidden_sizes: units a hidden layer.
+        activation: "tanh" or "relu".
+        initial_std: standard deviation of the actions at the start; SAC does not read it.
+    """
+
+    hidden_sizes: tuple[PositiveInt, ...] = (64, 64)
+    activation: Literal["tanh", "relu"] = "tanh"
+    initial_std: PositiveFloat = 1.0
 
 
 @dataclass(frozen=True)
 class ScratchConfig:
     """A stable-baselines3 algorithm, from scratch on every held-out task: no meta-policy.
 
-    Its network is the `policy` section's, without `min_std` and `output_gain`, which stable-baselines3
-    has not; SAC has no `initial_std` either.
-
     Args:
         algorithm: "ppo", "sac", or "trpo" of sb3-contrib.
         num_envs: environments that it learns in at once.
         environment_steps: of all tasks together; each has an equal share.
-        evaluation_interval: environment steps an evaluation, beside those after every inner step's worth.
+        evaluation_interval: environment steps between evaluations, beside those after every inner step's
+            worth.
         deterministic: evaluate by mean actions instead of drawn ones.
         settings: keyword arguments of the algorithm, e.g. `n_steps`.
 
@@ -45,10 +56,10 @@ class ScratchConfig:
         try:
             kind = find_algorithm(self.algorithm.upper())
         except ValueError as error:
-            raise ValueError(f"meta_learner.algorithm: {error}") from error
+            raise ValueError(f"from_scratch.algorithm: {error}") from error
         known = sorted(set(inspect.signature(kind).parameters) - {*_SET_ELSEWHERE})
         if unknown := [key for key in self.settings if key not in known]:
             raise ValueError(
-                f"meta_learner.settings: expected keys among {known}, which {kind.__name__} takes, "
+                f"from_scratch.settings: expected keys among {known}, which {kind.__name__} takes, "
                 f"got {unknown}"
             )

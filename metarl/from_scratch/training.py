@@ -22,7 +22,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import TrainingError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.config import ScratchExperiment
 from metarl.experiment.environments import held_out_tasks
 from metarl.from_scratch.model import make_model, make_vec_env, steps_between_updates
 from metarl.from_scratch.results import (
@@ -33,7 +33,6 @@ from metarl.from_scratch.results import (
     read_outcome,
     write_outcome,
 )
-from metarl.from_scratch.settings import ScratchConfig
 from metarl.rollouts.random_keys import SCRATCH_LEARNING
 from metarl.runs.files import RESULTS
 from metarl.runs.folder import find_run, make_run_folder
@@ -41,7 +40,7 @@ from metarl.runs.results import HELD_OUT, new_evaluation, write_results
 
 
 def run_from_scratch(
-    config: ExperimentConfig, resume: bool, progress: Callable[[int], object] = lambda steps: None
+    config: ScratchExperiment, resume: bool, progress: Callable[[int], object] = lambda steps: None
 ) -> ScratchResult:
     """Runs a config on its held-out tasks, in its run folder, which keeps every task's results and the curve.
 
@@ -58,30 +57,30 @@ def run_from_scratch(
         tasks,
         steps=settings.evaluation_steps,
         episodes=settings.evaluation_episodes,
-        environment_steps_per_task=config.meta_learner.environment_steps // settings.evaluation_tasks,
+        environment_steps_per_task=config.from_scratch.environment_steps // settings.evaluation_tasks,
         run_dir=Path(config.run_dir),
         progress=progress,
     )
     protocol = {
         "episodes": settings.evaluation_episodes,
         "seed": config.seed,
-        "deterministic": config.meta_learner.deterministic,
+        "deterministic": config.from_scratch.deterministic,
         "environment_steps": result.total_environment_steps,
     }
     write_results(new_evaluation(Path(config.run_dir)), {HELD_OUT: result.curve}, protocol)
     return result
 
 
-def planned_steps(config: ExperimentConfig) -> int:
+def planned_steps(config: ScratchExperiment) -> int:
     """Environment steps of `run_from_scratch`."""
     settings, horizon = config.training, config.environment.horizon
-    share = config.meta_learner.environment_steps // settings.evaluation_tasks
+    share = config.from_scratch.environment_steps // settings.evaluation_tasks
     adaptation = settings.evaluation_steps * settings.evaluation_episodes * horizon
     return int(max(share, adaptation) * settings.evaluation_tasks)
 
 
 def train_from_scratch(
-    config: ExperimentConfig,
+    config: ScratchExperiment,
     tasks: Tasks,
     *,
     steps: int,
@@ -93,7 +92,6 @@ def train_from_scratch(
     """Learns every task from scratch. Finished tasks are kept in the run folder and not repeated.
 
     Args:
-        config: with a `ScratchConfig` as its meta-learner.
         steps: inner steps K of the adaptation to compare with.
         episodes: episodes E an inner step, and of an evaluation.
         environment_steps_per_task: budget of a task; at least the K steps' K E H are always taken.
@@ -105,7 +103,7 @@ def train_from_scratch(
         TrainingError: learning broke down.
     """
     torch.set_num_threads(1)  # small networks
-    settings: ScratchConfig = config.meta_learner
+    settings = config.from_scratch
     inner_step = episodes * int(config.environment.horizon)
     targets = evaluation_targets(
         inner_step, steps, environment_steps_per_task, int(settings.evaluation_interval)
@@ -131,7 +129,7 @@ def evaluation_targets(inner_step: int, steps: int, budget: int, interval: int) 
 
 
 def _learn(
-    config: ExperimentConfig,
+    config: ScratchExperiment,
     task: Task,
     index: int,
     episodes: int,
@@ -139,7 +137,7 @@ def _learn(
     progress: Callable[[int], object],
 ) -> TaskOutcome:
     """Learns one task; randomness follows from the seed and the task's number."""
-    settings: ScratchConfig = config.meta_learner
+    settings = config.from_scratch
     sequence = np.random.SeedSequence([config.seed, 0, SCRATCH_LEARNING, index])
     learning_seed, *seeds = sequence.generate_state(1 + len(targets)).tolist()
     outcome, seconds, shown = TaskOutcome([], [], []), 0.0, 0
@@ -174,19 +172,19 @@ def _mean_return(model: BaseAlgorithm, envs: VecEnv, episodes: int, seed: int, d
         return float(np.mean(evaluate_policy(model, envs, episodes, deterministic=deterministic)[0]))
 
 
-def _protocol(config: ExperimentConfig, task: Task, episodes: int, targets: list[int]) -> dict[str, Any]:
-    """All that a task's results follow from."""
+def _protocol(config: ScratchExperiment, task: Task, episodes: int, targets: list[int]) -> dict[str, Any]:
+    """All that a task's results follow from, in the words of version 0.1.0, whose results are thus found."""
     sections = config.as_dict()
     learner = {
         key: value
-        for key, value in sections["meta_learner"].items()
+        for key, value in sections["from_scratch"].items()
         if key not in ("environment_steps", "evaluation_interval")
     }
     return {
         "seed": config.seed,
         "environment": sections["environment"],
-        "policy": sections["policy"],
-        "meta_learner": learner,
+        "policy": {**sections["policy"], "min_std": 1e-6, "output_gain": 1.0, "start_from": ""},
+        "meta_learner": {"name": "scratch", **learner},
         "task": _plain(task),
         "episodes": episodes,
         "evaluated_after": targets,
@@ -197,9 +195,9 @@ def _plain(task: Task) -> dict[str, Any]:
     return {name: np.asarray(value).tolist() for name, value in task.items()}
 
 
-def _fault(config: ExperimentConfig, task: Task, target: int, error: ValueError) -> str:
+def _fault(config: ScratchExperiment, task: Task, target: int, error: ValueError) -> str:
     return (
         f"{config.environment.id}, task {json.dumps(_plain(task))}, before {target} environment steps: "
         f"expected finite numbers, got {str(error).splitlines()[0]}; finished tasks are kept; try a smaller "
-        "meta_learner.settings.learning_rate"
+        "from_scratch.settings.learning_rate"
     )

@@ -25,7 +25,8 @@ class GaussianMLP:
         observation_size, action_size: of the environment.
         hidden_sizes: units a hidden layer.
         activation: "tanh" or "relu".
-        initial_std, min_std: standard deviation at the start, and its floor.
+        initial_std: standard deviation of the actions at the start.
+        min_std: floor of the standard deviation.
         output_gain: scales the initial weights of the mean's layer; small values start near mean 0.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 from metarl.compute.devices import resolve_device
 from metarl.errors import RunError
-from metarl.experiment.build import check_leaves_policy
+from metarl.experiment.config import meta_learned
 from metarl.runs.checkpoint import load_policy, load_snapshots
 from metarl.runs.description import PolicyDescription, describe, redescribe
 from metarl.runs.files import POLICY
@@ -106,7 +106,7 @@ def _policy_of(source: RunSource, iteration: int | None) -> PolicyFile:
     if iteration is not None:
         return _snapshot(folder, iteration)
     if not (folder / POLICY).is_file():
-        check_leaves_policy(load_run_config(folder, trust=source.trust))
+        meta_learned(load_run_config(folder, trust=source.trust))
     return load_policy(folder)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from metarl.errors import ConfigError, RunError
-from metarl.experiment.config import ExperimentConfig, read_config
+from metarl.experiment.config import AnyExperiment, CommonConfig, read_config
+from metarl.experiment.migration import migrated
 from metarl.experiment.names import MODULE_KEYS, named_modules
 from metarl.experiment.plain_yaml import dump_yaml, load_yaml
 from metarl.runs.files import CONFIG, write_atomically
@@ -30,9 +31,9 @@ CHANGEABLE = {
     "training.evaluation_episodes",
     "training.evaluation_steps",
     # Of learning from scratch, which keeps the results of every such setting.
-    "meta_learner.environment_steps",
-    "meta_learner.evaluation_interval",
-    "meta_learner.deterministic",
+    "from_scratch.environment_steps",
+    "from_scratch.evaluation_interval",
+    "from_scratch.deterministic",
 }
 """Settings that may differ at a resume without changing what is learned, of the top level or of a section."""
 
@@ -60,7 +61,7 @@ def config_digest(run_dir: Path) -> str:
 
 
 def read_mapping(run_dir: Path) -> dict[str, Any]:
-    """The config in a run folder, as it stands in its file.
+    """The config in a run folder, as it stands in its file, but as this version would write it.
 
     Raises:
         RunError: the file is missing or holds no mapping.
@@ -74,7 +75,7 @@ def read_mapping(run_dir: Path) -> dict[str, Any]:
         raise RunError(f"expected a run folder with {CONFIG}, found none that can be read: {path}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path}: expected sections (seed, environment, ...), got {values!r:.80}")
-    return values
+    return migrated(values)
 
 
 def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def load_run_config(run_dir: Path, *, trust: bool = False) -> ExperimentConfig:
+def load_run_config(run_dir: Path, *, trust: bool = False) -> AnyExperiment:
     """Reads the resolved config of a run folder.
 
     Args:
@@ -111,5 +112,5 @@ def load_run_config(run_dir: Path, *, trust: bool = False) -> ExperimentConfig:
         raise RunError(f"{run_dir} is not a run of this version of metarl: {error}") from error
 
 
-def save_run_config(run_dir: Path, config: ExperimentConfig) -> None:
+def save_run_config(run_dir: Path, config: CommonConfig) -> None:
     write_atomically(run_dir / CONFIG, dump_yaml(config.as_dict()).encode())

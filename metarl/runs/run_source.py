@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import ExperimentConfig, scale_later_steps
+from metarl.experiment.config import ExperimentConfig, meta_learned, scale_later_steps
 from metarl.runs.run_config import load_run_config
 
 
@@ -41,9 +41,9 @@ class RunSource:
 
         Raises:
             RunError: the folder is no run, or names a module and is not trusted.
-            ConfigError: the learner has no `later_step_scale`.
+            ConfigError: it learned from scratch, or the learner has no `later_step_scale`.
         """
-        config = load_run_config(self.folder, trust=self.trust)
+        config = meta_learned(load_run_config(self.folder, trust=self.trust))
         if self.later_step_scale is not None:
             config = scale_later_steps(config, self.later_step_scale)
         environment = config.environment

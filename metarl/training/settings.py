@@ -14,16 +14,17 @@ class TrainingConfig:
     Args:
         iterations: outer updates in all; 0 leaves the policy as it starts.
         environment_steps: stops sooner, after the iteration that reaches so many; 0 for no bound.
-        checkpoint_every: iterations a checkpoint.
+        checkpoint_every: save a checkpoint every this many iterations.
         snapshot_every: environment steps between policies that are kept beside the last one; 0 for none.
-        table_every: iterations a line of the console table.
-        evaluate_every: iterations an evaluation on held-out tasks; 0 for none.
-        evaluation_tasks, evaluation_episodes, evaluation_steps: its tasks, the episodes a task and
-            step, and inner steps.
+        table_every: print a line of the table every this many iterations.
+        evaluate_every: evaluate on held-out tasks every this many iterations; 0 for none.
+        evaluation_tasks: held-out tasks of an evaluation.
+        evaluation_episodes: episodes per task and inner step of an evaluation.
+        evaluation_steps: inner steps of an evaluation.
         device: "auto" takes a GPU when there is one.
         tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
             a few on a CPU and all on a GPU. Results do not depend on it but for rounding.
-        threads: that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
+        threads: threads that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
     """
 
     iterations: NonNegativeInt = 100

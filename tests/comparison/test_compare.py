@@ -41,11 +41,13 @@ def configs(tmp_path):
         "maml": ({"name": "maml"}, 5),
         "reptile": ({"name": "reptile", "inner_steps": 2}, 5),
         "untrained": ({"name": "maml"}, 0),
-        "scratch": ({"name": "scratch", "num_envs": 2, "settings": {"n_steps": 16, "batch_size": 32}}, 5),
+        "scratch": ({"num_envs": 2, "settings": {"n_steps": 16, "batch_size": 32}}, 5),
     }
     paths = []
     for name, (learner, iterations) in kinds.items():
         config = {**SMALL, "meta_learner": learner, "run_dir": "unused"}
+        if name == "scratch":
+            config["from_scratch"] = config.pop("meta_learner")
         config["training"] = {**SMALL["training"], "iterations": iterations}
         paths.append(tmp_path / f"{name}.yaml")
         paths[-1].write_text(yaml.safe_dump(config))
@@ -218,11 +220,11 @@ def test_costs_of_a_run_with_too_few_policies_are_bounds(configs, tmp_path):
 
 def test_what_cannot_be_built_is_told_before_anything_is_trained(configs, tmp_path):
     bad = yaml.safe_load(configs[3].read_text())
-    bad["meta_learner"]["settings"]["clip_range"] = "wide"
+    bad["from_scratch"]["settings"]["clip_range"] = "wide"
     configs[3].write_text(yaml.safe_dump(bad))
     done = compare([configs[0], configs[3]], tmp_path)
     assert done.returncode == 2
-    assert "error: scratch: meta_learner.settings: expected what PPO takes" in done.stderr
+    assert "error: scratch: from_scratch.settings: expected what PPO takes" in done.stderr
     missing = yaml.safe_load(configs[1].read_text())
     missing["policy"]["start_from"] = str(tmp_path / "nothing.zip")
     configs[1].write_text(yaml.safe_dump(missing))
@@ -283,12 +285,12 @@ def test_from_scratch_is_measured_by_the_protocol(configs, tmp_path):
     protocol = Protocol(tasks=3, episodes=5, steps=4, deterministic=True)
     entry = make_entry(configs[3], 1, 100, tmp_path, protocol, 10)
     config = entry.config
-    assert config.meta_learner.deterministic is True
+    assert config.from_scratch.deterministic is True
     assert (config.training.evaluation_episodes, config.training.evaluation_steps) == (5, 4)
-    assert make_entry(configs[3], 1, 100, tmp_path, Protocol(), 10).config.meta_learner.deterministic is False
+    assert make_entry(configs[3], 1, 100, tmp_path, Protocol(), 10).config.from_scratch.deterministic is False
     counts = [make_entry(configs[3], 1, 10**6, tmp_path, Protocol(tasks=n), 10).config for n in (1, 2, 3)]
     assert [one.training.evaluation_tasks for one in counts] == [1, 2, 2]
-    assert [one.meta_learner.environment_steps for one in counts] == [400_000, 800_000, 800_000]
+    assert [one.from_scratch.environment_steps for one in counts] == [400_000, 800_000, 800_000]
     silent = Reporter(lambda line: None, lambda metrics: None)
     result = run_entry(entry, protocol, silent, lambda steps: None, lambda *done: None)
     assert (result.returns.shape, result.per_task) == ((5, 2), True)

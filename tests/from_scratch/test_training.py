@@ -28,8 +28,7 @@ SCRATCH = {
     "seed": 3,
     "environment": {"id": "metarl/PointNavigation-v0", "horizon": 8},
     "policy": {"hidden_sizes": [8]},
-    "meta_learner": {
-        "name": "scratch",
+    "from_scratch": {
         "num_envs": 3,
         "environment_steps": 300,
         "evaluation_interval": 40,
@@ -97,9 +96,9 @@ def test_learning_takes_no_more_steps_than_it_may(config, monkeypatch, algorithm
 
     monkeypatch.setattr(TaskVecEnv, "step_wait", counted)
     settings = "" if algorithm == "ppo" else json.dumps(OFF_POLICY)
-    changed = ("--meta_learner.settings", settings) if settings else ()
+    changed = ("--from_scratch.settings", settings) if settings else ()
     shown = []
-    made = config("--meta_learner.algorithm", algorithm, *changed)
+    made = config("--from_scratch.algorithm", algorithm, *changed)
     result = run_from_scratch(made, False, shown.append)
     assert result.environment_steps.tolist() == [target // rollout * rollout for target in TARGETS]
     assert taken == {2: 3 * len(TARGETS) * 2 * 8, 3: result.total_environment_steps}
@@ -114,11 +113,11 @@ def test_it_learns(config):
     found = run_from_scratch(
         config(
             "--environment.horizon=20",
-            "--meta_learner.num_envs=32",
-            "--meta_learner.environment_steps=20480",
-            "--meta_learner.evaluation_interval=5120",
-            "--meta_learner.deterministic=true",
-            "--meta_learner.settings",
+            "--from_scratch.num_envs=32",
+            "--from_scratch.environment_steps=20480",
+            "--from_scratch.evaluation_interval=5120",
+            "--from_scratch.deterministic=true",
+            "--from_scratch.settings",
             "{n_steps: 20, batch_size: 160, gamma: 0.9, learning_rate: 3.0e-3}",
             "--training.evaluation_tasks=2",
         ),
@@ -133,19 +132,19 @@ def test_evaluations_leave_no_trace_in_learning(config, tmp_path):
     """Deterministic from the one start, they tell how far learning is."""
     seen = {}
     for interval in (40, 5):
-        run = ("--run_dir", str(tmp_path / f"{interval}"), "--meta_learner.deterministic", "true")
-        result = run_from_scratch(config(f"--meta_learner.evaluation_interval={interval}", *run), False)
+        run = ("--run_dir", str(tmp_path / f"{interval}"), "--from_scratch.deterministic", "true")
+        result = run_from_scratch(config(f"--from_scratch.evaluation_interval={interval}", *run), False)
         seen[interval] = result.curve.returns
     np.testing.assert_array_equal(seen[40], seen[5])
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])
 def test_same_seed_same_results(config, tmp_path, algorithm):
-    settings = ("--meta_learner.settings", json.dumps(OFF_POLICY)) if algorithm == "sac" else ()
+    settings = ("--from_scratch.settings", json.dumps(OFF_POLICY)) if algorithm == "sac" else ()
 
     def returns(folder, seed):
         np.random.default_rng().random()
-        run = ("--run_dir", str(tmp_path / folder), "--seed", seed, "--meta_learner.algorithm", algorithm)
+        run = ("--run_dir", str(tmp_path / folder), "--seed", seed, "--from_scratch.algorithm", algorithm)
         return run_from_scratch(config(*run, *settings), False).returns
 
     first = returns("first", "3")
@@ -178,8 +177,8 @@ def test_a_run_is_gone_on_with_and_not_overwritten(config):
     run_from_scratch(config(), False)
     with pytest.raises(RunError, match="already holds a run"):
         run_from_scratch(config(), False)
-    with pytest.raises(RunError, match=r"meta_learner.settings.n_steps: expected 4"):
-        run_from_scratch(config("--meta_learner.settings.n_steps", "5"), True)
+    with pytest.raises(RunError, match=r"from_scratch.settings.n_steps: expected 4"):
+        run_from_scratch(config("--from_scratch.settings.n_steps", "5"), True)
 
 
 @pytest.mark.parametrize(
@@ -187,9 +186,9 @@ def test_a_run_is_gone_on_with_and_not_overwritten(config):
     [
         ["--training.evaluation_episodes", "3"],
         ["--training.evaluation_steps", "2"],
-        ["--meta_learner.environment_steps", "600"],
-        ["--meta_learner.evaluation_interval", "30"],
-        ["--meta_learner.deterministic", "true"],
+        ["--from_scratch.environment_steps", "600"],
+        ["--from_scratch.evaluation_interval", "30"],
+        ["--from_scratch.deterministic", "true"],
     ],
 )
 def test_results_of_another_protocol_are_learned_and_the_old_ones_kept(config, tmp_path, monkeypatch, change):
@@ -249,7 +248,7 @@ def test_sampled_evaluations_leave_no_trace_in_learning(config, tmp_path, monkey
 
     monkeypatch.setattr("metarl.from_scratch.training.make_model", kept_model)
     for interval in (40, 5):
-        run = ("--run_dir", str(tmp_path / f"{interval}"), f"--meta_learner.evaluation_interval={interval}")
+        run = ("--run_dir", str(tmp_path / f"{interval}"), f"--from_scratch.evaluation_interval={interval}")
         run_from_scratch(config(*run, "--training.evaluation_tasks=1"), False)
     one, other = (model.policy.state_dict() for model in models)
     assert all(torch.equal(value, other[name]) for name, value in one.items())
@@ -259,21 +258,21 @@ def test_sampled_evaluations_leave_no_trace_in_learning(config, tmp_path, monkey
     ("overrides", "message"),
     [
         (
-            ["--meta_learner.settings", "{n_stepps: 3}"],
+            ["--from_scratch.settings", "{n_stepps: 3}"],
             r"settings: expected keys among .*'n_steps'.*n_stepps",
         ),
         (
-            ["--meta_learner.settings", "{policy_kwargs: {}}"],
+            ["--from_scratch.settings", "{policy_kwargs: {}}"],
             r"settings: expected keys .*got \['policy_kwargs",
         ),
         (
-            ["--meta_learner.algorithm", "td3"],
+            ["--from_scratch.algorithm", "td3"],
             r"algorithm: expected one of \['ppo', 'sac', 'trpo'\], got 'td3",
         ),
-        (["--meta_learner.num_envs", "0"], "num_envs: expected an integer > 0, got '0'"),
-        (["--meta_learner.inner_steps", "1"], "meta_learner.inner_steps: expected one of the keys"),
-        (["--meta_learner.settings", "{clip_range: wide}"], "settings: expected what PPO takes, got .*wide"),
-        (["--policy.start_from", "a.zip"], r"policy.start_from: expected \"\" to learn from scratch"),
+        (["--from_scratch.num_envs", "0"], "num_envs: expected an integer > 0, got '0'"),
+        (["--from_scratch.inner_steps", "1"], "from_scratch.inner_steps: expected one of the keys"),
+        (["--from_scratch.settings", "{clip_range: wide}"], "settings: expected what PPO takes, got .*wide"),
+        (["--policy.min_std", "0.1"], r"policy.min_std: expected one of the keys \['policy.activation', "),
         (
             ["--environment.id", "tests/Drift-v0", "--environment.vectorization", "sync"],
             "environment: expected one of metarl's natively batched environments, got 'tests/Drift-v0'",
@@ -288,14 +287,14 @@ def test_settings_that_do_not_work_are_named(config, overrides, message):
 
 def test_trpo_of_sb3_contrib_learns(config):
     settings = (
-        "--meta_learner.settings",
+        "--from_scratch.settings",
         "{n_steps: 20, batch_size: 160, gamma: 0.9, learning_rate: 3.0e-3}",
     )
     found = run_from_scratch(
         config(
-            *("--environment.horizon=20", "--meta_learner.num_envs=32", "--meta_learner.algorithm=trpo"),
-            *("--meta_learner.environment_steps=6400", "--training.evaluation_tasks=1", *settings),
-            "--meta_learner.deterministic=true",
+            *("--environment.horizon=20", "--from_scratch.num_envs=32", "--from_scratch.algorithm=trpo"),
+            *("--from_scratch.environment_steps=6400", "--training.evaluation_tasks=1", *settings),
+            "--from_scratch.deterministic=true",
         ),
         resume=False,
     )
@@ -304,12 +303,12 @@ def test_trpo_of_sb3_contrib_learns(config):
 
 def test_trpo_tells_what_to_install(config, monkeypatch):
     monkeypatch.setattr("metarl.policies.stable_baselines.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"meta_learner.algorithm: expected .* \(pip install sb3-contrib\)"):
-        config("--meta_learner.algorithm", "trpo")
+    with pytest.raises(ConfigError, match=r"from_scratch.algorithm: expected .* \(pip install sb3-contrib\)"):
+        config("--from_scratch.algorithm", "trpo")
 
 
 def test_learning_that_breaks_down_names_the_task(config, tmp_path):
-    wild = config("--meta_learner.settings.learning_rate", "1e30")
+    wild = config("--from_scratch.settings.learning_rate", "1e30")
     with pytest.raises(
         TrainingError, match=r'PointNavigation-v0, task {"goal": .*before \d+ .*learning_rate'
     ):
@@ -318,7 +317,7 @@ def test_learning_that_breaks_down_names_the_task(config, tmp_path):
 
 def test_it_leaves_no_policy_to_load_and_says_so(config, tmp_path):
     run_from_scratch(config(), False)
-    with pytest.raises(ConfigError, match=r"got scratch, which .* no policy that adapts.*run/tasks"):
+    with pytest.raises(ConfigError, match=r"got from_scratch, which .* no policy that adapts.*run/tasks"):
         metarl.load(tmp_path / "run")
 
 

@@ -82,7 +82,7 @@ def test_the_second_process_is_told_and_a_killed_one_leaves_the_folder_free(
 
 def test_learning_from_scratch_holds_its_folder_too(tmp_path):
     (tmp_path / "scratch.yaml").write_text(yaml.safe_dump({**SCRATCH, "run_dir": str(tmp_path / "run")}))
-    budget = ("--meta_learner.environment_steps", "100000000")
+    budget = ("--from_scratch.environment_steps", "100000000")
     first = subprocess.Popen(
         command(tmp_path / "scratch.yaml", *budget), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -30,7 +30,7 @@ class ClippedConfig:
     """Adam with PPO's clipping.
 
     Args:
-        learning_rate: of Adam.
+        learning_rate: the size of Adam's steps.
         epochs: Adam steps on one meta-batch.
         clip: ratios beyond 1 +- clip gain nothing.
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.

@@ -21,9 +21,11 @@ class TrustRegionConfig:
 
     Args:
         max_kl: delta, the bound on the mean KL divergence.
-        cg_iterations, cg_damping: of the conjugate gradient.
+        cg_iterations: iterations of the conjugate gradient, at most.
+        cg_damping: added to the curvature's diagonal in the conjugate gradient.
         cg_tolerance: the share of the gradient's squared norm at which its squared residual is small enough.
-        backtrack_ratio, max_backtracks: of the line search.
+        backtrack_ratio: shortens the step at every try of the line search.
+        max_backtracks: tries of the line search after the whole step.
     """
 
     max_kl: PositiveFloat = 0.01

@@ -1,0 +1,137 @@
+"""What the keys of a config are, a line each: from the docstrings of the dataclasses that hold them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from types import NoneType
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from metarl.experiment.sections import PolicyConfig
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.policies.registry import POLICIES, find_policy
+
+COMMON = (
+    "environment.id",
+    "environment.horizon",
+    "environment.options",
+    "sampling.tasks",
+    "sampling.episodes",
+    "meta_learner.name",
+    "meta_learner.inner_step_size",
+    "meta_learner.inner_steps",
+    "from_scratch.algorithm",
+    "from_scratch.environment_steps",
+    "from_scratch.settings",
+    "policy.name",
+    "policy.hidden_sizes",
+    "training.iterations",
+    "training.evaluate_every",
+    "training.device",
+    "seed",
+    "run_dir",
+)
+"""Keys that are told first, where a config has them."""
+_KINDS = {"int": "INT", "float": "NUMBER", "str": "TEXT", "bool": "true|false", "dict": "MAPPING"}
+
+
+class Key(NamedTuple):
+    """A key: its dotted name, what it takes, and what it is."""
+
+    name: str
+    kind: str
+    text: str
+
+
+def explain_keys(sections: Mapping[str, type[Any]], policy: str | None) -> str:
+    """A line a key, common ones first.
+
+    Args:
+        sections: the dataclasses of a config's sections.
+        policy: the name of its policy; None of a config without one.
+    """
+    keys = {key.name: key for key in _all_keys(sections, policy)}
+    first = [keys.pop(name) for name in COMMON if name in keys]
+    groups = {"common": first}
+    for key in keys.values():
+        groups.setdefault(key.name.partition(".")[0], []).append(key)
+    return "\n\n".join(f"{name}:\n" + "\n".join(map(_line, group)) for name, group in groups.items())
+
+
+def field_texts(kind: type[Any]) -> dict[str, str]:
+    """The first sentence on every field under `Args:` in the docstrings of a class and its bases."""
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        section = re.search(r"^Args:\n((?: +.*\n?)+)", inspect.cleandoc(base.__doc__ or ""), re.MULTILINE)
+        for names, text in re.findall(r"^    (\w[\w, ]*): ((?:.*\n?)(?: {5,}.*\n?)*)", *_in(section)):
+            sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()))[0]
+            texts |= dict.fromkeys(names.split(", "), sentence)
+    return texts
+
+
+def _in(section: re.Match[str] | None) -> tuple[str, re.RegexFlag]:
+    return (section[1] if section else ""), re.MULTILINE
+
+
+def _all_keys(sections: Mapping[str, type[Any]], policy: str | None) -> Iterator[Key]:
+    yield Key("seed", "INT", "determines all randomness (0)")
+    for name, kind in sections.items():
+        if name == "meta_learner":
+            yield Key(f"{name}.name", "NAME", f"one of {_listed(META_LEARNERS)}, or my_package:my_learner")
+        texts = field_texts(kind)
+        if name == "policy" and policy is not None:
+            yield Key(
+                f"{name}.name", "NAME", f"one of {_listed(POLICIES)}, or my_package:MyPolicy (gaussian_mlp)"
+            )
+            texts = field_texts(find_policy(policy)) | field_texts(PolicyConfig)
+        yield from _keys(kind, f"{name}.", texts)
+    yield Key("run_dir", "FOLDER", "folder of the run: config, policy, checkpoint and logs")
+
+
+def _keys(kind: type[Any], prefix: str, texts: Mapping[str, str]) -> Iterator[Key]:
+    hints = get_type_hints(kind)
+    for own in fields(kind):
+        hint = hints[own.name]
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            yield from _keys(hint, f"{prefix}{own.name}.", field_texts(hint))
+        else:
+            text = f"{texts.get(own.name, '')} ({_default(own)})"
+            yield Key(f"{prefix}{own.name}", _kind(hint), text.strip())
+
+
+def _default(field: Field[Any]) -> str:
+    value = field.default_factory() if field.default_factory is not MISSING else field.default
+    if value is MISSING:
+        return "required"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(list(value)) if isinstance(value, tuple) else str(value) or '""'
+
+
+def _kind(hint: Any) -> str:
+    """What a type takes, in capitals, or the values themselves."""
+    origin, arguments = (
+        get_origin(hint),
+        [part for part in get_args(hint) if part not in (NoneType, Ellipsis)],
+    )
+    if origin is Literal:
+        return "|".join(map(str, arguments))
+    if origin in (tuple, list):
+        return f"[{_kind(arguments[0])},...]"
+    if arguments and origin is not dict:
+        return f"{_kind(arguments[0])}|null"
+    for base in getattr(origin or hint, "__mro__", ()):
+        if base.__name__ in _KINDS:
+            return _KINDS[base.__name__]
+    return "VALUE"
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _line(key: Key) -> str:
+    return f"  {f'--{key.name} {key.kind}':<48}  {key.text}"

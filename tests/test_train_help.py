@@ -1,0 +1,76 @@
+"""`metarl train --help`: a line for every key, of the learner and the policy that are named."""
+
+import sys
+
+import pytest
+
+from metarl.command import main
+from metarl.experiment.config import sections_of
+from metarl.experiment.config_sections import key_types
+from metarl.experiment.key_help import COMMON, explain_keys
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.policies.registry import POLICIES
+
+KINDS = {
+    **{name: {"meta_learner": {"name": name}} for name in META_LEARNERS},
+    "from_scratch": {"from_scratch": {}},
+    "users": {
+        "meta_learner": {"name": "tests.user_package.learner:cautious"},
+        "policy": {"name": "tests.user_package.policies:TwoHeaded"},
+    },
+}
+
+
+def told(text):
+    """What is said of every key, by its name, in its order."""
+    keys = text.rpartition("Keys of a config")[2]
+    lines = [line.split(maxsplit=2) for line in keys.splitlines() if line.startswith("  --")]
+    return {words[0].removeprefix("--"): words[2] for words in lines}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_has_a_line_that_says_what_it_is(kind):
+    sections, policy = sections_of(KINDS[kind])
+    found = told(explain_keys(sections, policy))
+    types = key_types(sections)
+    keys = {key for key in types if not any(other.startswith(f"{key}.") for other in types)}
+    names = {"policy.name", "meta_learner.name"} if policy else set()
+    assert set(found) == keys | names | {"seed", "run_dir"}
+    assert [key for key, text in found.items() if len(text.partition(" (")[0]) < 5] == []
+    assert list(found)[: len(set(COMMON) & set(found))] == [key for key in COMMON if key in found]
+
+
+def test_names_and_defaults_are_told():
+    found = told(explain_keys(*sections_of({"meta_learner": {"name": "cavia"}})))
+    assert (
+        found["meta_learner.name"] == f"one of {', '.join(sorted(META_LEARNERS))}, or my_package:my_learner"
+    )
+    assert found["policy.name"].startswith(", ".join(["one of gaussian_mlp", *sorted(POLICIES)[1:]]))
+    assert found["meta_learner.inner_step_size"] == "alpha (1.0)"
+    assert found["meta_learner.context_size"] == "numbers in the context vector (5)"
+    assert found["meta_learner.first_order"].endswith("(false)")
+    assert found["environment.id"].endswith("(required)")
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ((), "meta_learner.trust_region.max_kl"),
+        (("point_navigation/cavia",), "meta_learner.context_size"),
+        (("quickstart", "--meta_learner.name", "promp"), "meta_learner.kl_penalty"),
+        (("--meta_learner.name=imaml",), "meta_learner.solver_steps"),
+        (("point_navigation/sb3_sac",), "from_scratch.settings"),
+    ],
+)
+def test_the_named_learners_keys_are_shown(monkeypatch, capsys, words, key):
+    monkeypatch.setattr(sys, "argv", ["metarl", "train", *words, "--help"])
+    assert main() == 0
+    text = capsys.readouterr().out
+    assert text.index("usage: metarl train") < text.index("\n  --environment.id ")
+    assert key in told(text)
+
+
+def test_help_on_a_name_of_nothing_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["metarl", "train", "--meta_learner.name", "mamll", "--help"])
+    assert main() == 2
+    assert "error: config: meta_learner.name: expected one of ['anil', " in capsys.readouterr().err
