@@ -62,7 +62,7 @@ def test_a_run_loads_adapts_acts_and_saves(train_small, tmp_path, name):
 @every_learner
 def test_what_the_script_saves_is_loaded(train_small, tmp_path, monkeypatch, name):
     train_small(*of(name), "--training.iterations", "1")
-    run, saved = str(tmp_path / "run"), str(tmp_path / "adapted")
+    run, saved = str(tmp_path / "run"), str(tmp_path / "goal.safetensors")
     options = ["--task", '{"goal": [0.2, -0.1]}', "--episodes", "4", "--steps", "2", "--save", saved]
     monkeypatch.setattr(sys, "argv", [str(ADAPT), run, *options])
     assert runpy.run_path(str(ADAPT))["main"]() == 0

@@ -20,6 +20,7 @@ from metarl.adaptation.plots import plot_adaptation
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
+from metarl.runs.files import PLOT, SUMMARY, TABLE
 from metarl.runs.meta_policy import MetaPolicy
 from metarl.runs.results import HELD_OUT, new_evaluation, write_results
 from metarl.training.run_training import format_curve
@@ -69,7 +70,7 @@ def main() -> int:
         print(f"\n{curve.count} {name} tasks:\n\n{format_curve(curve)}")
         print(f"\nAdaptation made {curve.worsened} of {count} tasks worse.")
     if curves:
-        print(f"\nWritten to {folder}:\n  adaptation.csv  adaptation.json  adaptation.png")
+        print(f"\nWritten to {folder}:\n  {TABLE}  {SUMMARY}  {PLOT}")
     return 0 if len(curves) == len(titles) else 2
 
 
@@ -101,7 +102,7 @@ def evaluate(
                 continue
             folder = folder or new_evaluation(arguments.run_dir)
             write_results(folder, curves, protocol)
-            plot_adaptation(curves, meta_policy.experiment.config.environment.id, folder / "adaptation.png")
+            plot_adaptation(curves, meta_policy.experiment.config.environment.id, folder / PLOT)
     return curves, folder
 
 

@@ -15,12 +15,9 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, load_snapshots
-from metarl.runs.files import protocol_digest, write_atomically
+from metarl.runs.files import judged_file, write_atomically
 from metarl.runs.load import load_meta_policy
 from metarl.runs.tensor_files import digest
-
-JUDGED = "judged"
-"""Folder of the measured returns in a run folder: a file a protocol."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def judge(
     last = load_checkpoint(run_dir)
     before = [one for one in load_snapshots(run_dir) if one.iteration in iterations]
     kept = [one for one in before if one.iteration < last.iteration]
-    known = _Known(run_dir / JUDGED, protocol, tasks)
+    known = _Known(run_dir, protocol, tasks)
 
     def measure(checkpoint: Checkpoint) -> Array:
         on_device = {name: v.to(experiment.device) for name, v in checkpoint.state.parameters.items()}
@@ -119,13 +116,13 @@ def _measured(
 class _Known:
     """Returns measured before, by the digest of the policy, in a file of one protocol, tasks and version."""
 
-    def __init__(self, folder: Path, protocol: Protocol, tasks: Tasks) -> None:
+    def __init__(self, run_dir: Path, protocol: Protocol, tasks: Tasks) -> None:
         self._stamp: dict[str, Any] = {
             "protocol": asdict(protocol),
             "tasks": {name: values.tolist() for name, values in tasks.items()},
             "metarl": version("metarl"),
         }
-        self._path = folder / f"{protocol_digest(self._stamp)}.json"
+        self._path = judged_file(run_dir, self._stamp)
         try:
             self._returns = dict(json.loads(self._path.read_text())["returns"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ from metarl.errors import RunError
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import LearnerState
 from metarl.runs.description import PolicyDescription
-from metarl.runs.files import CHECKPOINT, CONFIG, POLICY, SNAPSHOTS
+from metarl.runs.files import CHECKPOINT, CONFIG, POLICY, snapshot_file, snapshot_files
 from metarl.runs.policy_file import PolicyFile, metadata_of, read_policy, ties_of, write_policy
 from metarl.runs.run_config import config_digest
 from metarl.runs.tensor_files import in_order, read_tensors, write_tensors
@@ -44,7 +44,7 @@ def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> None:
 
 def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
     """Keeps the policy of an iteration beside the last one: the checkpoint without its optimiser."""
-    path = run_dir / SNAPSHOTS / f"iteration_{checkpoint.iteration:06}.safetensors"
+    path = snapshot_file(run_dir, checkpoint.iteration)
     path.parent.mkdir(exist_ok=True)
     _write_checkpoint(path, replace(checkpoint, state=LearnerState(checkpoint.state.parameters)))
 
@@ -69,7 +69,7 @@ def load_snapshots(run_dir: Path) -> list[Checkpoint]:
     Raises:
         RunError: a file is not a whole snapshot, or not that of the config beside it.
     """
-    found = {path: _read_checkpoint(path) for path in sorted((run_dir / SNAPSHOTS).glob("*.safetensors"))}
+    found = {path: _read_checkpoint(path) for path in snapshot_files(run_dir)}
     _check_tied(run_dir, {path: one.config_digest for path, one in found.items()})
     return list(found.values())
 

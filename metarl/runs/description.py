@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
-from metarl.experiment.plain_yaml import as_plain
 from metarl.policies.plain import policy_to_plain
 from metarl.runs.files import VERSION
 
@@ -104,7 +103,7 @@ class PolicyDescription:
 
     def adapted_to(self, task: Mapping[str, Any] | None, returns: tuple[float, ...]) -> PolicyDescription:
         """The description of the policy that was adapted to a task."""
-        plain = None if task is None else {str(name): _plain(value) for name, value in task.items()}
+        plain = None if task is None else _plain(task)
         return replace(self, kind="adapted_policy", task=plain, returns=returns, version=VERSION)
 
     def to_json(self) -> str:
@@ -203,8 +202,14 @@ def _wrong(key: str, expected: str, found: Any) -> RunError:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays as lists, and NumPy's numbers as numbers."""
-    return np.asarray(value).tolist() if isinstance(value, (np.ndarray, np.generic)) else as_plain(value)
+    """Arrays and tuples as lists, and NumPy's numbers as numbers."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _finite_or_none(value: Any) -> Any:

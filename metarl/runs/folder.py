@@ -24,6 +24,7 @@ from metarl.runs.files import (
     POLICY,
     PROGRESS,
     SNAPSHOTS,
+    snapshot_files,
     write_atomically,
 )
 from metarl.runs.progress import count_rows
@@ -103,7 +104,7 @@ def check_not_lost(run_dir: Path) -> None:
     rows, every = count_rows(run_dir), int(load_run_config(run_dir, trust=True).training.checkpoint_every)
     later = [POLICY, HELD_OUT_TASK, EVALUATION, ADAPTATION]
     left = [name for name in later if (run_dir / name).exists()]
-    if len(list((run_dir / SNAPSHOTS).glob("*.safetensors"))) > 1:
+    if len(snapshot_files(run_dir)) > 1:
         left.append(SNAPSHOTS)
     if left or rows > every:
         found = f"{left[0]} without it" if left else f"{rows} iterations"

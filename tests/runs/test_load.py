@@ -21,6 +21,7 @@ from metarl.runs.load import load_meta_policy
 from metarl.runs.policy_file import PolicyFile, write_policy
 from metarl.runs.run_config import config_digest
 from metarl.training.run_training import prepare_run
+from tests.tiny_envs import Drift
 
 ROOT = Path(__file__).parents[2]
 TASK = {"goal": [0.2, -0.1]}
@@ -29,8 +30,8 @@ ACT = """
 import sys
 import metarl
 policy = metarl.load(sys.argv[1])
-print(type(policy).__name__, policy.predict([[0.5, -0.5]], deterministic=True)[0].tolist())
-assert "{module}" not in sys.modules
+print(type(policy).__name__, policy.predict([[0.5]], deterministic=True)[0].tolist())
+assert "tests.tiny_envs" not in sys.modules
 """
 
 
@@ -70,14 +71,15 @@ def test_a_file_acts_in_a_fresh_process_without_its_environment(train_small, tmp
     foreign = ("--environment.id", "tests.tiny_envs:tests/Drift-v0", "--environment.vectorization", "sync")
     train_small(*foreign, "--environment.options", "{}", "--training.iterations", "1")
     policy = metarl.load(tmp_path / "run")
-    policy.save(tmp_path / "meta.safetensors")
-    code = ACT.format(module="tests.tiny_envs").replace("[[0.5, -0.5]]", "[[0.5]]")
-    for path, kind in ((tmp_path / "meta.safetensors", "MetaPolicy"), (tmp_path / "run", "MetaPolicy")):
+    adapted = policy.adapt(Drift(), {"velocity": np.float32(0.5)}, episodes=2)
+    adapted.save(tmp_path / "adapted.safetensors")
+    for path, one in ((tmp_path / "run", policy), (tmp_path / "adapted.safetensors", adapted)):
         done = subprocess.run(
-            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", ACT, str(path)], capture_output=True, text=True, check=True
         )
-        expected = policy.predict([[0.5]], deterministic=True)[0].tolist()
-        assert done.stdout.strip() == f"{kind} {expected}"
+        expected = one.predict([[0.5]], deterministic=True)[0].tolist()
+        assert done.stdout.strip() == f"{type(one).__name__} {expected}"
+    assert metarl.load(tmp_path / "adapted.safetensors").task == {"velocity": 0.5}
 
 
 def test_a_policy_adapts_as_its_file_says(run_dir, env, tmp_path):
