@@ -6,11 +6,13 @@ from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, Tr
 from metarl.experiment.config import read_config
 from metarl.meta_learners.registry import register_meta_learner
 from metarl.policies.registry import register_policy
-from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
+from metarl.runs.files import VERSION
+from metarl.runs.load import load
+from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
 from metarl.training.api import evaluate, train
 from metarl.training.observers import Iteration, Observer
 
-__version__ = "0.2.0.dev0"
+__version__ = VERSION
 __all__ = [
     "AdaptedPolicy",
     "ConfigError",

@@ -62,7 +62,7 @@ def test_the_actor_is_the_adapted_policy(train_small, tmp_path, activation, kind
         actions = model.predict(OBSERVATIONS.astype(dtype), deterministic=True)[0]
         np.testing.assert_allclose(actions, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(spread(model), adapted.parameters["log_std"].exp())
-    back = from_sb3(model, adapted.experiment.policy)
+    back = from_sb3(model, adapted.policy)
     assert list(back) == list(adapted.parameters)
     assert all(torch.equal(value, adapted.parameters[name]) for name, value in back.items())
 
@@ -108,11 +108,11 @@ def test_learning_goes_on_from_the_adapted_policy(train_small, tmp_path):
     adapted = adapted_policy(train_small, tmp_path, "--policy.output_gain", "0.1")
     envs = make_sb3_vec_env(POINT, 32, task={"goal": [0.3, -0.4]}, max_episode_steps=20)
     model = adapted.to_sb3("PPO", envs, n_steps=20, batch_size=160, gamma=0.9, learning_rate=3e-3, seed=0)
-    before = from_sb3(model, adapted.experiment.policy)
+    before = from_sb3(model, adapted.policy)
     assert all(torch.equal(value, adapted.parameters[name]) for name, value in before.items())
     model.learn(20 * 32 * 16)
     assert np.mean([episode["r"] for episode in model.ep_info_buffer]) > -2.5  # -9 for staying
-    after = from_sb3(model, adapted.experiment.policy)
+    after = from_sb3(model, adapted.policy)
     assert not any(torch.equal(value, before[name]) for name, value in after.items())
 
 
@@ -126,7 +126,7 @@ def test_an_algorithm_of_sb3_contrib_goes_on_too(train_small, tmp_path):
     acted, expected = (one.predict(OBSERVATIONS, deterministic=True)[0] for one in (model, adapted))
     np.testing.assert_allclose(acted, expected, atol=1e-6)
     model.learn(256)
-    back = from_sb3(model, adapted.experiment.policy)
+    back = from_sb3(model, adapted.policy)
     assert not any(torch.equal(value, adapted.parameters[name]) for name, value in back.items())
 
 

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
+import numpy as np
 import pytest
 
 import metarl
@@ -14,7 +16,9 @@ from metarl.comparison.judgement import Protocol
 from metarl.comparison.runs import run_entry
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.starting_point import initial_state
+from tests.tiny_envs import Drift
 
 ROOT = Path(__file__).parents[1]
 MODULE = """
@@ -58,7 +62,20 @@ def run_dir(train_small, overrides, mark, tmp_path):
     return tmp_path / "run"
 
 
-def test_a_module_is_imported_for_a_folder_that_is_trusted_alone(run_dir, mark):
+def test_a_policy_acts_and_adapts_without_the_module_of_its_environment(run_dir, mark):
+    policy = metarl.load(run_dir)
+    adapted = policy.adapt(Drift(), {"velocity": 0.5}, episodes=2, steps=2)
+    assert policy.action_space.contains(adapted.predict(np.zeros(1))[0])
+    with pytest.raises(RunError) as raised:
+        _ = policy.experiment
+    assert str(raised.value) == REFUSED
+    assert not mark.exists()
+    _ = metarl.load(run_dir, trust=True).experiment
+    assert mark.exists()
+
+
+def test_a_module_is_imported_for_an_earlier_versions_folder_that_is_trusted_alone(run_dir, mark):
+    save_checkpoint(run_dir, replace(load_checkpoint(run_dir), description=None))
     with pytest.raises(RunError) as raised:
         metarl.load(run_dir)
     assert str(raised.value) == REFUSED
@@ -94,11 +111,15 @@ def test_scripts_take_trust(run_dir, mark, tmp_path, name, arguments):
     assert trusted.returncode == (2 if name == "render" else 0), trusted.stderr  # it draws nothing
 
 
-def test_training_starts_at_a_run_of_its_own_environment_alone(run_dir, mark, small_config, overrides):
+def test_training_starts_at_a_run_without_importing_its_environment(run_dir, mark, small_config, overrides):
     start = ("--policy.start_from", str(run_dir))
     other = ("--environment.id", "tests/Drift-v0", *overrides[2:])
+    initial_state(build_experiment(small_config(*other, *start)))
+    assert not mark.exists()
+    save_checkpoint(run_dir, replace(load_checkpoint(run_dir), description=None))
     with pytest.raises(
-        ConfigError, match=r"^policy\.start_from: expected a run with environment\.id tests/Drift-v0, got 's"
+        ConfigError,
+        match=r"^policy\.start_from: .*would be imported.*; or give both runs the same env",
     ):
         initial_state(build_experiment(small_config(*other, *start)))
     assert not mark.exists()

@@ -10,17 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import PositiveFloat, PositiveInt
 from metarl_envs.task_files import read_tasks
 from metarl_envs.tasks import Tasks, TaskSpace
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.plots import plot_adaptation
+from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
-from metarl.runs.meta_policy import MetaPolicy, load
+from metarl.runs.files import PLOT, SUMMARY, TABLE
+from metarl.runs.meta_policy import MetaPolicy
 from metarl.runs.results import HELD_OUT, new_evaluation, write_results
-from metarl.training.progress_bar import Progress, add_quiet, write_line
+from metarl.training.progress_bar import Progress, write_line
 from metarl.training.run_training import format_curve
 
 TRAINING, BEYOND = "training", "out-of-distribution"
@@ -30,7 +32,7 @@ OPTIONS = ("episodes", "seed", "deterministic", "later_step_scale", "scale")
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run_dir", type=Path, help="folder of a run")
+    add_run_arguments(parser)
     parser.add_argument("--tasks", type=PositiveInt, default=40, help="tasks of a drawn list (40)")
     parser.add_argument(
         "--on",
@@ -40,8 +42,7 @@ def main() -> int:
         help="task lists: held-out, training (the first ones drawn in it), out-of-distribution, or a JSON or "
         "YAML file of tasks (held-out)",
     )
-    parser.add_argument("--steps", type=PositiveInt, default=3, help="inner steps (3)")
-    parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes a task and step (20)")
+    add_adaptation_arguments(parser, steps=3, episodes="episodes a task and step")
     parser.add_argument("--deterministic", action="store_true", help="measure with mean actions")
     parser.add_argument(
         "--later_step_scale",
@@ -55,20 +56,11 @@ def main() -> int:
         default=1.5,
         help="out-of-distribution tasks lie beyond the usual range, up to so many times as wide (1.5)",
     )
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="chooses tasks and noise (0)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
-    add_quiet(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
         titles = titles_of(arguments.on)
-        meta_policy = load(
-            arguments.run_dir,
-            arguments.device,
-            later_step_scale=arguments.later_step_scale,
-            trust=arguments.trust,
-        )
+        meta_policy = load_run(arguments, later_step_scale=arguments.later_step_scale)
         curves, folder = evaluate(arguments, titles, meta_policy)
     except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -78,7 +70,7 @@ def main() -> int:
         print(f"\n{curve.count} {name} tasks:\n\n{format_curve(curve)}")
         print(f"\nAdaptation made {curve.worsened} of {count} tasks worse.")
     if curves:
-        print(f"\nWritten to {folder}:\n  adaptation.csv  adaptation.json  adaptation.png")
+        print(f"\nWritten to {folder}:\n  {TABLE}  {SUMMARY}  {PLOT}")
     return 0 if len(curves) == len(titles) else 2
 
 
@@ -110,7 +102,7 @@ def evaluate(
                 continue
             folder = folder or new_evaluation(arguments.run_dir)
             write_results(folder, curves, protocol)
-            plot_adaptation(curves, meta_policy.experiment.config.environment.id, folder / "adaptation.png")
+            plot_adaptation(curves, meta_policy.experiment.config.environment.id, folder / PLOT)
     return curves, folder
 
 
@@ -123,13 +115,9 @@ def measure(
         MetaRLError: no such list for this environment, or one that cannot be measured.
     """
     if name == BEYOND:
-        meta_policy = load(
-            arguments.run_dir,
-            arguments.device,
-            later_step_scale=arguments.later_step_scale,
-            environment_options={"out_of_distribution": arguments.scale},
-            trust=arguments.trust,
-        )
+        beyond = {"out_of_distribution": arguments.scale}
+        scale = arguments.later_step_scale
+        meta_policy = load_run(arguments, later_step_scale=scale, environment_options=beyond)
     return meta_policy.experiment.evaluate(
         meta_policy.parameters,
         task_list(meta_policy.experiment, name, arguments),

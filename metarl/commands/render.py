@@ -18,17 +18,16 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.error import Error as GymnasiumError
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 from metarl_envs.foreign.adapters import SampledTasks, apply_task
 from metarl_envs.single_env import TaskEnv
-from metarl_envs.tasks import stack_tasks
 from numpy.typing import NDArray
 
-from metarl.commands.adapt import read_task
+from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
+from metarl.commands.one_task import adapt_to, read_task
 from metarl.errors import ConfigError, MetaRLError
-from metarl.math.parameters import select
-from metarl.runs.meta_policy import AdaptedPolicy, load
-from metarl.training.progress_bar import Progress, add_quiet, track
+from metarl.runs.acting import ActingPolicy
+from metarl.training.progress_bar import track
 
 Frame = NDArray[np.uint8]
 Act = Callable[[Any], Any]
@@ -38,19 +37,14 @@ PACKAGES = {".mp4": ("imageio", "imageio_ffmpeg"), ".gif": ("imageio",), ".png":
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run_dir", type=Path, nargs="?", help="folder of a run")
+    add_run_arguments(parser, nargs="?")
     parser.add_argument("--environment", metavar="ID", help="in place of a run: random actions in it")
     parser.add_argument("--task", help="the task as JSON, or a file of it (an environment: its default)")
     parser.add_argument("--output", type=Path, required=True, help=".mp4, .gif, or .png: the last frame")
     parser.add_argument("--length", type=PositiveInt, help="environment steps (an episode)")
-    parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes an inner step (20)")
-    parser.add_argument("--steps", type=PositiveInt, default=1, help="inner steps (1)")
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the episodes (0)")
+    add_adaptation_arguments(parser, steps=1, episodes="episodes an inner step")
     parser.add_argument("--width", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--height", type=PositiveInt, help="of one picture, pixels (the environment's)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
-    add_quiet(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
@@ -95,23 +89,13 @@ def film_environment(arguments: argparse.Namespace) -> str:
 
 
 def film_run(arguments: argparse.Namespace) -> str:
-    meta_policy = load(arguments.run_dir, arguments.device, trust=arguments.trust)
-    experiment = meta_policy.experiment
-    settings = experiment.config.environment
-    task = read_task(arguments.task, experiment.task_source)
+    meta_policy = load_run(arguments)
+    settings = meta_policy.experiment.config.environment
+    task = read_task(arguments.task, meta_policy.experiment.task_source)
     length = arguments.length or settings.horizon
     envs = [make_env(settings.id, settings.options, arguments) for _ in range(2)]
     with closing(envs[0]), closing(envs[1]):
-        with Progress(arguments.steps + 1, "rollout", quiet=arguments.quiet) as bar:
-            found = experiment.evaluate(
-                meta_policy.parameters,
-                stack_tasks([task]),
-                episodes=arguments.episodes,
-                steps=arguments.steps,
-                seed=arguments.seed,
-                progress=bar.advance,
-            )
-        policies = (meta_policy, AdaptedPolicy(experiment, select(found.adapted.parameters, 0)))
+        policies = (meta_policy, adapt_to(meta_policy, task, arguments)[1])
         captions = ("before adaptation", "after adaptation")
         plays = [
             play(env, mean_action(policy), task, length, arguments.seed)
@@ -142,7 +126,7 @@ def task_source(env: gymnasium.Env[Any, Any]) -> Any:
         raise ConfigError(f"--task: {error}") from error
 
 
-def mean_action(policy: AdaptedPolicy) -> Act:
+def mean_action(policy: ActingPolicy) -> Act:
     return lambda observation: policy.predict(observation, deterministic=True)[0]
 
 

@@ -14,12 +14,10 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
-from metarl.runs.checkpoint import Checkpoint, digest, load_checkpoint, load_snapshots
-from metarl.runs.files import protocol_digest, write_atomically
-from metarl.runs.meta_policy import load
-
-JUDGED = "judged"
-"""Folder of the measured returns in a run folder: a file a protocol."""
+from metarl.runs.checkpoint import Checkpoint, load_checkpoint, load_snapshots
+from metarl.runs.files import judged_file, write_atomically
+from metarl.runs.load import load_meta_policy
+from metarl.runs.tensor_files import digest
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,13 @@ def judge(
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.
     """
-    policy = load(run_dir, "auto", later_step_scale=protocol.later_step_scale, trust=True)
+    policy = load_meta_policy(run_dir, "auto", later_step_scale=protocol.later_step_scale, trust=True)
     experiment = policy.experiment
     tasks = experiment.held_out_tasks(protocol.tasks, protocol.seed)
     last = load_checkpoint(run_dir)
     before = [one for one in load_snapshots(run_dir) if one.iteration in iterations]
     kept = [one for one in before if one.iteration < last.iteration]
-    known = _Known(run_dir / JUDGED, protocol, tasks)
+    known = _Known(run_dir, protocol, tasks)
 
     def measure(checkpoint: Checkpoint) -> Array:
         on_device = {name: v.to(experiment.device) for name, v in checkpoint.state.parameters.items()}
@@ -118,13 +116,13 @@ def _measured(
 class _Known:
     """Returns measured before, by the digest of the policy, in a file of one protocol, tasks and version."""
 
-    def __init__(self, folder: Path, protocol: Protocol, tasks: Tasks) -> None:
+    def __init__(self, run_dir: Path, protocol: Protocol, tasks: Tasks) -> None:
         self._stamp: dict[str, Any] = {
             "protocol": asdict(protocol),
             "tasks": {name: values.tolist() for name, values in tasks.items()},
             "metarl": version("metarl"),
         }
-        self._path = folder / f"{protocol_digest(self._stamp)}.json"
+        self._path = judged_file(run_dir, self._stamp)
         try:
             self._returns = dict(json.loads(self._path.read_text())["returns"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -32,10 +32,16 @@ from metarl.rollouts.sampler import RolloutSampler, lanes_of
 
 @dataclass(frozen=True)
 class Experiment:
-    """A config's policy and learner, ready to sample."""
+    """A config's policy and learner, ready to sample.
+
+    Args:
+        policy: what acts: the learner's, which may be made of the given one.
+        given_policy: what the learner was given.
+    """
 
     config: ExperimentConfig
     policy: Policy
+    given_policy: Policy
     learner: MetaLearner
     task_map: TaskMap
     task_source: TaskDistribution
@@ -144,4 +150,4 @@ def _experiment(
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
     learner = find_meta_learner(config.meta_learner_name).build(policy, config.meta_learner, task_map)
     tasks = _task_distribution(config, one)
-    return Experiment(config, learner.policy, learner, task_map, tasks, actions, device)
+    return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

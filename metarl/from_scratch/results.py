@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import RunError
-from metarl.runs.files import protocol_digest, write_atomically
+from metarl.runs.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,6 @@ def gather(outcomes: Sequence[TaskOutcome], tasks: Any, at_inner_steps: Sequence
         np.array([outcome.seconds for outcome in outcomes]).T,
         returns,
     )
-
-
-def outcome_path(folder: Path, index: int, protocol: dict[str, Any]) -> Path:
-    """The file of a task's results under a protocol: those of other protocols are kept beside it."""
-    return folder / f"{index:04}-{protocol_digest(protocol)}.json"
 
 
 def write_outcome(path: Path, protocol: dict[str, Any], outcome: TaskOutcome) -> None:

@@ -29,12 +29,11 @@ from metarl.from_scratch.results import (
     ScratchResult,
     TaskOutcome,
     gather,
-    outcome_path,
     read_outcome,
     write_outcome,
 )
 from metarl.rollouts.random_keys import SCRATCH_LEARNING
-from metarl.runs.files import RESULTS
+from metarl.runs.files import results_file
 from metarl.runs.folder import find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_results
 
@@ -111,7 +110,7 @@ def train_from_scratch(
     outcomes = []
     for index, task in enumerate(unstack_tasks(tasks)):
         protocol = _protocol(config, task, episodes, targets)
-        path = outcome_path(run_dir / RESULTS, index, protocol)
+        path = results_file(run_dir, index, protocol)
         outcome = read_outcome(path)
         if outcome is None:
             outcome = _learn(config, task, index, episodes, targets, progress)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+VERSION = "0.2.0.dev0"
+"""Of metarl, which writes the files."""
 CONFIG = "config.yaml"
 """The resolved config."""
 CHECKPOINT = "checkpoint.safetensors"
@@ -21,14 +23,38 @@ PROGRESS = "progress.csv"
 """A row an iteration."""
 RESULTS = "tasks"
 """Folder of what learning from scratch found, a file a task."""
+JUDGED = "judged"
+"""Folder of what a comparison measured of its policies, a file a protocol."""
 EVALUATION, ADAPTATION = "evaluation", "adaptation"
 """Folders of evaluations by their time, and of adaptations by their task."""
 TABLE, SUMMARY = "adaptation.csv", "adaptation.json"
 """In a folder of these: returns by task or step, and their means."""
+PLOT = "adaptation.png"
+"""In a folder of an evaluation."""
 HELD_OUT_TASK = "held_out_task.json"
 """A task to try the policy on."""
 LOCK = ".lock"
 """Held by the process that trains in the folder; it means nothing where none does."""
+
+
+def snapshot_file(run_dir: Path, iteration: int) -> Path:
+    """The policy kept after so many iterations."""
+    return run_dir / SNAPSHOTS / f"iteration_{iteration:06}.safetensors"
+
+
+def snapshot_files(run_dir: Path) -> list[Path]:
+    """The policies that were kept, in their order."""
+    return sorted((run_dir / SNAPSHOTS).glob("*.safetensors"))
+
+
+def results_file(run_dir: Path, index: int, protocol: Mapping[str, Any]) -> Path:
+    """What learning a task from scratch found under a protocol; one file for every protocol."""
+    return run_dir / RESULTS / f"{index:04}-{protocol_digest(protocol)}.json"
+
+
+def judged_file(run_dir: Path, protocol: Mapping[str, Any]) -> Path:
+    """What a comparison measured under a protocol."""
+    return run_dir / JUDGED / f"{protocol_digest(protocol)}.json"
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -25,10 +25,12 @@ from metarl.runs.files import (
     POLICY,
     PROGRESS,
     SNAPSHOTS,
+    snapshot_files,
     write_atomically,
 )
 from metarl.runs.progress import count_rows
 from metarl.runs.run_config import CHANGEABLE, config_digest, load_run_config, read_mapping, with_changes
+from metarl.runs.saved import holds_saved_policy
 
 
 @contextmanager
@@ -70,10 +72,12 @@ def find_run(config: CommonConfig, resume: bool) -> bool:
         RunError: the folder holds a run that is not to be resumed, another run, or something else.
     """
     run_dir = Path(config.run_dir)
+    if not (run_dir / CHECKPOINT).is_file() and holds_saved_policy(run_dir):
+        raise RunError(
+            f"run_dir: expected a folder for a run, found a saved policy in {run_dir}; choose another "
+            "folder by --run_dir DIR"
+        )
     if resume and (run_dir / CONFIG).is_file():
-        trained = (run_dir / PROGRESS).is_file() or (run_dir / CHECKPOINT).is_file()
-        if (run_dir / POLICY).is_file() and not trained:
-            raise RunError(f"run_dir: expected a run to resume, found a saved policy in {run_dir}")
         named, given = named_modules(read_mapping(run_dir)), as_built(config)
         _check_same(named, {key: value for key, value in _flat(given).items() if key in named})
         _check_same(as_built(load_run_config(run_dir, trust=True)), given)
@@ -101,7 +105,7 @@ def check_not_lost(run_dir: Path) -> None:
     rows, every = count_rows(run_dir), int(load_run_config(run_dir, trust=True).training.checkpoint_every)
     later = [POLICY, HELD_OUT_TASK, EVALUATION, ADAPTATION]
     left = [name for name in later if (run_dir / name).exists()]
-    if len(list((run_dir / SNAPSHOTS).glob("*.safetensors"))) > 1:
+    if len(snapshot_files(run_dir)) > 1:
         left.append(SNAPSHOTS)
     if left or rows > every:
         found = f"{left[0]} without it" if left else f"{rows} iterations"

@@ -1,4 +1,4 @@
-"""Trained policies: load a run, adapt to a task, act."""
+"""Trained policies: those that adapt to a task, and those that are adapted to one."""
 
 from __future__ import annotations
 
@@ -8,191 +8,86 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 
+from metarl.adaptation.walk import Walk
+from metarl.compute.task_map import TaskMap
 from metarl.errors import RunError
-from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import meta_learned, scale_later_steps
-from metarl.math.parameters import Parameters, kind, select
-from metarl.policies.stable_baselines import to_sb3
-from metarl.rollouts.episodes import EpisodeSampler, within
-from metarl.runs.checkpoint import load_policy, load_snapshots, save_policy
-from metarl.runs.files import CHECKPOINT, POLICY, PROGRESS
-from metarl.runs.run_config import config_digest, load_run_config, save_run_config
+from metarl.experiment.build import Experiment
+from metarl.math.parameters import Parameters, select
+from metarl.policies.policy import Policy
+from metarl.rollouts.episodes import EpisodeSampler
+from metarl.runs.acting import ActingPolicy
+from metarl.runs.description import PolicyDescription
+from metarl.runs.policy_file import PolicyFile
+from metarl.runs.rebuild import rebuild_learner
+from metarl.runs.run_source import RunSource
+from metarl.runs.saved import is_policy_file, save_apart
 
 
-def load(
-    run_dir: str | Path,
-    device: str = "cpu",
-    *,
-    iteration: int | None = None,
-    later_step_scale: float | None = None,
-    environment_options: Mapping[str, Any] | None = None,
-    trust: bool = False,
-) -> MetaPolicy:
-    """Loads the meta-policy of a run folder, or an adapted policy that was saved.
+class AdaptedPolicy(ActingPolicy):
+    """A policy for one task."""
 
-    Nothing in the folder is executed, unless its environment, policy or meta-learner names a module
-    ("my_package:MyEnv-v0"), which would be imported: such a folder is refused without `trust`.
+    @property
+    def task(self) -> Mapping[str, Any] | None:
+        """The task's parameters; None where it was the environment's own."""
+        return self.description.task
+
+    @property
+    def returns(self) -> tuple[float, ...]:
+        """Mean return before every inner step, and after the last one where that was measured."""
+        return self.description.returns
+
+    def save(self, path: str | Path) -> None:
+        """Writes the policy where `metarl.load` reads it.
+
+        Args:
+            path: of one file, if it ends in .safetensors; else of a folder.
+
+        Raises:
+            RunError: it cannot be written, or the folder holds a training run.
+
+        Example:
+            >>> adapted.save("goal.safetensors")
+            >>> metarl.load("goal.safetensors").predict(observation)
+        """
+        save_apart(Path(path), PolicyFile(self.parameters, None, self.description))
+
+
+class MetaPolicy(ActingPolicy):
+    """The meta-parameters of a run: a policy that acts without adaptation, and adapts.
 
     Args:
-        iteration: of a policy that `training.snapshot_every` kept; None for the last one.
-        later_step_scale: scales inner steps after the first, instead of the scale in training; Finn et al.
-            2017 halve them in their tests.
-        environment_options: added to the run's, e.g. {"out_of_distribution": 1.5}.
-        trust: import the modules that the folder's config names.
-
-    Raises:
-        RunError: the folder is missing, foreign or damaged, its config is not that of its policy, it holds no
-            policy of that iteration, or it names a module and is not trusted.
-        ConfigError: the device is not there, the environment does not take the options, or the learner has no
-            `later_step_scale`.
-
-    Warns:
-        UserWarning: the files are of version 0.1.0, which does not tie the config to the policy.
-    """
-    folder = Path(run_dir)
-    config = meta_learned(load_run_config(folder, trust=trust))
-    if later_step_scale is not None:
-        config = scale_later_steps(config, later_step_scale)
-    if environment_options:
-        options = {**config.environment.options, **environment_options}
-        config = replace(config, environment=replace(config.environment, options=options))
-    experiment = build_experiment(replace(config, training=replace(config.training, device=device)))
-    parameters = load_policy(folder) if iteration is None else _snapshot(folder, iteration)
-    expected = experiment.learner.initial_parameters(torch.Generator())
-    if {n: v.shape for n, v in expected.items()} != {n: v.shape for n, v in parameters.items()}:
-        raise RunError(f"{folder / POLICY}: its parameters are not those of the policy in the run's config")
-    on_device = {name: value.to(experiment.device) for name, value in parameters.items()}
-    return MetaPolicy(experiment, on_device)
-
-
-def _snapshot(folder: Path, iteration: int) -> Parameters:
-    kept = {one.iteration: one.state.parameters for one in load_snapshots(folder)}
-    if iteration not in kept:
-        raise RunError(
-            f"{folder}: expected one of the iterations whose policies were kept, {sorted(kept)}, "
-            f"got {iteration}; training.snapshot_every keeps them"
-        )
-    return kept[iteration]
-
-
-class AdaptedPolicy:
-    """A policy for one task, with stable-baselines3's `predict`.
-
-    Attributes:
-        returns: mean return before every inner step, and after the last one where that was measured.
+        trust: whether the modules that the run names may be imported.
+        source: the run's folder; None for a file alone.
     """
 
     def __init__(
-        self, experiment: Experiment, parameters: Parameters, returns: tuple[float, ...] = ()
+        self,
+        description: PolicyDescription,
+        policy: Policy,
+        parameters: Parameters,
+        *,
+        trust: bool = False,
+        source: RunSource | None = None,
     ) -> None:
-        self.experiment = experiment
-        self.parameters = parameters
-        self.returns = returns
-        self._generator = torch.Generator(experiment.device)
+        super().__init__(description, policy, parameters)
+        self._trust = trust
+        self._source = source
 
-    def predict(
-        self,
-        observation: NDArray[Any],
-        state: tuple[NDArray[Any], ...] | None = None,
-        episode_start: NDArray[Any] | None = None,
-        deterministic: bool = False,
-    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
-        """The action for an observation, or the actions for a batch of them, clipped to the action space.
-
-        Args:
-            observation: [observation] or [env, observation].
-            state, episode_start: of recurrent policies in stable-baselines3; not used.
-            deterministic: take the mean instead of drawing.
+    @property
+    def experiment(self) -> Experiment:
+        """The run's experiment, with its environment and tasks; built when it is first asked for.
 
         Raises:
-            ValueError: an observation of another size.
+            RunError: the policy is a file alone, or the run names a module and is not trusted.
+            ConfigError: the environment cannot be had, or does not take its options.
         """
-        dtype, device = kind(self.parameters)
-        batch = torch.as_tensor(np.asarray(observation), dtype=dtype, device=device)
-        if batch.ndim not in (1, 2) or batch.shape[-1] != self.experiment.policy.observation_size:
-            size = self.experiment.policy.observation_size
-            raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
-        with torch.inference_mode():
-            distribution = self.experiment.policy(self.parameters, batch)
-            actions = distribution.mode
-            if not deterministic:
-                noise = torch.randn(actions.shape, generator=self._generator, dtype=dtype, device=device)
-                actions = distribution.draw(noise)
-        return within(self.experiment.action_space, actions.cpu().numpy()), state
-
-    def set_random_seed(self, seed: int) -> None:
-        """Makes the draws of `predict` repeatable."""
-        self._generator.manual_seed(seed)
-
-    def save(self, folder: str | Path) -> None:
-        """Writes the policy where `metarl.load` reads it.
-
-        Raises:
-            RunError: the folder cannot be written, or holds a training run.
-        """
-        target = Path(folder)
-        if any((target / name).exists() for name in (CHECKPOINT, PROGRESS)):
-            raise RunError(f"expected a folder of its own for the policy, got the training run in {target}")
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            save_run_config(target, self.experiment.config)
-            save_policy(target, self.parameters, config_digest(target))
-        except OSError as error:
-            raise RunError(f"expected a folder to write to, got {target}: {error.strerror}") from error
-
-    def to_sb3(
-        self,
-        algorithm: str | type[BaseAlgorithm],
-        env: gymnasium.Env[Any, Any] | VecEnv,
-        **settings: Any,
-    ) -> OnPolicyAlgorithm:
-        """A stable-baselines3 model that goes on from here: `adapted.to_sb3("PPO", env).learn(10_000)`.
-
-        Its actor is this policy: deterministic actions agree to rounding. Its critic is fresh.
-
-        Args:
-            algorithm: "PPO", "A2C", sb3-contrib's "TRPO" where it is installed, or a class.
-            env: with the run's observation and action spaces, and the task set.
-            settings: keyword arguments of the algorithm, e.g. `n_steps`.
-
-        Raises:
-            ValueError: an algorithm, environment or setting that does not fit.
-        """
-        self._check_fits(env)
-        return to_sb3(algorithm, self.experiment.policy, self.parameters, env, **settings)
-
-    def _check_fits(self, env: gymnasium.Env[Any, Any] | VecEnv) -> None:
-        if not isinstance(env, (gymnasium.Env, VecEnv)):
-            raise ValueError(
-                f"expected a gymnasium.Env or a stable-baselines3 VecEnv, got {type(env).__name__}; "
-                "metarl_envs.sb3_vec_env.make_sb3_vec_env makes one of a native batch"
+        if self._source is None:
+            raise RunError(
+                "expected the policy of a run folder, whose config says how to evaluate it, got that of a "
+                "file alone: load the folder of its run"
             )
-        policy = self.experiment.policy
-        expected = (policy.observation_size, policy.action_size)
-        got = tuple(int(np.prod(s.shape or ())) for s in (env.observation_space, env.action_space))
-        if got != expected:
-            raise ValueError(f"expected observation and action sizes {expected}, as in training, got {got}")
-        trained, given = self.experiment.action_space, env.action_space
-        same = isinstance(given, gymnasium.spaces.Box) and all(
-            np.array_equal(a.ravel(), b.ravel())
-            for a, b in ((trained.low, given.low), (trained.high, given.high))
-        )
-        if not same:
-            raise ValueError(
-                f"expected the action space of training, {trained}, got {given}; metarl's environments "
-                "take action_scale"
-            )
-
-
-class MetaPolicy(AdaptedPolicy):
-    """The meta-parameters of a run: a policy that acts without adaptation, and adapts."""
+        return self._source.experiment
 
     def adapt(
         self,
@@ -207,7 +102,7 @@ class MetaPolicy(AdaptedPolicy):
         """Adapts to one task in an environment, with fresh episodes at every inner step.
 
         Args:
-            env: any environment with the run's observation and action sizes.
+            env: any environment with the observation and action sizes of training.
             task: set in the environment first, by `set_task`, `reset_task` or the option of `reset`
                 (`metarl_envs.foreign.adapters` says which counts); None leaves the environment's own.
             episodes: episodes an inner step.
@@ -223,6 +118,7 @@ class MetaPolicy(AdaptedPolicy):
             ValueError: no episode or step, or fewer than 0 to measure; a task or environment that does not
                 fit; a task for an environment that takes none; or one that returns what is no outcome.
             NonFiniteError: a reward, an observation or the adapted parameters are not finite.
+            RunError: the meta-learner names a module, and the policy was loaded without trust.
         """
         if episodes < 1 or steps < 1:
             raise ValueError(f"expected episodes and steps of at least 1, got {episodes} and {steps}")
@@ -231,20 +127,39 @@ class MetaPolicy(AdaptedPolicy):
             raise ValueError(
                 f"expected evaluation_episodes of at least 0, or None, got {evaluation_episodes}"
             )
-        self._check_fits(env)
-        returns: list[float] = []
-        walk = self.experiment.walk(self._episodes(env, episodes))
-        state = walk.start(self.parameters, 1)
+        self.check_fits(env)
+        task_map = TaskMap.for_device(self.device)
+        learner, advantages = rebuild_learner(self.description, self.parameters, task_map, self._trust)
+        walk = Walk(self._episodes(env, episodes), learner, advantages, task_map)
+        state, returns = walk.start(self.parameters, 1), []
         for visit, adapted in walk.walk(state, task, (seed,), steps):
             returns.append(visit.rollout.returns.mean().item())
             state = adapted
         if measured:
             rollout = self._episodes(env, measured).collect(state, task, (seed, steps))
             returns.append(rollout.returns.mean().item())
-        adapted_parameters = select(state.parameters, 0)
-        kept = {name: adapted_parameters[name] for name in self.parameters}
-        return AdaptedPolicy(self.experiment, kept, tuple(returns))
+        found = select(state.parameters, 0)
+        return self.adapted_to(task, {name: found[name] for name in self.parameters}, tuple(returns))
 
     def _episodes(self, env: gymnasium.Env[Any, Any], episodes: int) -> EpisodeSampler:
-        horizon = self.experiment.config.environment.horizon
-        return EpisodeSampler(env, self.experiment.policy, episodes=episodes, horizon=horizon)
+        horizon = self.description.environment["horizon"]
+        return EpisodeSampler(env, self.policy, episodes=episodes, horizon=horizon)
+
+    def adapted_to(
+        self, task: Mapping[str, Any] | None, parameters: Parameters, returns: tuple[float, ...] = ()
+    ) -> AdaptedPolicy:
+        """This policy with the parameters that were adapted to a task."""
+        return AdaptedPolicy(self.description.adapted_to(task, returns), self.policy, parameters)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the policy where `metarl.load` reads it, as `AdaptedPolicy.save` does.
+
+        Into a folder goes the run's config too, from which `experiment` is built.
+
+        Raises:
+            RunError: it cannot be written, or the folder holds a training run.
+        """
+        target = Path(path)
+        file = PolicyFile(self.parameters, None, replace(self.description, kind="meta_policy"))
+        whole = self._source is not None and not is_policy_file(target)
+        save_apart(target, file, self._source.config if self._source and whole else None)

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import torch
 
-from metarl.errors import ConfigError, MetaRLError
+from metarl.errors import ConfigError, MetaRLError, RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.names import named_modules
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import LearnerState
 from metarl.policies.context import plain_network, start_at, without_context
 from metarl.policies.stable_baselines import from_sb3
-from metarl.runs.meta_policy import load
+from metarl.runs.files import CONFIG
+from metarl.runs.load import load
 from metarl.runs.run_config import read_mapping
+from metarl.runs.saved import is_policy_file
 
 
 def initial_state(experiment: Experiment) -> LearnerState:
@@ -36,26 +38,32 @@ def initial_state(experiment: Experiment) -> LearnerState:
 
 
 def _read(path: Path, experiment: Experiment) -> Parameters:
-    if not path.is_dir():
+    if not (path.is_dir() or is_policy_file(path)):
         return from_sb3(path, experiment.policy)
-    own = experiment.config.as_dict()
-    for key, found_name in named_modules(read_mapping(path)).items():
-        section, name = key.split(".")
-        if found_name != own[section][name]:
-            raise ValueError(
-                f"expected a run with {key} {own[section][name]}, got {found_name!r} in {path}, whose module "
-                "would be imported; give both runs the same"
-            )
-    source = load(path, trust=True)
-    trained, policy = source.experiment, source.experiment.policy
+    others = _other_modules(path, experiment)
+    try:
+        source = load(path, trust=not others)
+    except RunError as error:
+        if not others:
+            raise
+        raise ValueError(f"{error}; or give both runs the same {', '.join(others)}") from error
     found, wanted = (
         f"{plain_network(one.policy).architecture} with actions in {one.action_space}"
-        for one in (trained, experiment)
+        for one in (source, experiment)
     )
     if found != wanted:
         raise ValueError(
             f"expected a policy {wanted}, got {found} in {path}; give both runs the same environment, "
             "policy.hidden_sizes and policy.activation"
         )
-    plain = without_context(policy, source.parameters)
-    return {**plain, "log_std": plain_network(policy).log_std(plain)}
+    plain = without_context(source.policy, source.parameters)
+    return {**plain, "log_std": plain_network(source.policy).log_std(plain)}
+
+
+def _other_modules(path: Path, experiment: Experiment) -> list[str]:
+    """The keys by which a run folder names modules other than those that the experiment has imported."""
+    if not (path / CONFIG).is_file():
+        return []
+    own = experiment.config.as_dict()
+    found = named_modules(read_mapping(path)).items()
+    return [key for key, name in found if own[key.split(".")[0]][key.split(".")[1]] != name]

@@ -15,7 +15,8 @@ from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import ExperimentConfig, meta_learned, read_config
 from metarl.experiment.reading import Overrides, Source
 from metarl.runs.folder import hold_run_folder
-from metarl.runs.meta_policy import MetaPolicy, load
+from metarl.runs.load import load_meta_policy
+from metarl.runs.meta_policy import MetaPolicy
 from metarl.training.console import console_observers
 from metarl.training.observers import Observer
 from metarl.training.run_training import prepare_run, run_training
@@ -64,7 +65,9 @@ def train(
         start = prepare_run(given, resume, experiment)
         shown = [] if quiet else console_observers(given)
         run_training(experiment, start, [*shown, *observers])
-        return load(given.run_dir, given.training.device, trust=True)  # training imported what it names
+        return load_meta_policy(
+            given.run_dir, given.training.device, trust=True
+        )  # training imported what it names
 
 
 def evaluate(
@@ -105,7 +108,7 @@ def evaluate(
     """
     if episodes < 1 or steps < 0:
         raise ValueError(f"expected episodes >= 1 and steps >= 0, got {episodes} and {steps}")
-    loaded = policy if isinstance(policy, MetaPolicy) else load(policy)
+    loaded = policy if isinstance(policy, MetaPolicy) else load_meta_policy(policy)
     with _threads_restored():
         torch.set_num_threads(1)  # threads take whole tasks, as in training
         return loaded.experiment.evaluate(

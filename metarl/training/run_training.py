@@ -25,6 +25,7 @@ from metarl.runs.checkpoint import (
     save_policy,
     save_snapshot,
 )
+from metarl.runs.description import PolicyDescription, describe
 from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
@@ -40,7 +41,8 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
     Raises:
         RunError: the folder holds another run, cannot be written, or its checkpoint is lost, damaged or
             another run's.
-        ConfigError: `policy.start_from` is no policy, or one that does not fit.
+        ConfigError: `policy.start_from` is no policy, or one that does not fit; or the policy is of a kind
+            that no file can describe.
     """
     run_dir = Path(config.run_dir)
     resumed = find_run(config, resume)
@@ -48,11 +50,13 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         check_not_lost(run_dir)
     if resumed and (run_dir / CHECKPOINT).is_file():
         found = load_checkpoint(run_dir)
-        start = _made_agree(run_dir, _resumed(found, experiment), make_run_folder(config))
+        agreed = _resumed(found, experiment)
+        start = _made_agree(run_dir, agreed, make_run_folder(config), describe(experiment))
     else:
         state = initial_state(experiment)
         (run_dir / PROGRESS).unlink(missing_ok=True)
-        start = Checkpoint(state, 0, 0, make_run_folder(config))
+        description = describe(experiment)
+        start = Checkpoint(state, 0, 0, make_run_folder(config), description)
     return _on_device(start, experiment.device)
 
 
@@ -154,16 +158,16 @@ def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observ
         )
 
 
-def _made_agree(run_dir: Path, found: Checkpoint, digest: str) -> Checkpoint:
-    """Writes the policy as it is in the checkpoint, and ties files of version 0.1.0 to the config."""
-    if found.config_digest == digest:
-        save_policy(run_dir, found.state.parameters, digest)
+def _made_agree(run_dir: Path, found: Checkpoint, digest: str, description: PolicyDescription) -> Checkpoint:
+    """Writes the policy as it is in the checkpoint; ties files of earlier versions and describes them."""
+    if found.config_digest == digest and found.description is not None:
+        save_policy(run_dir, found.state.parameters, digest, found.description)
         return found
     for snapshot in load_snapshots(run_dir):
-        save_snapshot(run_dir, replace(snapshot, config_digest=digest))
-    tied = replace(found, config_digest=digest)
-    save_checkpoint(run_dir, tied)
-    return tied
+        save_snapshot(run_dir, replace(snapshot, config_digest=digest, description=description))
+    agreed = replace(found, config_digest=digest, description=description)
+    save_checkpoint(run_dir, agreed)
+    return agreed
 
 
 def _resumed(found: Checkpoint, experiment: Experiment) -> Checkpoint:

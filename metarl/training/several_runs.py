@@ -9,7 +9,7 @@ from pathlib import Path
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ScratchExperiment, read_config
+from metarl.experiment.config import AnyExperiment, ScratchExperiment, read_config
 from metarl.experiment.reading import Source
 from metarl.from_scratch.model import check_from_scratch
 from metarl.runs.checkpoint import load_checkpoint
@@ -92,7 +92,7 @@ def _check(config: AnyExperiment, resume: bool) -> None:
 def find_outcome(config: AnyExperiment) -> Outcome | None:
     """What a meta-learner's run came to, if it was trained and evaluated to the config's end."""
     run_dir, settings = Path(config.run_dir), config.training
-    if not (run_dir / CHECKPOINT).is_file():
+    if isinstance(config, ScratchExperiment) or not (run_dir / CHECKPOINT).is_file():
         return None
     done = load_checkpoint(run_dir)
     if not settings.is_done(done.iteration, done.environment_steps):

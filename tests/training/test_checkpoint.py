@@ -31,7 +31,7 @@ def test_a_checkpoint_comes_back_bit_for_bit_and_in_order(saved):
     assert list(loaded.state.parameters) == ["z.weight", "a.bias"]
     for name, value in state.parameters.items():
         assert torch.equal(loaded.state.parameters[name], value)
-        assert torch.equal(load_policy(folder)[name], value)
+        assert torch.equal(load_policy(folder).parameters[name], value)
     assert torch.equal(loaded.state.optimiser["moment"], state.optimiser["moment"])
 
 

@@ -1,0 +1,157 @@
+"""What meta-policies and adapted policies share: they act, and go where policies are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from metarl.math.parameters import Parameters, kind
+from metarl.policies.onnx_file import write_onnx
+from metarl.policies.policy import Policy
+from metarl.policies.stable_baselines import to_sb3
+from metarl.policies.torch_module import to_torch
+from metarl.rollouts.episodes import within
+from metarl.runs.description import PolicyDescription
+
+
+class ActingPolicy:
+    """A policy with parameters of its own, and stable-baselines3's `predict`.
+
+    Attributes:
+        description: what its file says of it.
+        policy: the pure function of parameters and observations.
+        parameters: its argument, without a task axis.
+        action_space: the box of the training environment, to which actions are clipped.
+    """
+
+    def __init__(self, description: PolicyDescription, policy: Policy, parameters: Parameters) -> None:
+        self.description = description
+        self.policy = policy
+        self.parameters = parameters
+        self.action_space = description.actions.space
+        self._generator = torch.Generator(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(iter(self.parameters.values())).device
+
+    def predict(
+        self,
+        observation: NDArray[Any],
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """The action for an observation, or the actions for a batch of them, clipped to the action space.
+
+        Args:
+            observation: [observation] or [env, observation].
+            state, episode_start: of recurrent policies in stable-baselines3; not used.
+            deterministic: take the mean instead of drawing.
+
+        Raises:
+            ValueError: an observation of another size.
+        """
+        dtype, device = kind(self.parameters)
+        batch = torch.as_tensor(np.asarray(observation), dtype=dtype, device=device)
+        if batch.ndim not in (1, 2) or batch.shape[-1] != self.policy.observation_size:
+            size = self.policy.observation_size
+            raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
+        with torch.inference_mode():
+            distribution = self.policy(self.parameters, batch)
+            actions = distribution.mode
+            if not deterministic:
+                noise = torch.randn(actions.shape, generator=self._generator, dtype=dtype, device=device)
+                actions = distribution.draw(noise)
+        return within(self.action_space, actions.cpu().numpy()), state
+
+    def set_random_seed(self, seed: int) -> None:
+        """Makes the draws of `predict` repeatable."""
+        self._generator.manual_seed(seed)
+
+    def to_sb3(
+        self,
+        algorithm: str | type[BaseAlgorithm],
+        env: gymnasium.Env[Any, Any] | VecEnv,
+        **settings: Any,
+    ) -> OnPolicyAlgorithm:
+        """A stable-baselines3 model that goes on from here: `adapted.to_sb3("PPO", env).learn(10_000)`.
+
+        Its actor is this policy: deterministic actions agree to rounding. Its critic is fresh.
+
+        Args:
+            algorithm: "PPO", "A2C", sb3-contrib's "TRPO" where it is installed, or a class.
+            env: with the observation and action spaces of training, and the task set.
+            settings: keyword arguments of the algorithm, e.g. `n_steps`.
+
+        Raises:
+            ValueError: an algorithm, environment or setting that does not fit.
+        """
+        self.check_fits(env)
+        return to_sb3(algorithm, self.policy, self.parameters, env, **settings)
+
+    def to_torch(self, *, clipped: bool = False) -> torch.nn.Module:
+        """A plain `torch.nn.Module`: observations [..., observation] -> mean actions [..., action].
+
+        A Gaussian MLP, with a context or without, becomes an `nn.Sequential` of `nn.Linear` and activations.
+        Any other policy becomes a module that calls it, whose state dict has the names of its parameters.
+        Parameters are copied; `torch.jit.trace` and `torch.export.export` take the module.
+
+        Args:
+            clipped: end with the clipping to the action space, as `predict` does; of a box whose bounds
+                differ between actions, it is a module of metarl's own.
+
+        Example:
+            >>> module = metarl.load("goal.safetensors").to_torch()
+            >>> torch.save(module.state_dict(), "goal.pt")
+        """
+        return to_torch(self.policy, self.parameters, self.action_space if clipped else None)
+
+    def to_onnx(self, path: str | Path, *, clipped: bool = False) -> None:
+        """Writes `to_torch` as an ONNX file: `observations` [env, observation] -> `actions` [env, action].
+
+        Needs the extra "onnx".
+
+        Args:
+            clipped: as of `to_torch`.
+
+        Raises:
+            ValueError: the extra is not installed, or the policy has operations that ONNX does not know.
+            RunError: the file cannot be written.
+        """
+        write_onnx(self.to_torch(clipped=clipped), self.policy.observation_size, Path(path))
+
+    def check_fits(self, env: gymnasium.Env[Any, Any] | VecEnv) -> None:
+        """Checks that an environment has the observation and action sizes and the action box of training.
+
+        Raises:
+            ValueError: it does not, or is no environment.
+        """
+        if not isinstance(env, (gymnasium.Env, VecEnv)):
+            raise ValueError(
+                f"expected a gymnasium.Env or a stable-baselines3 VecEnv, got {type(env).__name__}; "
+                "metarl_envs.sb3_vec_env.make_sb3_vec_env makes one of a native batch"
+            )
+        expected = (self.policy.observation_size, self.policy.action_size)
+        got = tuple(int(np.prod(s.shape or ())) for s in (env.observation_space, env.action_space))
+        if got != expected:
+            raise ValueError(f"expected observation and action sizes {expected}, as in training, got {got}")
+        trained, given = self.action_space, env.action_space
+        same = isinstance(given, gymnasium.spaces.Box) and all(
+            np.array_equal(a.ravel(), b.ravel())
+            for a, b in ((trained.low, given.low), (trained.high, given.high))
+        )
+        if not same:
+            raise ValueError(
+                f"expected the action space of training, {trained}, got {given}; metarl's environments "
+                "take action_scale"
+            )

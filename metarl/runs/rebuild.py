@@ -1,0 +1,103 @@
+"""From a description to objects: the policy that acts, and the meta-learner that adapts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any, get_origin, get_type_hints
+
+import torch
+
+from metarl.compute.task_map import TaskMap
+from metarl.errors import ConfigError, RunError
+from metarl.math.parameters import Parameters
+from metarl.meta_learners.learner import MetaLearner
+from metarl.meta_learners.registry import Registered, find_meta_learner
+from metarl.policies.plain import policy_from_plain
+from metarl.policies.plug_ins import names_module
+from metarl.policies.policy import Policy
+from metarl.rollouts.advantages import AdvantageConfig
+from metarl.runs.description import PolicyDescription
+
+
+def rebuild_policy(description: PolicyDescription, parameters: Parameters, trust: bool) -> Policy:
+    """The policy that acts with the parameters.
+
+    Args:
+        trust: import the modules that the description names.
+
+    Raises:
+        RunError: it names one and is not trusted, or the parameters are not those of its policy.
+    """
+    policy = policy_from_plain(description.policy, trust)
+    try:
+        own = _shapes(policy.initial_parameters(torch.Generator()))
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise RunError(
+            f"policy: expected settings of {description.policy['name']}, got ones that it cannot be made of: "
+            f"{error}; write the file again"
+        ) from error
+    found = _shapes(parameters)
+    if own != {name: shape for name, shape in found.items() if name in own}:
+        raise RunError(
+            f"its parameters are not those of the policy that it describes: expected {own}, got {found}; "
+            "write the file again"
+        )
+    return policy
+
+
+def rebuild_learner(
+    description: PolicyDescription, parameters: Parameters, task_map: TaskMap, trust: bool
+) -> tuple[MetaLearner, AdvantageConfig]:
+    """What adapts the parameters, and how it estimates advantages.
+
+    Raises:
+        RunError: the meta-learner names a module and is not trusted, it is not there or takes other
+            settings, or the parameters are not those that it adapts.
+    """
+    adaptation = description.adaptation
+    settings = dict(adaptation.meta_learner)
+    name = str(settings.pop("name", ""))
+    if names_module(name) and not trust:
+        raise RunError(
+            f"meta_learner.name: expected a registered meta-learner, got {name!r}, whose module would be "
+            "imported: pass trust=True (--trust) if you trust this file"
+        )
+    policy = policy_from_plain(adaptation.policy, trust)
+    registered = _registered(name)
+    try:
+        learner = registered.build(policy, _made(registered.config, settings), task_map)
+        advantages = AdvantageConfig(**adaptation.advantages)
+        expected = _shapes(learner.initial_parameters(torch.Generator()))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"adaptation: expected settings that {name} takes, got {settings}: {error}; load the file with "
+            "the version that wrote it"
+        ) from error
+    if expected != _shapes(parameters):
+        raise RunError(f"its parameters are not those that {name} adapts; write the file again")
+    return learner, advantages
+
+
+def _registered(name: str) -> Registered:
+    try:
+        return find_meta_learner(name)
+    except ConfigError as error:
+        raise RunError(f"{error}; register it before the policy adapts") from error
+
+
+def _shapes(parameters: Parameters) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in parameters.items()}
+
+
+def _made(kind: Any, values: Mapping[str, Any]) -> Any:
+    """The dataclass of plain values, with those in it; lists are tuples where it has tuples."""
+    hints = get_type_hints(kind)
+
+    def field(name: str, value: Any) -> Any:
+        hint = hints.get(name)
+        if is_dataclass(hint) and isinstance(value, Mapping):
+            return _made(hint, value)
+        return tuple(value) if get_origin(hint) is tuple and isinstance(value, list) else value
+
+    return kind(**{name: field(name, value) for name, value in values.items()})
