@@ -4,8 +4,9 @@ import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
+from metarl.runs.version import VERSION
 
-__version__ = "0.2.0.dev0"
+__version__ = VERSION
 __all__ = [
     "AdaptedPolicy",
     "ConfigError",

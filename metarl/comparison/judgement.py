@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from metarl_envs.tasks import Tasks
 from metarl.runs.checkpoint import Checkpoint, digest, load_checkpoint, load_snapshots
 from metarl.runs.files import protocol_digest, write_atomically
 from metarl.runs.meta_policy import load
+from metarl.runs.version import VERSION
 
 JUDGED = "judged"
 """Folder of the measured returns in a run folder: a file a protocol."""
@@ -122,7 +122,7 @@ class _Known:
         self._stamp: dict[str, Any] = {
             "protocol": asdict(protocol),
             "tasks": {name: values.tolist() for name, values in tasks.items()},
-            "metarl": version("metarl"),
+            "metarl": VERSION,
         }
         self._path = folder / f"{protocol_digest(self._stamp)}.json"
         try:

@@ -355,7 +355,7 @@ def test_all_seeds_are_judged_on_the_protocols_tasks(train_small, tmp_path, monk
             judge(tmp_path / "1", other)
     assert len(seen) == 3 + 4
     with monkeypatch.context() as patched:
-        patched.setattr("metarl.comparison.judgement.version", lambda name: "another")
+        patched.setattr("metarl.comparison.judgement.VERSION", "another")
         judge(tmp_path / "1", protocol)
     assert len(seen) == 8
     monkeypatch.setattr(Experiment, "held_out_tasks", lambda *given: {"goal": np.full((3, 2), 0.1)})
