@@ -1,4 +1,4 @@
-"""How every policy of a comparison is judged, once for a policy and a protocol."""
+"""How every policy of a comparison is judged, once per policy and protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metarl.runs.meta_policy import load
 from metarl.runs.version import VERSION
 
 JUDGED = "judged"
-"""Folder of the measured returns in a run folder: a file a protocol."""
+"""Folder of the measured returns in a run folder: one file per protocol."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Protocol:
 
     Args:
         tasks: held-out tasks.
-        episodes: episodes a task and inner step.
+        episodes: episodes per task and inner step.
         steps: inner steps K.
         seed: chooses the tasks and the evaluation's noise, for all runs alike.
         deterministic: measure returns with mean actions.
@@ -63,12 +63,12 @@ def judge(
     iterations: Collection[int] = (),
     progress: Callable[[int, int], None] = lambda done, all_: None,
 ) -> list[Judged]:
-    """Policies that a run kept, the last one at the end, each measured once for a protocol.
+    """Policies that a run kept, the last one at the end, each measured once per protocol.
 
     Args:
         run_dir: the run of a config of the user's own: a module that its environment names is imported.
         iterations: of the policies to judge before the last one, as far as they were kept.
-        progress: called with how many policies are measured, and of how many.
+        progress: called with the number of policies measured so far, and of all.
 
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.

@@ -1,4 +1,4 @@
-"""The runs of a comparison: trained, or gone on with, or finished before; and all judged alike."""
+"""The runs of a comparison: trained, resumed or finished before, and all judged alike."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Result:
 
     Args:
         returns: of the trained policy, [step + 1, task].
-        strata: a task's number, [task], where the list holds all tasks there are; None for drawn ones.
+        strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
         environment_steps, seconds: of its training; evaluations take none.
         learning: return after the protocol's inner steps, of the policies that training kept.
         per_task: whether steps and seconds are those of a single task, as without meta-learning.
@@ -52,13 +52,13 @@ def run_entry(
     advance: Callable[[int], object],
     judging: Callable[[int, int], None],
 ) -> Result:
-    """Trains or goes on with a run, and judges it; what was finished before is read.
+    """Trains or resumes a run, and judges it; the results of a finished one are read.
 
     Args:
         reporter: shows iterations.
         advance: called with environment steps that no iteration shows: those done before, and those of
             learning from scratch.
-        judging: called with how many of its policies are judged, and of how many.
+        judging: called with the number of its policies judged so far, and of all.
 
     Raises:
         MetaRLError: the run cannot be trained, its folder holds another, or another process trains in it.
@@ -124,7 +124,7 @@ def _run_from_scratch(entry: Entry, protocol: Protocol, advance: Callable[[int],
 
 
 def _strata(source: TaskDistribution, tasks: Tasks) -> NDArray[np.int64] | None:
-    """The numbers of tasks that are all there are; None for drawn ones."""
+    """The tasks' numbers, where the list holds all tasks that exist; None for drawn ones."""
     numbers = number_tasks(tasks)
     size = source.size if isinstance(source, TaskSpace) else None
     return numbers if size == len(np.unique(numbers)) else None
