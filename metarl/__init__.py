@@ -3,8 +3,8 @@
 import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
+from metarl.runs.files import VERSION
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy, load
-from metarl.runs.version import VERSION
 
 __version__ = VERSION
 __all__ = [

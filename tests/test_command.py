@@ -11,7 +11,7 @@ import pytest
 from metarl.command import COMMANDS
 from metarl.errors import ConfigError
 from metarl.experiment.shipped import CONFIGS, find_config, shipped_configs
-from metarl.runs.version import VERSION
+from metarl.runs.files import VERSION
 
 ROOT = Path(__file__).parents[1]
 SMALL = "--training.iterations 1 --sampling.tasks 2 --sampling.episodes 2 --environment.horizon 5"

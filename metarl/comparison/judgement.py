@@ -14,9 +14,8 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
 from metarl.runs.checkpoint import Checkpoint, digest, load_checkpoint, load_snapshots
-from metarl.runs.files import protocol_digest, write_atomically
+from metarl.runs.files import VERSION, protocol_digest, write_atomically
 from metarl.runs.meta_policy import load
-from metarl.runs.version import VERSION
 
 JUDGED = "judged"
 """Folder of the measured returns in a run folder: one file per protocol."""

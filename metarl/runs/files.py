@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+VERSION = "0.2.0.dev0"
+"""Of metarl, which writes the files."""
 CONFIG = "config.yaml"
 """The resolved config."""
 CHECKPOINT = "checkpoint.safetensors"
