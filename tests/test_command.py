@@ -11,6 +11,7 @@ import pytest
 from metarl.command import COMMANDS
 from metarl.errors import ConfigError
 from metarl.experiment.shipped import CONFIGS, find_config, shipped_configs
+from metarl.runs.files import VERSION
 
 ROOT = Path(__file__).parents[1]
 SMALL = "--training.iterations 1 --sampling.tasks 2 --sampling.episodes 2 --environment.horizon 5"
@@ -57,6 +58,8 @@ def test_the_wheel_trains_in_an_empty_folder(tmp_path):
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     with zipfile.ZipFile(wheel) as file:
         file.extractall(installed)
+        (metadata,) = (name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        assert f"Name: metarl-control\nVersion: {VERSION}\n" in file.read(metadata).decode()
         points = [name for name in file.namelist() if name.endswith("entry_points.txt")]
         assert "metarl = metarl.command:main" in file.read(points[0]).decode()
     empty.mkdir()

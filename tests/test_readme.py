@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands."""
+"""The Python of the README and of the pages of docs runs as it stands, and their configs are configs."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,14 @@ import torch
 import yaml
 
 import metarl
+from metarl.commands.compare import check_markers
+from metarl.experiment.config import read_config
 from metarl.meta_learners.registry import META_LEARNERS
 
-TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = {path.name: path.read_text() for path in (README, *sorted((ROOT / "docs").glob("*.md")))}
+TEXT = "\n".join(PAGES.values())
 BLOCKS = re.findall(r"<!-- tested(: a trained run)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -22,17 +27,36 @@ def blocks(containing):
 
 
 def test_every_block_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 7
+    assert len(BLOCKS) == TEXT.count("```python") == 8
+
+
+def test_the_readme_is_short_and_compare_finds_its_place_there():
+    assert len(PAGES["README.md"].splitlines()) <= 200
+    check_markers(README)
+
+
+def test_the_tutorials_config_is_one(tmp_path):
+    (config,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(config)
+    assert read_config(tmp_path / "mine.yaml").meta_learner_name == "promp"
 
 
 def test_a_run_adapts_in_python(train_small, tmp_path):
     environment = ("--environment.id", "metarl/HalfCheetahVel-v0", "--environment.options", "{}")
     train_small(*environment, "--training.iterations", "1")
-    code = blocks("metarl.load").replace("runs/half_cheetah_vel", str(tmp_path / "run"))
+    code = blocks("evaluate_policy(adapted").replace("runs/half_cheetah_vel", str(tmp_path / "run"))
     names: dict[str, object] = {}
     exec(code.replace("max_episode_steps=100", "max_episode_steps=5"), names)
     assert names["action"].shape == (6,)
     assert np.isfinite([names["before"], names["after"]]).all()
+
+
+def test_the_tutorials_policy_acts(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    code = blocks("runs/quickstart").replace("runs/quickstart", str(tmp_path / "run"))
+    names: dict[str, object] = {}
+    exec(code.replace("episodes=20", "episodes=2"), names)
+    assert np.isfinite([names["before"], names["after"], names["total"]]).all()
 
 
 @pytest.mark.filterwarnings("ignore:.*num_threads:UserWarning")

@@ -75,7 +75,7 @@ class Family:
         task_space: the tasks.
         observation_size: length of one observation.
         control_low, control_high: actuator range, [control]; actions are mapped onto it.
-        dt: seconds an environment step.
+        dt: seconds per environment step.
         simulation: (number of environments, number of threads or 0 for all) -> simulation.
         initial_state: draws one environment's start from its generator.
         observation: state -> [env, observation].
@@ -122,7 +122,7 @@ class Family:
         return Box(-self.action_scale, self.action_scale, (len(self.control_low),), np.float32)
 
     def observe(self, state: State, tasks: Tasks) -> Array:
-        """What a policy is shown, [env, observation]."""
+        """What a policy observes, [env, observation]."""
         seen = self.observation(state)
         return np.concatenate([seen, self.task_space.pack(tasks)], axis=1) if self.observe_task else seen
 

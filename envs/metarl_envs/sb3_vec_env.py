@@ -110,7 +110,7 @@ class TaskVecEnv(VecEnv):
         if unknown:
             raise ValueError(f"expected options with the key 'task' alone, got {unknown}")
         if len(each) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} options, one dict an environment, got {len(each)}")
+            raise ValueError(f"expected {self.num_envs} options, one dict per environment, got {len(each)}")
         super().set_options(each)
 
     def reset(self) -> NDArray[np.float64]:
@@ -147,12 +147,12 @@ class TaskVecEnv(VecEnv):
         self.envs.close()
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
-        """One picture an environment, where the batch was made with `render_mode="rgb_array"`."""
+        """One picture per environment, where the batch was made with `render_mode="rgb_array"`."""
         frames: Any = self.envs.render()
         return [None] * self.num_envs if frames is None else list(frames)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of the batch or its family, which the environments share, once an environment."""
+        """An attribute of the batch or its family, which the environments share, once for each of them."""
         name = _SINGLE.get(attr_name, attr_name)
         value = getattr(self.envs if hasattr(self.envs, name) else self.envs.family, name)
         return [value for _ in self._get_indices(indices)]
@@ -207,14 +207,14 @@ class TaskVecEnv(VecEnv):
 
 
 def _is_of_step(name: str) -> bool:
-    """Whether a key of the batch's info holds a value an environment, rather than a mask or the task."""
+    """Whether a key of the batch's info holds one value per environment, rather than a mask or the task."""
     return name[0] != "_" and name not in ("task", "final_obs", "final_info")
 
 
 def _rows(columns: Mapping[str, NDArray[Any] | list[Any]]) -> list[dict[str, Any]]:
-    """Name -> [env, ...], as one dict an environment; numbers become Python's."""
+    """Name -> [env, ...], as one dict per environment; numbers become Python's."""
     rows: list[dict[str, Any]] = [{} for _ in range(len(next(iter(columns.values()))))]
-    # Column by column: the fastest way to many small dicts, which would else cost what native steps save.
+    # Column by column is the fastest way to many small dicts; others cost as much time as native steps save.
     for name, values in columns.items():
         if isinstance(values, np.ndarray) and values.ndim == 1:
             values = values.tolist()

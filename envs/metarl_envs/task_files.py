@@ -13,7 +13,7 @@ from metarl_envs.tasks import Tasks, TaskSpace, stack_tasks, unstack_tasks
 
 
 def tasks_to_data(tasks: Tasks) -> list[dict[str, Any]]:
-    """One dict of numbers and nested lists a task, which `json.dumps` and `yaml.safe_dump` take."""
+    """One dict of numbers and nested lists for each task, which `json.dumps` and `yaml.safe_dump` take."""
     return [
         {name: value.tolist() if hasattr(value, "tolist") else value for name, value in task.items()}
         for task in unstack_tasks(tasks)

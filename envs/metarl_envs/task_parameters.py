@@ -32,7 +32,7 @@ class Parameter(Protocol):
         ...
 
     def pack(self, values: Array) -> Array:
-        """Values [n, *shape] as inputs for a policy that is told the task; [n, packed]."""
+        """Values [n, *shape] as inputs for a policy that observes the task; [n, packed]."""
         ...
 
     def unpack(self, packed: Array) -> Array:
@@ -40,7 +40,7 @@ class Parameter(Protocol):
         ...
 
     def widened(self, scale: float) -> Parameter | None:
-        """The same over a range so many times as wide; None if there is nothing beyond it."""
+        """The same over a range `scale` times as wide; None if there is nothing beyond it."""
         ...
 
 
@@ -95,7 +95,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Multipliers drawn log-uniformly from [1 / limit, limit], each on its own; 1 by default.
+    """Multipliers drawn log-uniformly from [1 / limit, limit], independently; 1 by default.
 
     Args:
         limit: the largest ratio, above 1.
@@ -163,7 +163,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Beyond:
-    """Drawn from a widened range, but never from the inner one; both are allowed."""
+    """Drawn from a widened range outside the inner one; values of both ranges are allowed."""
 
     inner: Parameter
     outer: Parameter

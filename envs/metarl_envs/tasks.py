@@ -38,7 +38,7 @@ class TaskSpace:
         return {name: parameter.sample(n, rng) for name, parameter in self.parameters.items()}
 
     def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks:
-        """n tasks to measure on: drawn, or of finitely many all in turn, so that each comes as often.
+        """n tasks to measure on: drawn, or, where there are finitely many, each of them equally often.
 
         Raises:
             ValueError: n is not positive.
@@ -90,10 +90,11 @@ class TaskSpace:
     def beyond(self, scale: float) -> TaskSpace:
         """Out-of-distribution tasks: drawn from a range `scale` times as wide, outside this one.
 
-        Tasks of this space stay valid. Parameters without a beyond (choices, headings) stay as they are.
+        Tasks of this space stay valid. Parameters that have no range to exceed (choices, headings) stay as
+        they are.
 
         Raises:
-            ValueError: a scale below 1.01, or no parameter has a beyond.
+            ValueError: a scale below 1.01, or no parameter whose range can be exceeded.
         """
         if not isinstance(scale, (int, float)) or not _LEAST_SCALE <= scale < np.inf:
             raise ValueError(f"expected a scale of at least {_LEAST_SCALE} for tasks beyond, got {scale!r}")
@@ -105,7 +106,7 @@ class TaskSpace:
         return TaskSpace({name: p if outer is None else Beyond(p, outer) for name, p, outer in pairs})
 
     def pack(self, tasks: Tasks) -> Array:
-        """Tasks as vectors, for policies that are told the task; [n, packed].
+        """Tasks as vectors, for policies that observe the task; [n, packed].
 
         Headings become cosine and sine, multipliers their logarithm; the order is that of `parameters`.
 

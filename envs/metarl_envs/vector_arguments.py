@@ -1,4 +1,4 @@
-"""What a vector environment is given, checked; and what it tells, in Gymnasium's form."""
+"""Checks what a vector environment is given, and puts what it returns into Gymnasium's form."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def one_task_each(
     given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
     try:
         count = len(given)
-    except TypeError:  # one number, not one an environment
+    except TypeError:  # one number, not one per environment
         count = 1
     if count != num_envs:
-        raise ValueError(f"expected {num_envs} tasks, one an environment, got {count}")
+        raise ValueError(f"expected {num_envs} tasks, one per environment, got {count}")
     if isinstance(tasks, Mapping):
         return space.validate_batch(tasks, num_envs)
     return stack_tasks([space.validate(task) for task in tasks])
@@ -92,7 +92,7 @@ def checked_reset_mask(options: Mapping[str, Any], num_envs: int) -> Bools:
     """Which environments to reset, [env]; all without `reset_mask`.
 
     Raises:
-        ValueError: no bool array [env] with a True in it.
+        ValueError: not a bool array [env] with at least one True.
     """
     mask = options.get("reset_mask", np.ones(num_envs, dtype=np.bool_))
     is_mask = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (num_envs,)
@@ -115,7 +115,7 @@ def one_seed_each(seed: int | Sequence[int | None] | None, num_envs: int) -> lis
     if isinstance(seed, (int, np.integer)):
         return [int(seed) + i for i in range(num_envs)]
     if len(seed) != num_envs:
-        raise ValueError(f"expected {num_envs} seeds, one an environment, got {len(seed)}")
+        raise ValueError(f"expected {num_envs} seeds, one per environment, got {len(seed)}")
     return list(seed)
 
 

@@ -43,7 +43,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         num_envs: number of environments.
         family: the family's registered name.
         max_episode_steps: steps after which an episode is truncated; None for never.
-        num_threads: simulation threads, 0 for one a CPU; results do not depend on it.
+        num_threads: simulation threads, 0 for one per CPU; results do not depend on it.
         autoreset_mode: "NextStep", "SameStep" or "Disabled".
         render_mode: "rgb_array" for pictures from `render`, or None.
         width, height: of a picture, pixels.
@@ -109,7 +109,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         return list(unstack_tasks(self.family.task_space.sample(n, self.np_random)))
 
     def set_tasks(self, tasks: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
-        """Gives every environment its task: one dict an environment, or a dict of arrays [env, ...].
+        """Gives every environment its task: one dict per environment, or a dict of arrays [env, ...].
 
         The reward changes with the next step; the physics of families that have such tasks, with an
         environment's next reset.
@@ -164,8 +164,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     def step(self, actions: NDArray[np.floating[Any]]) -> tuple[Array, Array, Bools, Bools, dict[str, Any]]:
         """Steps every environment whose episode is not over.
 
-        `info` has the reward's named terms, the `task` in force, and `diverged`: the simulation left the
-        finite numbers, the episode was terminated and keeps its last good observation.
+        `info` has the reward's named terms, the `task` in force, and `diverged`: the simulation is no
+        longer finite, so that the episode was terminated and keeps its last finite observation.
 
         Raises:
             RuntimeError: called before `reset`.
@@ -215,7 +215,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         return State(state.qpos[env].copy(), state.qvel[env].copy()), next(unstack_tasks(task))
 
     def render(self) -> tuple[Frame, ...] | None:
-        """One picture an environment, [height, width, 3] each; None without a render mode.
+        """One picture per environment, [height, width, 3] each; None without a render mode.
 
         Raises:
             RuntimeError: called before `reset`.

@@ -1,1 +1,1 @@
-"""How fast it is, as ratios against references in the same run. May use: everything below it."""
+"""Speed and memory, as ratios to references measured in the same run. May use: everything below it."""

@@ -1,4 +1,4 @@
-"""What the cores can do: mj_step with nothing around it, through the same episodes as the environment's."""
+"""The upper bound of the cores: mj_step with nothing around it, through the environment's own episodes."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def bare_rate(episodes: Episodes) -> float:
 
 
 def rate_of(call: Callable[[int], int]) -> float:
-    """Steps/s of numbered calls, which return the steps that they took."""
+    """Steps/s of numbered calls, each of which returns how many steps it took."""
     started, calls, steps = time.perf_counter(), 0, 0
     while (elapsed := time.perf_counter() - started) < SECONDS:
         steps += call(calls)

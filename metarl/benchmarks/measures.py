@@ -24,7 +24,10 @@ TORCH_THREADS = torch.get_num_threads()
 
 
 def alternate(measures: Mapping[str, Callable[[], float]], unit: str, repeats: int) -> list[Row]:
-    """Measures the first, the second, the first, the third, ...: pairs see one machine. Turn 0 warms up."""
+    """Measures the first, the second, the first, the third, ..., so that each pair runs under the same load.
+
+    Turn 0 warms up.
+    """
     (name, ours), *references = measures.items()
     bar = track(range(repeats + 1), repeats + 1, "turn", title=name)
     turns = [[(ours(), measure()) for _, measure in references] for _ in bar][1:]
@@ -36,7 +39,7 @@ def alternate(measures: Mapping[str, Callable[[], float]], unit: str, repeats: i
 
 
 def line(name: str, unit: str, values: Sequence[float], ours: Sequence[float] = ()) -> Row:
-    """With `ours`, measured in pairs with the values, also how many times as fast ours is."""
+    """A row of the values; with `ours`, measured in pairs with them, also how many times as fast ours is."""
     row: Row = {"name": name, "unit": unit, "median": median(values), "values": values}
     if ours:
         sign = -1 if unit == "s" else 1
@@ -47,7 +50,7 @@ def line(name: str, unit: str, values: Sequence[float], ours: Sequence[float] = 
 
 
 def seconds(call: Callable[[], Any], threads: int = 1) -> float:
-    """Of a call, on so many torch threads."""
+    """Seconds that a call takes, on a number of torch threads."""
     torch.set_num_threads(threads)
     started = time.perf_counter()
     call()
@@ -72,7 +75,7 @@ def start(experiment: Experiment) -> tuple[RolloutSampler, Parameters, Tasks]:
 
 
 def meta_batch(experiment: Experiment) -> tuple[Parameters, MetaBatch]:
-    """The start parameters, and what training would collect with them."""
+    """The initial parameters, and the meta-batch that training would collect with them."""
     (rollouts, theta, tasks), config = start(experiment), experiment.config
     return theta, collect_meta_batch(experiment.walk(rollouts), theta, tasks, (config.seed,)).batch
 

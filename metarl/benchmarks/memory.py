@@ -50,7 +50,7 @@ def memory(experiment: Experiment, repeats: int) -> list[Row]:
 
 
 def update_of(experiment: Experiment, name: str, inner_steps: int) -> Callable[[], object]:
-    """An update on one collected batch, which serves every inner step as its support."""
+    """An update on one collected batch, which is the support of every inner step."""
     kind, settings, tasks_at_once = LADDER[name]
     theta, batch = meta_batch(experiment)
     registered, given = META_LEARNERS[kind], experiment.config.meta_learner

@@ -1,4 +1,4 @@
-"""Other simulators at the same work, for `benchmark.py sampler`: each a function that returns steps/s."""
+"""Other simulators doing the same work, for `benchmark.py sampler`: each a function that returns steps/s."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def sb3_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, Call
 
 
 def envpool_references(config: ExperimentConfig) -> dict[str, Callable[[], float]]:
-    """EnvPool's environments of the config's body, where EnvPool is installed and steps as long as ours."""
+    """EnvPool's environments of the config's body, if it is installed and its steps are as long as ours."""
     body, rates = body_of(config), {}
     if body in OTHER_FRAME_SKIP:
         return {}

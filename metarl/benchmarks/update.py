@@ -1,4 +1,4 @@
-"""The update of MAML-TRPO and its curvature product, had in several ways."""
+"""The update of MAML-TRPO, and its curvature product computed in several ways."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ THREADS = {HAND: 1, GENERIC: 1, RETAINED: TORCH_THREADS, f"{RETAINED}, 1 thread"
 
 
 def update(experiment: Experiment, repeats: int) -> list[Row]:
-    """Seconds of the update on a collected meta-batch, and of its curvature product had in other ways; their
-    memory, and how far they are from the double-backward product, relative to it."""
+    """Seconds of the update on a collected meta-batch, and of its curvature product computed in other ways;
+    their memory, and their relative distance from the double-backward product."""
     if experiment.config.meta_learner_name != "maml":
         raise ConfigError(f"meta_learner.name: expected maml, got {experiment.config.meta_learner_name}")
     theta, batch = meta_batch(experiment)

@@ -101,7 +101,7 @@ def show(rows: list[Row]) -> None:
 
 
 def as_lines(rows: list[Row]) -> list[str]:
-    """Lines below an unindented one: how many times as fast that is, by the medians and by the pairs."""
+    """The rows as lines; below an unindented one, how many times as fast it is, by medians and by pairs."""
     lines = []
     for row in rows:
         name = f"{'  ' if 'ours' in row else ''}{row['name']}"

@@ -69,7 +69,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if not output.parent.is_dir():
         raise ConfigError(f"--output: expected a name in a folder that exists, got {output}")
     if not all(find_spec(package) for package in PACKAGES[output.suffix]):
-        raise ConfigError(f'--output: {output.suffix} needs pip install "metarl[video]"')
+        raise ConfigError(f'--output: {output.suffix} needs pip install "metarl-control[video]"')
 
 
 def film_environment(arguments: argparse.Namespace) -> str:

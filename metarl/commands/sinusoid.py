@@ -1,5 +1,5 @@
-"""Sinusoid regression, the supervised proof of the inner rule (Finn et al. 2017, section 5.1): python
-scripts/sinusoid.py [--methods maml,reptile] [--iterations N]. Writes a table and a picture to --output."""
+"""Sinusoid regression, the supervised proof of the inner rule (Finn et al. 2017, section 5.1): metarl
+sinusoid [--methods maml,reptile] [--iterations N]. Writes a table and a picture to --output."""
 
 from __future__ import annotations
 
@@ -73,7 +73,10 @@ def read_methods(text: str) -> list[str]:
 
 
 def run_all(names: list[str], arguments: argparse.Namespace) -> list[Result | TrainingError]:
-    """Trains and evaluates a method a process, as many at once as there are CPUs; one may break down."""
+    """Trains and evaluates every method in a process of its own, as many at once as there are CPUs.
+
+    A method that fails does not stop the others.
+    """
     context = get_context("spawn")
     options = {name: getattr(arguments, name) for name in ("iterations", "seed", "tasks", "quiet")}
     work = partial(run, **options)
@@ -83,7 +86,7 @@ def run_all(names: list[str], arguments: argparse.Namespace) -> list[Result | Tr
 
 def prepare(lock: object) -> None:
     tqdm.set_lock(lock)
-    torch.set_num_threads(1)  # a process a CPU
+    torch.set_num_threads(1)  # there is one process per CPU
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends them
 
 

@@ -1,4 +1,4 @@
-"""The runs that a comparison is to have, and whether they can be compared, before anything is trained."""
+"""The planned runs of a comparison, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OF_POLICIES = ("observe_task", "action_scale")  # options that change neither b
 
 @dataclass(frozen=True)
 class Entry:
-    """One run to be: an algorithm's config with a seed and a budget, in a folder of its own."""
+    """One planned run: an algorithm's config with a seed and a budget, in a folder of its own."""
 
     label: str
     seed: int
@@ -49,8 +49,8 @@ def make_entry(
 ) -> Entry:
     """The run of a config file, with its budget instead of its own number of iterations.
 
-    A config of no iterations stays one; one that learns from scratch keeps its number of tasks where it is
-    smaller, and its environment steps a task unless they exceed the budget in all.
+    A config of no iterations keeps having none. One that learns from scratch keeps its number of tasks where
+    it is smaller than the protocol's, and its environment steps per task unless all exceed the budget.
 
     Args:
         evaluations: policies that training keeps for the learning curve, about evenly over the budget.
@@ -94,10 +94,10 @@ def planned_steps(entry: Entry) -> int:
 
 
 def difference(one: AnyExperiment, other: AnyExperiment) -> str | None:
-    """What keeps two configs from being compared: "key: expected ..., got ..."; None if nothing does.
+    """Why two configs cannot be compared: "key: expected ..., got ..."; None if they can.
 
-    They must pose the same tasks at the same horizon, whatever a policy sees and its box. Meta-batches of
-    as many tasks are the same training tasks, for a seed.
+    They must have the same tasks and horizon; what a policy observes and its action box may differ. With
+    equally large meta-batches, a seed gives both the same training tasks.
     """
 
     def posed(config: AnyExperiment) -> dict[str, object]:
@@ -117,7 +117,7 @@ def difference(one: AnyExperiment, other: AnyExperiment) -> str | None:
 
 
 def check(entry: Entry, protocol: Protocol) -> None:
-    """Builds what a run needs, reads what its folder holds, and nothing more.
+    """Builds what a run needs and reads what its folder holds, without training.
 
     Raises:
         ConfigError: it cannot be built, or its meta-learner does not know the protocol's `later_step_scale`;

@@ -1,11 +1,10 @@
-"""How every policy of a comparison is judged, once for a policy and a protocol."""
+"""How every policy of a comparison is judged, once per policy and protocol."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, load_snapshots
-from metarl.runs.files import judged_file, write_atomically
+from metarl.runs.files import VERSION, judged_file, write_atomically
 from metarl.runs.load import load_meta_policy
 from metarl.runs.tensor_files import digest
 
@@ -26,7 +25,7 @@ class Protocol:
 
     Args:
         tasks: held-out tasks.
-        episodes: episodes a task and inner step.
+        episodes: episodes per task and inner step.
         steps: inner steps K.
         seed: chooses the tasks and the evaluation's noise, for all runs alike.
         deterministic: measure returns with mean actions.
@@ -61,12 +60,12 @@ def judge(
     iterations: Collection[int] = (),
     progress: Callable[[int, int], None] = lambda done, all_: None,
 ) -> list[Judged]:
-    """Policies that a run kept, the last one at the end, each measured once for a protocol.
+    """Policies that a run kept, the last one at the end, each measured once per protocol.
 
     Args:
         run_dir: the run of a config of the user's own: a module that its environment names is imported.
         iterations: of the policies to judge before the last one, as far as they were kept.
-        progress: called with how many policies are measured, and of how many.
+        progress: called with the number of policies measured so far, and of all.
 
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.
@@ -120,7 +119,7 @@ class _Known:
         self._stamp: dict[str, Any] = {
             "protocol": asdict(protocol),
             "tasks": {name: values.tolist() for name, values in tasks.items()},
-            "metarl": version("metarl"),
+            "metarl": VERSION,
         }
         self._path = judged_file(run_dir, self._stamp)
         try:

@@ -24,7 +24,7 @@ _COLUMNS = (
 
 
 def markdown(rows: Sequence[Row], target: float) -> str:
-    """One line an algorithm: returns by inner step with 95 % intervals, and what the target took."""
+    """One line per algorithm: returns by inner step with 95 % intervals, and the cost of the target."""
     steps = range(len(rows[0].returns))
     header = [
         "",
@@ -83,7 +83,7 @@ def _duration(seconds: float) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """One line an algorithm and number of inner steps."""
+    """One line per algorithm and number of inner steps."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -96,7 +96,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def plot(path: Path, rows: Sequence[Row], results: Sequence[Result], title: str, target: float) -> None:
-    """Adaptation curves, and learning curves of what learns from many tasks as seeds saw them, to a PNG."""
+    """Adaptation curves, and the learning curves of all seeds of what learns from many tasks, as a PNG."""
     figure = Figure(figsize=(11, 4.8), dpi=150, layout="constrained")
     adaptation, learning = figure.subplots(1, 2, sharey=True)
     colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]

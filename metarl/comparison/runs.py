@@ -1,4 +1,4 @@
-"""The runs of a comparison: trained, or gone on with, or finished before; and all judged alike."""
+"""The runs of a comparison: trained, resumed or finished before, and all judged alike."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Result:
 
     Args:
         returns: of the trained policy, [step + 1, task].
-        strata: a task's number, [task], where the list holds all tasks there are; None for drawn ones.
+        strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
         environment_steps, seconds: of its training; evaluations take none.
         learning: return after the protocol's inner steps, of the policies that training kept.
         per_task: whether steps and seconds are those of a single task, as without meta-learning.
@@ -53,12 +53,12 @@ def run_entry(
     advance: Callable[[int], object],
     judging: Callable[[int, int], None],
 ) -> Result:
-    """Trains or goes on with a run, and judges it; what was finished before is read.
+    """Trains or resumes a run, and judges it; the results of a finished one are read.
 
     Args:
         observers: of the training.
         advance: called with environment steps that learning from scratch took.
-        judging: called with how many of its policies are judged, and of how many.
+        judging: called with the number of its policies judged so far, and of all.
 
     Raises:
         MetaRLError: the run cannot be trained, its folder holds another, or another process trains in it.
@@ -124,7 +124,7 @@ def _run_from_scratch(
 
 
 def _strata(source: TaskDistribution, tasks: Tasks) -> NDArray[np.int64] | None:
-    """The numbers of tasks that are all there are; None for drawn ones."""
+    """The tasks' numbers, where the list holds all tasks that exist; None for drawn ones."""
     numbers = number_tasks(tasks)
     size = source.size if isinstance(source, TaskSpace) else None
     return numbers if size == len(np.unique(numbers)) else None

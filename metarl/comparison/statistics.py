@@ -1,4 +1,4 @@
-"""Intervals over seeds and tasks, and what a return took."""
+"""Intervals over seeds and tasks, and the cost of reaching a return."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def bootstrap(values: Array, rng: np.random.Generator, strata: NDArray[np.int64]
     are those of all seeds, so that one draw of tasks serves them all.
 
     Args:
-        strata: numbers within which tasks are drawn, [task]: of a list that holds all tasks there are,
-            each several times, the task's; None draws among all.
+        strata: each task's number, [task], for a list that holds all tasks that exist, each several times:
+            tasks are then drawn among those of the same number; None draws among all.
     """
     seeds, tasks = values.shape
     chosen_seeds = rng.integers(seeds, size=(_DRAWS, seeds, 1))
@@ -44,13 +44,14 @@ def bootstrap(values: Array, rng: np.random.Generator, strata: NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """The return after adaptation while learning went on.
+    """The return after adaptation in the course of learning.
 
     Args:
         environment_steps: taken in learning before every evaluation, [evaluation].
         seconds: of learning before it, [evaluation].
         returns: mean over tasks, [evaluation].
-        complete: whether no evaluation of the comparison's is missing; else what a return took is a bound.
+        complete: whether no evaluation of the comparison's is missing; else the cost of a return is an upper
+            bound.
     """
 
     environment_steps: Array

@@ -1,4 +1,4 @@
-"""What a table of algorithms says: one row an algorithm, over its seeds and tasks."""
+"""The rows of a comparison's table: one per algorithm, over its seeds and tasks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Row:
     Args:
         label: the algorithm's.
         seeds, tasks: how many.
-        existing: how many different tasks there are, where all are among them; None for drawn ones.
+        existing: how many different tasks exist, where the list holds all of them; None for drawn ones.
         returns: after 0, ..., K inner steps.
         worsened: share of tasks whose return after the last inner step is below that before the first.
         environment_steps, seconds: means over seeds.
         to_target: mean environment steps and seconds to the target, over the seeds that reached it.
         reached: how many seeds did.
         exact: whether the target was looked for at all of the comparison's evaluations; else
-            `to_target` is a bound.
+            `to_target` is an upper bound.
         per_task: whether steps and seconds are those of a single task.
     """
 
@@ -44,7 +44,7 @@ class Row:
 
 
 def summarise(results: Sequence[Result], target: float | None) -> tuple[list[Row], float]:
-    """A row an algorithm, the best after all inner steps first, and the target they were held to.
+    """One row per algorithm, the best after all inner steps first, and the target return.
 
     Args:
         target: a return; None takes the one a fifth below the best final mean, on the way from the lowest

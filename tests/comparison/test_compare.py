@@ -1,82 +1,21 @@
 """The script: same tasks and budget for all, nothing done twice, one table."""
 
 import csv
-import io
 import json
 import signal
 import subprocess
-import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
-from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from filelock import FileLock
 
 import metarl
-from metarl.commands import compare as compare_script
-from metarl.comparison.entries import make_entry
-from metarl.comparison.judgement import Protocol, judge
-from metarl.comparison.runs import run_entry
-from metarl.experiment.build import Experiment, build_experiment
-from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
+from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
-from metarl.runs.run_config import config_digest, load_run_config
-from metarl.training.run_training import prepare_run, train_run
-from tests.conftest import SMALL
-
-ROOT = Path(__file__).parents[2]
-BUDGET = 700
-
-
-@pytest.fixture
-def configs(tmp_path):
-    """Small configs: MAML, Reptile, one that trains nothing, and one from scratch."""
-    kinds = {
-        "maml": ({"name": "maml"}, 5),
-        "reptile": ({"name": "reptile", "inner_steps": 2}, 5),
-        "untrained": ({"name": "maml"}, 0),
-        "scratch": ({"num_envs": 2, "settings": {"n_steps": 16, "batch_size": 32}}, 5),
-    }
-    paths = []
-    for name, (learner, iterations) in kinds.items():
-        config = {**SMALL, "meta_learner": learner, "run_dir": "unused"}
-        if name == "scratch":
-            config["from_scratch"] = config.pop("meta_learner")
-        config["training"] = {**SMALL["training"], "iterations": iterations}
-        paths.append(tmp_path / f"{name}.yaml")
-        paths[-1].write_text(yaml.safe_dump(config))
-    return paths
-
-
-def command(configs, tmp_path, *options):
-    counts = ["--seeds", 2, "--tasks", 3, "--episodes", 2, "--steps", 2, "--evaluations", 2]
-    words = [*configs, "--budget", BUDGET, "--output", tmp_path / "out", *counts, *options]
-    return [sys.executable, str(ROOT / "scripts/compare.py"), *map(str, words)]
-
-
-def compare(configs, tmp_path, *options):
-    """The script in this process: its exit code and what it printed."""
-    out, err = io.StringIO(), io.StringIO()
-    handler, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
-    words = command(configs, tmp_path, *options)[1:]
-    try:
-        with patch.object(sys, "argv", words), redirect_stdout(out), redirect_stderr(err):
-            code = compare_script.main()
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-        torch.set_num_threads(threads)
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
-
-
-def judged_file(run_dir):
-    (path,) = (run_dir / "judged").iterdir()
-    return path
+from metarl.runs.run_config import load_run_config
+from tests.comparison.conftest import BUDGET, command, compare, judged_file
 
 
 def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
@@ -279,126 +218,6 @@ def test_lost_rows_of_a_run_are_told(configs, tmp_path):
     done = compare(configs[:1], tmp_path)
     assert done.returncode == 2
     assert "progress.csv: expected a row for each of 4 iterations, got 1; delete" in done.stderr
-
-
-def test_from_scratch_is_measured_by_the_protocol(configs, tmp_path):
-    protocol = Protocol(tasks=3, episodes=5, steps=4, deterministic=True)
-    entry = make_entry(configs[3], 1, 100, tmp_path, protocol, 10)
-    config = entry.config
-    assert config.from_scratch.deterministic is True
-    assert (config.training.evaluation_episodes, config.training.evaluation_steps) == (5, 4)
-    assert make_entry(configs[3], 1, 100, tmp_path, Protocol(), 10).config.from_scratch.deterministic is False
-    counts = [make_entry(configs[3], 1, 10**6, tmp_path, Protocol(tasks=n), 10).config for n in (1, 2, 3)]
-    assert [one.training.evaluation_tasks for one in counts] == [1, 2, 2]
-    assert [one.from_scratch.environment_steps for one in counts] == [400_000, 800_000, 800_000]
-    result = run_entry(entry, protocol, (), lambda steps: None, lambda *done: None)
-    assert (result.returns.shape, result.per_task) == ((5, 2), True)
-    outcomes = [json.loads(path.read_text()) for path in Path(config.run_dir).glob("tasks/*")]
-    assert result.seconds == pytest.approx(np.mean([one["seconds"][-1] for one in outcomes]))
-    assert result.environment_steps == outcomes[0]["environment_steps"][-1]
-    curve = np.mean([one["returns"] for one in outcomes], axis=0)
-    np.testing.assert_allclose(result.learning.returns, curve)
-
-
-def test_few_tasks_are_strata(tmp_path):
-    config = {**SMALL, "meta_learner": {"name": "maml"}, "run_dir": "unused"}
-    config["environment"] = {"id": "metarl/HalfCheetahDir-v0", "horizon": 3}
-    config["training"] = {"iterations": 0}
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump(config))
-    for tasks, expected in ((4, [0, 1, 0, 1]), (2, [0, 1]), (1, None)):
-        protocol = Protocol(tasks=tasks, episodes=2, steps=1)
-        entry = make_entry(tmp_path / "two.yaml", 1, 10, tmp_path, protocol, 1)
-        found = run_entry(entry, protocol, (), lambda steps: None, lambda *done: None).strata
-        assert expected is found or expected == found.tolist()
-
-
-def test_what_is_damaged_is_measured_again(configs, tmp_path):
-    first = compare(configs[:1], tmp_path)
-    kept = judged_file(tmp_path / "out/PointNavigation/maml/seed_1")
-    kept.write_text("{")
-    again = compare(configs[:1], tmp_path)
-    assert again.returncode == 0, again.stderr
-    table = (tmp_path / "out/PointNavigation.md").read_text()
-    assert table in first.stdout
-    assert table in again.stdout
-
-
-def test_all_seeds_are_judged_on_the_protocols_tasks(train_small, tmp_path, monkeypatch):
-    seen = []
-    evaluate = Experiment.evaluate
-
-    def spy(self, parameters, tasks, **options):
-        seen.append((tasks["goal"].tolist(), {key: options[key] for key in options if key != "where"}))
-        return evaluate(self, parameters, tasks, **options)
-
-    for seed in (1, 2):
-        train_small("--training.iterations", "1", "--seed", str(seed), "--run_dir", str(tmp_path / str(seed)))
-    monkeypatch.setattr(Experiment, "evaluate", spy)
-    protocol = Protocol(tasks=3, episodes=2, steps=1, seed=9, deterministic=True, later_step_scale=0.5)
-    returns = [judge(tmp_path / str(seed), protocol)[-1].returns for seed in (1, 2)]
-    assert seen[0] == seen[1]
-    held_out = metarl.load(tmp_path / "1").experiment.held_out_tasks(3, 9)["goal"].tolist()
-    assert seen[0][0] == held_out
-    assert (seen[0][1]["deterministic"], seen[0][1]["episodes"], seen[0][1]["seed"]) == (True, 2, 9)
-    assert not np.array_equal(*returns)
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[-1].returns, returns[0])
-    assert len(seen) == 2
-    other = load_checkpoint(tmp_path / "2")
-    save_checkpoint(tmp_path / "1", replace(other, config_digest=config_digest(tmp_path / "1")))
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[-1].returns, returns[1])
-    assert len(seen) == 3
-    others = [
-        replace(protocol, **changed) for changed in ({"episodes": 3}, {"deterministic": False}, {"seed": 8})
-    ]
-    for _ in range(2):
-        for other in (*others, replace(protocol, later_step_scale=None), protocol):
-            judge(tmp_path / "1", other)
-    assert len(seen) == 3 + 4
-    with monkeypatch.context() as patched:
-        patched.setattr("metarl.comparison.judgement.version", lambda name: "another")
-        judge(tmp_path / "1", protocol)
-    assert len(seen) == 8
-    monkeypatch.setattr(Experiment, "held_out_tasks", lambda *given: {"goal": np.full((3, 2), 0.1)})
-    judge(tmp_path / "1", protocol)
-    assert len(seen) == 9
-
-
-def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(configs, tmp_path):
-    """The one at the start, those that cross a multiple of the budget's third, and the last."""
-    protocol = Protocol(tasks=3, episodes=2, steps=2, seed=4, later_step_scale=0.5)
-    entry = make_entry(configs[0], 1, BUDGET, tmp_path, protocol, 3)
-    counted = []
-    result = run_entry(entry, protocol, (), lambda steps: None, lambda *done: counted.append(done))
-    run_dir = tmp_path / "maml/seed_1"
-    with (run_dir / "progress.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    steps = [0.0, *(float(row["rollout/environment_steps"]) for row in rows)]
-    seconds = np.cumsum([0.0, *(float(row["time/iteration_seconds"]) for row in rows)])
-    every = -(-BUDGET // 3)
-    crossed = [0] + [i for i in range(1, len(steps)) if steps[i - 1] // every < steps[i] // every]
-    kept = sorted({*crossed, len(rows)})
-    assert len(kept) == 4
-    assert counted == [(i, 4) for i in range(4)]
-    assert result.learning.environment_steps.tolist() == [steps[i] for i in kept]
-    np.testing.assert_allclose(result.learning.seconds, seconds[kept])
-    policy = metarl.load(run_dir, later_step_scale=0.5)
-    tasks = policy.experiment.held_out_tasks(3, 4)
-    again = {}
-    for i in (kept[1], len(rows)):
-        whole = make_entry(configs[0], 1, int(steps[i]), tmp_path / f"{i}", protocol, 3)
-        parameters = load_checkpoint(trained(whole)).state.parameters
-        curve = policy.experiment.evaluate(parameters, tasks, episodes=2, steps=2, seed=4).curve
-        again[i] = curve.returns
-    assert result.learning.returns[1] == pytest.approx(again[kept[1]][2].mean())
-    assert result.learning.returns[-1] == pytest.approx(again[len(rows)][2].mean())
-    np.testing.assert_allclose(result.returns, again[len(rows)])
-
-
-def trained(entry):
-    """The folder of an entry's run, trained."""
-    experiment = build_experiment(entry.config)
-    train_run(experiment, prepare_run(entry.config, True, experiment))
-    return Path(entry.config.run_dir)
 
 
 def test_swept_values_are_rows_of_their_own(configs, tmp_path):

@@ -100,13 +100,13 @@ def test_tasks_outside_the_task_space_change_nothing(case, envs):
 
 
 def test_another_number_of_tasks_or_seeds_than_environments(case, envs):
-    with pytest.raises(ValueError, match="expected 3 tasks, one an environment, got 2"):
+    with pytest.raises(ValueError, match="expected 3 tasks, one per environment, got 2"):
         envs.set_tasks(case.tasks(2))
-    with pytest.raises(ValueError, match="expected 3 tasks, one an environment, got 4"):
+    with pytest.raises(ValueError, match="expected 3 tasks, one per environment, got 4"):
         envs.reset(options={"tasks": envs.family.task_space.sample(4, np.random.default_rng(0))})
-    with pytest.raises(ValueError, match="expected 3 tasks, one an environment, got 1"):
+    with pytest.raises(ValueError, match="expected 3 tasks, one per environment, got 1"):
         envs.set_tasks(dict.fromkeys(envs.get_tasks(), 1.0))
-    with pytest.raises(ValueError, match="expected 3 seeds, one an environment, got 2"):
+    with pytest.raises(ValueError, match="expected 3 seeds, one per environment, got 2"):
         envs.reset(seed=[1, 2])
     with pytest.raises(ValueError, match="expected at least one task to sample, got n=0"):
         envs.sample_tasks(0)

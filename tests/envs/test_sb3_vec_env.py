@@ -130,7 +130,7 @@ def test_what_a_batch_cannot_do_is_said():
         TaskVecEnv(gymnasium.make_vec(CHEETAH, 4).unwrapped)
     with pytest.raises(ValueError, match="the key 'task' alone, got \\['reset_mask'\\]"):
         envs.set_options({"reset_mask": np.ones(4, bool)})
-    with pytest.raises(ValueError, match="expected 4 options, one dict an environment, got 2"):
+    with pytest.raises(ValueError, match="expected 4 options, one dict per environment, got 2"):
         envs.set_options([{}, {}])
     with pytest.raises(ValueError, match=r"they share it; got \[0\]"):
         envs.set_attr("max_episode_steps", 3, indices=[0])

@@ -14,7 +14,7 @@ import yaml
 from metarl.errors import RunError
 from metarl.runs.files import CHECKPOINT, LOCK
 from metarl.runs.folder import hold_run_folder
-from tests.from_scratch.test_training import SCRATCH
+from tests.from_scratch.conftest import SCRATCH
 
 ROOT = Path(__file__).parents[2]
 BUSY = "run_dir: expected a folder of its own, but another process trains in "

@@ -13,13 +13,13 @@ An episode ends when the torso's height leaves [0.2, 1] m. Sources of the coeffi
 - "pearl": oyster, ant_dir.py and ant_goal.py: healthy 1, control 0.5, height in [0.2, 1]; its contact
   term was always zero, as MuJoCo 2.0 did not compute those forces.
 
-What the presets leave as it is here, and the originals have otherwise:
+Where the originals differ, and the presets leave things as they are here:
 - "maml", on rllab and MuJoCo 1.31: an action lasts one physics step of 0.02 s, so that 200 steps are 4 s
   (here 10 s), and the velocity is that at its end; episodes start at 0.55 m with the ankles bent by 1 rad,
   positions + 0.01 N(0, 1); contacts are softer (solimp .8 .8 .01); all positions, velocities and contact
   forces, the torso's rotation matrix and the centre of mass are observed (125);
 - "promp": the contact forces are observed too (111, AntGoal's 113); run_scripts/*_run_mujoco.py take 100
-  steps an episode and actions in [-10, 10], which here are `max_episode_steps` and `action_scale`;
+  steps per episode and actions in [-10, 10], which here are `max_episode_steps` and `action_scale`;
 - "pearl": AntGoal's contact forces, always zero, are observed too (113).
 """
 
@@ -59,8 +59,8 @@ TaskTerm = Callable[[Array, Array, Tasks], dict[str, Array]]
 
 @dataclass(frozen=True)
 class _Coefficients:
-    """Of the reward's shared terms; whose place and velocity it is of, the whole body's centre of mass or
-    the torso; and the heights, m, between which the episode goes on."""
+    """Weights of the reward's shared terms; whether place and velocity are those of the whole body's centre
+    of mass or of the torso; and the heights, m, between which the episode continues."""
 
     healthy: float = 1.0
     control: float = 0.5

@@ -9,11 +9,11 @@ positions U[-0.1, 0.1], velocities 0.1 N(0, 1).
 The control cost 0.05 |control|^2 is rllab's half-cheetah (1e-1 * 0.5), which MAML (cbfinn/maml_rl,
 half_cheetah_env_rand*.py), ProMP (half_cheetah_rand_*.py) and PEARL (oyster, half_cheetah_*.py) kept.
 
-What the presets leave as it is here, and the originals have otherwise:
+Where the originals differ, and the presets leave things as they are here:
 - "maml", on rllab and MuJoCo 1.31: the same body, but an action lasts one physics step of 0.01 s, so that
   200 steps are 2 s (here 10 s), and the velocity is that at its end; positions start at 0.01 N(0, 1);
   the centre of mass is observed too (20);
-- "promp", run_scripts/*_run_mujoco.py: 100 steps an episode and actions in [-10, 10], which here are
+- "promp", run_scripts/*_run_mujoco.py: 100 steps per episode and actions in [-10, 10], which here are
   `max_episode_steps` and `action_scale`;
 - "pearl": the torso's position is observed, which here is `observe_torso`.
 """

@@ -38,7 +38,7 @@ def humanoid_dir_2d(preset: str | None = None, *, action_scale: float = 1.0) -> 
     """Walk along a heading as fast as possible (Rothfuss et al. 2019; Rakelly et al. 2019).
 
     Task: `heading` in rad, U[0, 2 pi). Reward, as ProMP's humanoid_rand_direc_2d.py and gym's Humanoid:
-    1.25 x the velocity of the centre of mass along the heading (its 0.25 a physics step of 0.003 s;
+    1.25 x the velocity of the centre of mass along the heading (its 0.25 per physics step of 0.003 s;
     `reward_heading`) + 5 (`reward_healthy`) - 0.1 |control|^2 (`reward_control`)
     - min(5e-7 |contact forces|^2, 10) (`reward_contact`). Ends when the root's height leaves [1, 2] m.
     Presets: "promp", whose run scripts take `max_episode_steps` 100 and `action_scale` 10; "pearl" (oyster,

@@ -1,4 +1,4 @@
-"""What the families of walking, running and swimming bodies share."""
+"""Shared parts of the families of walking, running and swimming bodies."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def mujoco_family(
 
     Args:
         asset: Gymnasium's MJCF file.
-        frame_skip: physics steps an environment step.
+        frame_skip: physics steps per environment step.
         position_noise: an episode starts at the body's rest with U[-noise, noise] on every position,
         velocity_noise: and on every velocity, or noise * N(0, 1) with `normal_velocities`.
         fields: derived MjData arrays that the state has.

@@ -51,7 +51,7 @@ def point_navigation(
     """Walk from the origin to a goal that the observation does not show (Finn et al. 2017, section 5.3).
 
     Task: `goal` [x, y], U[-0.5, 0.5]^2. Observation: the position (2). Action: a displacement, at
-    most 0.1 an axis and step. Reward: -|position - goal| after the move (`reward_distance`).
+    most 0.1 per axis and step. Reward: -|position - goal| after the move (`reward_distance`).
     `terminate_at_goal` ends the episode when both coordinates are within 0.01 of the goal; the
     paper's code does (preset "maml"), the default does not.
 
@@ -77,7 +77,7 @@ def point_navigation(
 def sparse_point(
     preset: str | None = None, *, dense_reward: bool = False, action_scale: float = 1.0
 ) -> Family:
-    """Find the goal on a half-circle by a reward that is silent elsewhere (Rakelly et al. 2019).
+    """Find the goal on a half-circle by a reward that is 0 elsewhere (Rakelly et al. 2019).
 
     Task: `angle` in rad, U[0, pi]; the goal is (cos angle, sin angle). Observation and action as
     `point_navigation`. Reward, as oyster's point_robot.py: 1 - |position - goal| within 0.2 of the goal,

@@ -2,8 +2,8 @@
 
 A task reaches the environment through the first of these that it, or a wrapper around it, has:
 `set_task(task)`, `reset_task(task)`, `reset(options={"task": task})`. Every Gymnasium environment accepts
-`options`, and most do not read them: they count where the environment knows tasks, which it shows by
-`sample_tasks`, or says so by an attribute `reads_task_option = True`.
+`options`, and most do not read them: this way counts only where the environment has `sample_tasks`, or an
+attribute `reads_task_option = True`.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ class SampledTasks:
         return self._drawn("sample_tasks", n, rng)
 
     def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks:
-        """Draws n test tasks of an environment with `sample_held_out_tasks(n)`; of another, as `sample`."""
+        """Draws n test tasks by the environment's `sample_held_out_tasks(n)`; without that, as `sample`."""
         held_out = self._env.has_wrapper_attr("sample_held_out_tasks")
         return self._drawn("sample_held_out_tasks" if held_out else "sample_tasks", n, rng)
 
     def validate(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        """The environment judges its tasks itself; they need only be of numbers.
+        """The environment judges its tasks itself; they only need to consist of numbers.
 
         Raises:
-            ValueError: an empty task, or one with something else than numbers.
+            ValueError: an empty task, or one that holds something else than numbers.
         """
         if not task:
             raise ValueError("expected a task with at least one key, got {}")

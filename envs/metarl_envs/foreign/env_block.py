@@ -21,9 +21,9 @@ class EnvBlock(gymnasium.Env[Any, Any]):
     """Some copies of an environment as one, with batched spaces [slot, ...].
 
     A copy whose episode is over is held until the next reset, as in `VectorTaskEnv`. Gymnasium has one
-    reward and one end an environment, so those of the copies are in `info`, [slot] each. An exception, or
-    an outcome that is none, is told there too, in `info["fault"]`. The copies are built at the first reset:
-    Gymnasium makes one more block, only to read its spaces.
+    reward and one end per environment, so those of the copies are in `info`, [slot] each. An exception, or
+    something that is not a valid outcome, is reported there too, in `info["fault"]`. The copies are built at
+    the first reset, since Gymnasium makes one more block only to read its spaces.
 
     Args:
         make_env: builds one copy.

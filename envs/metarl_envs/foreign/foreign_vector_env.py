@@ -23,7 +23,7 @@ _SECONDS_TO_END = 5.0
 
 
 class ForeignEnvError(RuntimeError):
-    """An environment raised an exception or returned what is no outcome, or a process with some died."""
+    """An environment raised an exception or returned an invalid outcome, or a process that held some died."""
 
 
 class ForeignVectorEnv:
@@ -33,10 +33,10 @@ class ForeignVectorEnv:
         make_env: builds one copy.
         num_envs: copies.
         mode: "sync" steps them in turn, "async" in several processes.
-        num_processes: of "async"; 0 for one a CPU. Results do not depend on it.
+        num_processes: of "async"; 0 for one per CPU. Results do not depend on it.
 
     Raises:
-        ForeignEnvError: from `reset` and `step`: a copy raised an exception or returned what is no
+        ForeignEnvError: from `reset` and `step`: a copy raised an exception or returned an invalid
             observation, reward or end, or a process died. All processes are ended then.
     """
 
@@ -95,7 +95,7 @@ class ForeignVectorEnv:
         return self._by_env(observation), info["reward"].reshape(-1)[: self.num_envs], *ends, {}
 
     def close(self) -> None:
-        """Closes the copies and ends their processes; also after errors, and again."""
+        """Closes the copies and ends their processes, also after errors; harmless when called again."""
         if isinstance(self._envs, SyncVectorEnv):
             self._envs.close()
             return

@@ -27,9 +27,9 @@ HORIZON = 500
 class MetaWorldEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     """A Sawyer arm that manipulates an object; what `gymnasium.make("metarl/MetaWorldML10-v0")` returns.
 
-    Task: `index`, a number into the benchmark's training tasks followed by its test tasks; 50 a
-    manipulation, which the task chooses too. Observation (39): hand, gripper and objects, now and one step
-    before, and zeros for the goal, which is hidden. Reward in [0, 10]; `info["success"]` is 0 or 1. The
+    Task: `index`, a number into the benchmark's training tasks followed by its test tasks; 50 for
+    each manipulation, which the task chooses too. Observation (39): hand, gripper and objects, now and one
+    step before, and zeros for the goal, which is hidden. Reward in [0, 10]; `info["success"]` is 0 or 1. The
     start is the task's: a seed only chooses tasks. Episodes end by the time limit.
 
     Args:
@@ -67,10 +67,10 @@ class MetaWorldEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self._env_name = ""
 
     def sample_tasks(self, n: int) -> list[Task]:
-        """Draws n tasks of the split, as many of each manipulation as can be.
+        """Draws n tasks of the split, equally many of each manipulation.
 
-        Where n is no multiple of their number, the last few are of manipulations drawn at random. No goal
-        comes twice before all goals of its manipulation came.
+        Where n is no multiple of the number of manipulations, the last few are of manipulations drawn at
+        random. No goal comes twice before all goals of its manipulation have come.
         """
         return self._sample(n, self._split)
 
@@ -151,7 +151,7 @@ def balanced(groups: Sequence[str], n: int, rng: np.random.Generator) -> list[in
 
 @cache
 def load_benchmark(name: str, env_name: str | None, seed: int) -> Any:
-    """Meta-World's benchmark object, once a process: its tasks are drawn by running every environment.
+    """Meta-World's benchmark object, once per process: its tasks are drawn by running every environment.
 
     Raises:
         DependencyNotInstalled: Meta-World is not there.

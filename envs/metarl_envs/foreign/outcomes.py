@@ -1,4 +1,4 @@
-"""What an environment's `reset` and `step` return, checked before it is taken for numbers.
+"""What an environment's `reset` and `step` return, checked before it is used as numbers.
 
 NumPy would stretch an observation of another shape, drop imaginary parts and read numbers out of strings.
 """
@@ -16,11 +16,11 @@ REAL = "biuf"
 
 
 class OutcomeError(ValueError):
-    """An environment returned what is no observation, reward or end of an episode."""
+    """An environment returned an invalid observation, reward or end of an episode."""
 
 
 class Outcome(NamedTuple):
-    """A step's, of one environment; the observation as its space shapes it."""
+    """The outcome of one environment's step; the observation has the shape of its space."""
 
     observation: NDArray[Any]
     reward: float
@@ -36,7 +36,7 @@ def checked_reset(returned: Any, space: gymnasium.Space[Any], place: str) -> NDA
         place: names the episode in errors.
 
     Raises:
-        OutcomeError: no pair of an observation of the space's shape, of real numbers, and an info.
+        OutcomeError: not a pair of an observation (real numbers, of the space's shape) and an info.
     """
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise OutcomeError(f"expected reset to return (observation, info), got {_told(returned)} in {place}")
@@ -51,8 +51,8 @@ def checked_step(returned: Any, space: gymnasium.Space[Any], place: str) -> Outc
         place: names the episode and the step in errors.
 
     Raises:
-        OutcomeError: not five values, an observation of another shape than the space's, what are no
-            real numbers, or an end that is no boolean.
+        OutcomeError: not five values, an observation of another shape than the space's, something that is
+            not a real number, or an end that is not a boolean.
     """
     if not isinstance(returned, tuple) or len(returned) != 5:
         expected = "(observation, reward, terminated, truncated, info)"

@@ -23,7 +23,7 @@ _DIVERGENCE_WARNINGS = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.m
 
 
 def _log_warning(message: str) -> None:
-    """MuJoCo would write a log file where the user stands; divergence is read from the batch's counters."""
+    """Keeps MuJoCo from writing a log file where it runs; divergence is read from the batch's counters."""
     logging.getLogger(__name__).info(message)
 
 
@@ -35,9 +35,9 @@ class MujocoSimulation:
 
     Args:
         load_model: compiles the model.
-        frame_skip: physics steps an environment step.
+        frame_skip: physics steps per environment step.
         num_envs: number of simulations.
-        num_threads: threads; 0 for one a CPU. Results do not depend on it.
+        num_threads: threads; 0 for one per CPU. Results do not depend on it.
         fields: MjData arrays that `state` has beside positions and velocities. What follows from those
             (`subtree_com`, `cvel`) belongs to the state; forces (`cfrc_ext`) acted in the last physics step.
 
@@ -102,8 +102,8 @@ class MujocoSimulation:
             self._control[mask] = control[mask]
         stage = mujoco.mjtStage.mjSTAGE_VEL if self._fields else mujoco.mjtStage.mjSTAGE_NONE
         batch.step(None if everywhere else mask, nstep=self._frame_skip, stage=stage)
-        # MuJoCo resets a bad state silently and goes on: its counters, which a write clears, tell. A state
-        # that went bad in the last substep is not counted yet.
+        # MuJoCo resets a bad state silently; its counters, which a write clears, show it. A state that went
+        # bad in the last substep is not counted yet.
         counted = batch.warning[:, _DIVERGENCE_WARNINGS, 1].any(axis=1)
         bounded = _is_good(self._qpos) & _is_good(self._qvel)
         return np.asarray(mask & (counted | ~bounded))

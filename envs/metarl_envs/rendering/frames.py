@@ -121,7 +121,7 @@ class FrameRenderer:
 
 
 def _soften_floors(model: mujoco.MjModel) -> None:
-    """Gives floors two close shades, before which markers and text can be read."""
+    """Gives floors two similar shades, on which markers and text can be read."""
     materials = model.geom_matid[(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE) & (model.geom_matid >= 0)]
     model.mat_reflectance[materials] = 0.0
     for texture in model.mat_texid[materials, mujoco.mjtTextureRole.mjTEXROLE_RGB]:

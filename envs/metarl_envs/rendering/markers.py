@@ -30,7 +30,7 @@ def draw_task(
     """Adds the task's markers to a scene.
 
     Args:
-        task: one task; keys without a marker are passed over.
+        task: one task; keys without a marker are ignored.
         above: the place above the body where arrows stand, [3] in m.
         speed: the body's velocity along x, m/s; drawn beside a commanded one.
         size: the picture's scale, m: the camera's distance.

@@ -25,7 +25,7 @@ except (
     AttributeError,
     OSError,
     RuntimeError,
-) as error:  # PyOpenGL's, for want of the library that MUJOCO_GL names
+) as error:  # PyOpenGL's, where the library that MUJOCO_GL names is missing
     if not os.environ.get("MUJOCO_GL"):
         raise
     raise ImportError(_no_opengl(error)) from None

@@ -19,10 +19,10 @@ _MAX_GEOMS = 10_000
 
 
 class Window:
-    """Plays an environment at a rate of its own, in the thread of its caller.
+    """Plays an environment at a fixed frame rate, in the caller's thread.
 
     MuJoCo's passive viewer draws in a thread that outlives its closing and takes the process down at
-    exit. A window that its user has closed stays closed, and the environment goes on.
+    exit. A window that its user has closed stays closed, and the environment continues.
 
     Args:
         scene: what is drawn.
@@ -45,7 +45,7 @@ class Window:
         self._context = mujoco.MjrContext(self._posed.model, mujoco.mjtFontScale.mjFONTSCALE_150)
 
     def draw(self, state: State, task: Task) -> None:
-        """Shows one environment's state and task, after the last frame had its time."""
+        """Shows one environment's state and task, once the last frame has been shown for its time."""
         time.sleep(max(0.0, self._due - time.monotonic()))
         self._due = max(self._due, time.monotonic() - self._interval) + self._interval
         if self._window is None:
