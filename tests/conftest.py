@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import tests.tiny_envs  # noqa: F401  registers tests/Drift-v0
+import tests.support.tiny_envs  # noqa: F401  registers tests/Drift-v0
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import ExperimentConfig, read_config
 from metarl.runs.checkpoint import Checkpoint

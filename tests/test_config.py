@@ -13,7 +13,7 @@ from metarl.experiment.environments import held_out_tasks
 from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config, save_run_config
-from tests.tiny import tiny_policy
+from tests.support.tiny import tiny_policy
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 

@@ -26,7 +26,7 @@ from metarl.rollouts.advantages import compute_advantages
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.run_config import load_run_config
-from tests.tiny import adapted_by, by_adam
+from tests.support.tiny import adapted_by, by_adam
 
 ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"
 TASK = {"goal": [0.2, -0.1]}

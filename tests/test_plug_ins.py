@@ -16,7 +16,7 @@ from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.registry import POLICIES
-from tests.envs.opengl import needs_opengl
+from tests.support.opengl import needs_opengl
 from tests.user_package.learner import cautious
 from tests.user_package.policies import LayerNormMLP, TwoHeaded
 

@@ -4,7 +4,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-from tests.envs.opengl import needs_opengl
+from tests.support.opengl import needs_opengl
 from tests.test_scripts import run_dir, script  # noqa: F401  (a fixture)
 
 SMALL = ("--width", 160, "--height", 120)

@@ -84,7 +84,7 @@ def flat(values):
     return [number for v in values for number in flat(v)] if isinstance(values, list) else [values]
 
 
-DRIFT = ("--environment.id", "tests.tiny_envs:tests/Drift-v0", "--environment.vectorization", "sync")
+DRIFT = ("--environment.id", "tests.support.tiny_envs:tests/Drift-v0", "--environment.vectorization", "sync")
 
 
 def test_no_task_leads_out_of_the_run_folder(tmp_path, train_small):

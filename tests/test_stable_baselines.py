@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 import metarl
 from metarl.policies.context import ContextPolicy, plain_network, start_at, without_context
 from metarl.policies.stable_baselines import from_sb3, to_sb3
-from tests.tiny import tiny_parameters, tiny_policy
+from tests.support.tiny import tiny_parameters, tiny_policy
 
 POINT, TASK = "metarl/PointNavigation-v0", {"goal": [0.2, -0.1]}
 OBSERVATIONS = np.random.default_rng(0).normal(size=(50, 2))

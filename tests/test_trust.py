@@ -18,13 +18,13 @@ from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.starting_point import initial_state
-from tests.tiny_envs import Drift
+from tests.support.tiny_envs import Drift
 
 ROOT = Path(__file__).parents[1]
 MODULE = """
 from pathlib import Path
 import gymnasium
-from tests.tiny_envs import Drift
+from tests.support.tiny_envs import Drift
 Path({mark!r}).touch()
 gymnasium.register("strange/Drift-v0", entry_point=Drift)
 """

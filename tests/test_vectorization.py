@@ -20,7 +20,7 @@ DRIFT = ("--environment.id", "tests/Drift-v0", "--environment.options", "{}")
         ((), VectorTaskEnv),
         (("--environment.id", FAMILY, "--environment.options", "{}"), VectorTaskEnv),
         (DRIFT, ForeignVectorEnv),
-        (("--environment.id", "tests.tiny_envs:tests/Drift-v0", *DRIFT[2:]), ForeignVectorEnv),
+        (("--environment.id", "tests.support.tiny_envs:tests/Drift-v0", *DRIFT[2:]), ForeignVectorEnv),
         (("--environment.vectorization", "sync"), ForeignVectorEnv),
     ],
 )

@@ -9,7 +9,7 @@ from metarl_envs.foreign.adapters import SampledTasks, apply_task
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 from metarl_envs.tasks import stack_tasks
 
-from tests.envs.trajectories import Case, assert_same, random_actions
+from tests.support.trajectories import Case, assert_same, random_actions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 each_mode = pytest.mark.parametrize("mode", ["sync", "async"])

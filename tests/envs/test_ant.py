@@ -4,7 +4,14 @@ import gymnasium
 import numpy as np
 import pytest
 
-from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, mass_centre, simulate, started
+from tests.support.slow_simulation import (
+    assert_rewarded,
+    episode,
+    gymnasium_asset,
+    mass_centre,
+    simulate,
+    started,
+)
 
 STEPS, SEED = 60, 11
 MODEL = gymnasium_asset("ant.xml")

@@ -7,7 +7,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
 
-from tests.envs.trajectories import random_actions
+from tests.support.trajectories import random_actions
 
 ENVS, STEPS, HORIZON = 3, 60, 25
 # Episodes that end early and by the time limit; a task that acts at resets; no end but the time limit.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
 
-from tests.tiny_envs import Drift
+from tests.support.tiny_envs import Drift
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 COPIES = 7

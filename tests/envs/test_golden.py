@@ -5,8 +5,8 @@ import json
 import mujoco
 import pytest
 
-from tests.envs import golden
-from tests.envs.trajectories import CASES
+from tests.support import golden
+from tests.support.trajectories import CASES
 
 CHEETAH = next(case for case in CASES if str(case) == "HalfCheetahVel-v0[maml]")
 
@@ -52,7 +52,7 @@ def test_a_change_is_told_with_the_version_that_recorded(recorded, change, messa
         golden.check(CHEETAH)
     version = f"Recorded with MuJoCo 3.17.0, this is {mujoco.__version__}: if the change is MuJoCo's or meant"
     assert version in str(error.value)
-    assert "python -m tests.envs.golden --write" in str(error.value)
+    assert "python -m tests.support.golden --write" in str(error.value)
 
 
 def test_another_processors_last_bits_are_no_change(recorded):

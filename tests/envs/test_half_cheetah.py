@@ -5,8 +5,8 @@ import pytest
 from metarl_envs import FAMILIES, State
 from metarl_envs.physics.mujoco_models import load_gymnasium_model
 
-from tests.envs.reference import assert_rewarded, episode, mass_centre, simulate, started
-from tests.envs.trajectories import existing_presets
+from tests.support.slow_simulation import assert_rewarded, episode, mass_centre, simulate, started
+from tests.support.trajectories import existing_presets
 
 VEL, DIR = "metarl/HalfCheetahVel-v0", "metarl/HalfCheetahDir-v0"
 STEPS = 200

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, simulate, started
+from tests.support.slow_simulation import assert_rewarded, episode, gymnasium_asset, simulate, started
 
 HOPPER, SEED, STEPS, GENTLY = "metarl/HopperRandParams-v0", 11, 60, 0.1
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from metarl_envs import State
 
-from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, mass_centre, simulate, started
+from tests.support.slow_simulation import (
+    assert_rewarded,
+    episode,
+    gymnasium_asset,
+    mass_centre,
+    simulate,
+    started,
+)
 
 STEPS, SEED = 40, 11
 HUMANOID, HEADING = "metarl/HumanoidDir2D-v0", 2.0

@@ -9,7 +9,7 @@ from metarl_envs.family import never_terminated
 from metarl_envs.physics.mujoco_batch import MujocoSimulation
 from metarl_envs.physics.mujoco_models import load_gymnasium_model
 
-from tests.envs.trajectories import assert_same, of_envs, play
+from tests.support.trajectories import assert_same, of_envs, play
 
 # A body on a rail whose actuator pushes along its own velocity: an action of 1 makes it nine times as
 # fast every step, beyond MuJoCo's limit of 1e10 after ten steps; small actions are harmless.

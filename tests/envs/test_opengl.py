@@ -11,7 +11,7 @@ import mujoco
 import pytest
 from gymnasium.error import DependencyNotInstalled
 
-from tests.envs.opengl import needs_opengl
+from tests.support.opengl import needs_opengl
 
 linux = pytest.mark.skipif(platform.system() != "Linux", reason="EGL and X are Linux's")
 SETTINGS = ("MUJOCO_GL", "PYOPENGL_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")

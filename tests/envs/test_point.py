@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from metarl_envs.families.point import PointSimulation
 
-from tests.envs.trajectories import existing_presets
+from tests.support.trajectories import existing_presets
 
 POINT = "metarl/PointNavigation-v0"
 

@@ -9,8 +9,8 @@ import pytest
 from metarl_envs.families.random_physics import random_physics
 from metarl_envs.family import never_terminated
 
-from tests.envs.reference import gymnasium_asset
-from tests.envs.trajectories import random_actions
+from tests.support.slow_simulation import gymnasium_asset
+from tests.support.trajectories import random_actions
 
 FAMILIES = {"metarl/HopperRandParams-v0": "hopper.xml", "metarl/Walker2DRandParams-v0": "walker2d.xml"}
 every_family = pytest.mark.parametrize("env_id", list(FAMILIES))

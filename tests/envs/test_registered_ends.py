@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from metarl_envs import State, stack_tasks
 
-from tests.envs.trajectories import CASES, random_actions
+from tests.support.trajectories import CASES, random_actions
 
 INF = np.inf
 # (array, index, low, high, alive at the bound itself) of what must hold for the episode to go on.

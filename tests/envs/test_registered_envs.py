@@ -12,7 +12,7 @@ from metarl_envs import TaskEnv, VectorTaskEnv
 from metarl_envs.family import never_terminated
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
-from tests.envs.trajectories import CASES, assert_same, first_end, of_envs, play, random_actions
+from tests.support.trajectories import CASES, assert_same, first_end, of_envs, play, random_actions
 
 pytestmark = pytest.mark.parametrize("case", CASES, ids=str)
 infinite_box = pytest.mark.filterwarnings(

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from metarl_envs import TaskEnv, VectorTaskEnv
 
-from tests.envs.trajectories import IDS, existing_presets
+from tests.support.trajectories import IDS, existing_presets
 
 pytestmark = pytest.mark.parametrize("case", IDS, ids=str)
 PRESETS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from metarl_envs import State
 
-from tests.envs.trajectories import CASES
+from tests.support.trajectories import CASES
 
 N = 12
 BODIES = {"subtree_com": 3, "cfrc_ext": 6, "cinert": 10, "cvel": 6}

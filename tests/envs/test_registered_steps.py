@@ -8,7 +8,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from metarl_envs.family import never_terminated
 
-from tests.envs.trajectories import CASES, IDS, fill, numbers, play, random_actions, reward_terms
+from tests.support.trajectories import CASES, IDS, fill, numbers, play, random_actions, reward_terms
 
 pytestmark = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -5,7 +5,7 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from metarl_envs import read_tasks, stack_tasks, write_tasks
 
-from tests.envs.trajectories import CASES, assert_same, fill, of_envs, play, random_actions
+from tests.support.trajectories import CASES, assert_same, fill, of_envs, play, random_actions
 
 PHYSICS = [case for case in CASES if case.family.physics is not None]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

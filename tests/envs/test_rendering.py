@@ -10,8 +10,8 @@ from metarl_envs import State, TaskEnv
 from metarl_envs.registration import build_family
 from metarl_envs.rendering.frames import PosedModel
 
-from tests.envs.opengl import needs_opengl
-from tests.envs.trajectories import CASES, random_actions
+from tests.support.opengl import needs_opengl
+from tests.support.trajectories import CASES, random_actions
 
 SIZE = {"width": 160, "height": 120}
 BACKGROUND = 0.3  # of the pixels, which a marker may change at most

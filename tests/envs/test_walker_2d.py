@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from tests.envs.reference import assert_rewarded, episode, gymnasium_asset, simulate, started
+from tests.support.slow_simulation import assert_rewarded, episode, gymnasium_asset, simulate, started
 
 SEED, STEPS = 11, 60
 MODEL = gymnasium_asset("walker2d.xml")

@@ -15,7 +15,7 @@ from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.run_config import config_digest
-from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
 NAMES = sorted(META_LEARNERS)
 HUGE = ("--meta_learner.inner_step_size", "1e39")

@@ -11,8 +11,8 @@ from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate
-from tests.references import outer_gain
-from tests.tiny import (
+from tests.support.references import outer_gain
+from tests.support.tiny import (
     by_adam,
     sampled_meta_batch,
     through_a_checkpoint,

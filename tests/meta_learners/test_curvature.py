@@ -8,7 +8,7 @@ from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.outer.curvature import generic_curvature_product
 from metarl.meta_learners.outer.mlp_curvature import hessian_product, mlp_curvature_product
 from metarl.objectives.policy_gradient import inner_loss
-from tests.tiny import (
+from tests.support.tiny import (
     reference_inner_loss,
     reference_outer,
     tiny_config,

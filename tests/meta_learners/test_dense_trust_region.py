@@ -7,8 +7,8 @@ import torch
 
 from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.outer.trust_region import Evaluation, TrustRegionConfig, trust_region_step
-from tests.references import mean_kl, outer_gain
-from tests.tiny import sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import mean_kl, outer_gain
+from tests.support.tiny import sampled_meta_batch, tiny_learner, tiny_state
 
 SOLVED = TrustRegionConfig(cg_iterations=200, cg_damping=0.5, cg_tolerance=1e-26)
 

@@ -7,7 +7,7 @@ from metarl.compute.task_map import Reduction, TaskMap, select_task
 from metarl.meta_learners.e_maml import EMamlConfig, e_maml, relative_returns, with_credit
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.rollouts.rollout import MetaBatch
-from tests.bandit import (
+from tests.support.bandit import (
     POLICY,
     THETA,
     all_episodes,
@@ -20,8 +20,8 @@ from tests.bandit import (
     slope,
     vector,
 )
-from tests.references import path, ratio
-from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import path, ratio
+from tests.support.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 
 ALPHA = 0.05
 

@@ -7,8 +7,8 @@ from metarl.compute.task_map import select_task
 from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.inner.implicit_rule import minimise
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from tests.references import inner_loss, surrogate
-from tests.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import inner_loss, surrogate
+from tests.support.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 STRENGTH, SOLVER_STEPS, STEP_SIZE = 25.0, 40, 0.04
 EXACT = {

@@ -5,8 +5,8 @@ import torch
 
 from metarl.compute.task_map import select_task
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from tests.references import STEP_SIZE, outer_gain
-from tests.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import STEP_SIZE, outer_gain
+from tests.support.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 PLAIN = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
 SINGLE_LOSS = {"multi_step_updates": 0, "first_order_updates": 0}

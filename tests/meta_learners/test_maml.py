@@ -12,7 +12,7 @@ from metarl.meta_learners.maml import maml, plain_rule
 from metarl.meta_learners.outer.trust_region import TrustRegionConfig
 from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import surrogate
-from tests.tiny import (
+from tests.support.tiny import (
     TASKS,
     reference_inner_loss,
     reference_outer,

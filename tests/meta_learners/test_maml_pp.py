@@ -9,8 +9,8 @@ import torch
 from metarl.meta_learners.gains import multi_step_weights
 from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from tests.references import mean_kl, outer_gain
-from tests.tiny import (
+from tests.support.references import mean_kl, outer_gain
+from tests.support.tiny import (
     adam_gradient,
     sampled_meta_batch,
     state_of,

@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from metarl.compute.task_map import TaskMap
 from metarl.rollouts.rollout import MetaBatch
-from tests.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
 TIMES = 40  # the tiny batch's episodes, so that activations outweigh parameters
 SHORT, LONG = 3, 9

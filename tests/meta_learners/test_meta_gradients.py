@@ -7,8 +7,8 @@ from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import flatten
 from metarl.meta_learners.gains import multi_step_weights
 from metarl.meta_learners.outer.clipped import ClippedConfig
-from tests.references import outer_gain
-from tests.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import outer_gain
+from tests.support.tiny import adam_gradient, sampled_meta_batch, tiny_learner, tiny_state
 
 NAMES = ["maml", "anil", "e_maml", "promp", "meta_sgd", "maml_pp", "cavia"]
 STEPS = [(1, "vpg"), (2, "lvc"), (3, "vpg"), (5, "lvc")]

@@ -8,8 +8,8 @@ from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.objectives.policy_gradient import surrogate
 from metarl.rollouts.rollout import MetaBatch
-from tests.references import surrogate as reference_surrogate
-from tests.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import surrogate as reference_surrogate
+from tests.support.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 
 def setup(**settings):

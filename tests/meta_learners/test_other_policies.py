@@ -10,8 +10,8 @@ from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.context import ContextPolicy, plain_network, without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.stable_baselines import to_sb3
-from tests.policies_of_users import NormalisedMLP, OwnNetwork
-from tests.tiny import sampled_meta_batch, tiny_state
+from tests.support.policies_of_users import NormalisedMLP, OwnNetwork
+from tests.support.tiny import sampled_meta_batch, tiny_state
 
 NETWORK = NormalisedMLP(observation_size=3, action_size=2, hidden_sizes=(5, 4))
 SETTINGS = {"inner_step_size": 0.3, "inner_steps": 2}

@@ -13,7 +13,7 @@ from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate, inner_loss, mean_kl, surrogate
 from metarl.rollouts.advantages import AdvantageConfig, compute_advantages
 from metarl.rollouts.rollout import MetaBatch, Rollout
-from tests.tiny import (
+from tests.support.tiny import (
     by_adam,
     sampled_meta_batch,
     tiny_batch,

@@ -11,8 +11,8 @@ from metarl.math.parameters import select
 from metarl.meta_learners.cavia import CaviaConfig, cavia
 from metarl.policies.context import ContextPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
-from tests.references import inner_loss, network
-from tests.tiny import adapted_by, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import inner_loss, network
+from tests.support.tiny import adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 
 def setup(name, steps=1):

@@ -11,7 +11,7 @@ from metarl.meta_learners.learner import LearnerState, named_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.promp import PrompConfig, adapt_penalties, promp, with_penalties
 from metarl.rollouts.rollout import MetaBatch
-from tests.bandit import (
+from tests.support.bandit import (
     POLICY,
     THETA,
     all_episodes,
@@ -22,8 +22,8 @@ from tests.bandit import (
     slope,
     vector,
 )
-from tests.references import kl, path
-from tests.tiny import (
+from tests.support.references import kl, path
+from tests.support.tiny import (
     adam_gradient,
     sampled_meta_batch,
     state_of,

@@ -14,8 +14,8 @@ from metarl.compute.task_map import Reduction, TaskMap
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.sampler import RolloutSampler
-from tests.tiny import by_adam, tiny_learner, tiny_state
-from tests.tiny_envs import Echo
+from tests.support.tiny import by_adam, tiny_learner, tiny_state
+from tests.support.tiny_envs import Echo
 
 GOALS, EPISODES, HORIZON, KEY = [-1.0, 0.5, 1.5, -0.4], 4, 5, (3, 1, 4)
 BY_TRUST_REGION = [n for n, r in META_LEARNERS.items() if getattr(r.config(), "outer", None) == "trpo"]

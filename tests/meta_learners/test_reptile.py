@@ -6,8 +6,8 @@ import torch
 from metarl.compute.task_map import select_task
 from metarl.errors import NonFiniteError
 from metarl.rollouts.rollout import MetaBatch
-from tests.references import inner_loss
-from tests.tiny import TASKS, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import inner_loss
+from tests.support.tiny import TASKS, sampled_meta_batch, tiny_learner, tiny_state
 
 SIZES = [0.3, 0.15, 0.15, 0.15, 0.15]
 

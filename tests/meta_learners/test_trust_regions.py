@@ -12,8 +12,8 @@ from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.meta_sgd import sizes_rule
 from metarl.meta_learners.outer.curvature import curvature_product, generic_curvature_product
 from metarl.meta_learners.registry import META_LEARNERS
-from tests.references import kl, mean_kl, outer_gain
-from tests.tiny import adapted_by, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.references import kl, mean_kl, outer_gain
+from tests.support.tiny import adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 SOLVABLE = {"regularisation": 25.0, "inner_step_size": 0.04, "later_step_scale": 1.0}
 EXACT = ["maml", "anil", "e_maml", "meta_sgd", "cavia"]

@@ -19,7 +19,7 @@ from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.rollouts.rollout import next_observations
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
-from tests.tiny_envs import Echo
+from tests.support.tiny_envs import Echo
 
 KEY, EPISODES, HORIZON, TASKS = (3, 1, 4), 3, 5, {"goal": np.array([-3.0, 0.5])}
 

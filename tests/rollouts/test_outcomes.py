@@ -14,7 +14,7 @@ from metarl.policies.policy import TaskState
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.rollouts.sampler import RolloutSampler
 from metarl.runs.checkpoint import load_checkpoint
-from tests.tiny_envs import Drift
+from tests.support.tiny_envs import Drift
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 FOREIGN = ("--environment.id", "tests/Drift-v0", "--environment.options", "{}")

@@ -8,7 +8,7 @@ import torch
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.rollouts.advantages import AdvantageConfig, compute_advantages
 from metarl.rollouts.rollout import Rollout
-from tests.slow_advantages import episodes_of, slow_advantages
+from tests.support.slow_advantages import episodes_of, slow_advantages
 
 HORIZON = 9
 LENGTHS = torch.tensor([[9, 4, 6, 9], [2, 9, 7, 1]])

@@ -19,7 +19,7 @@ from metarl.policies.registry import POLICIES, register_policy
 from metarl.runs.checkpoint import load_checkpoint, load_policy, load_snapshots, save_checkpoint
 from metarl.runs.description import ActionBounds, describe, read_description
 from metarl.runs.files import POLICY, VERSION
-from tests.policies_of_users import NormalisedMLP, OwnNetwork
+from tests.support.policies_of_users import NormalisedMLP, OwnNetwork
 
 NETWORK = GaussianMLP(3, 2, (8, 4), "relu", initial_std=0.5, min_std=0.1, output_gain=0.25)
 

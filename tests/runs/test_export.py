@@ -10,7 +10,7 @@ from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.torch_module import to_torch
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.description import ActionBounds, Adaptation, PolicyDescription
-from tests.policies_of_users import NormalisedMLP, OwnNetwork
+from tests.support.policies_of_users import NormalisedMLP, OwnNetwork
 
 POLICIES = [
     GaussianMLP(3, 2, (8, 4)),

@@ -21,7 +21,7 @@ from metarl.runs.load import load_meta_policy
 from metarl.runs.policy_file import PolicyFile, write_policy
 from metarl.runs.run_config import config_digest
 from metarl.training.run_training import prepare_run
-from tests.tiny_envs import Drift
+from tests.support.tiny_envs import Drift
 
 ROOT = Path(__file__).parents[2]
 TASK = {"goal": [0.2, -0.1]}
@@ -31,7 +31,7 @@ import sys
 import metarl
 policy = metarl.load(sys.argv[1])
 print(type(policy).__name__, policy.predict([[0.5]], deterministic=True)[0].tolist())
-assert "tests.tiny_envs" not in sys.modules
+assert "tests.support.tiny_envs" not in sys.modules
 """
 
 
@@ -68,7 +68,12 @@ def test_an_adapted_policy_is_one_file(train_small, tmp_path, env, name):
 
 
 def test_a_file_acts_in_a_fresh_process_without_its_environment(train_small, tmp_path):
-    foreign = ("--environment.id", "tests.tiny_envs:tests/Drift-v0", "--environment.vectorization", "sync")
+    foreign = (
+        "--environment.id",
+        "tests.support.tiny_envs:tests/Drift-v0",
+        "--environment.vectorization",
+        "sync",
+    )
     train_small(*foreign, "--environment.options", "{}", "--training.iterations", "1")
     policy = metarl.load(tmp_path / "run")
     adapted = policy.adapt(Drift(), {"velocity": np.float32(0.5)}, episodes=2)

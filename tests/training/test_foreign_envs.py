@@ -27,7 +27,7 @@ def foreign(tmp_path, folder="run", processes=2, mode="async"):
     options = json.dumps({"file": str(tmp_path / "accident")})
     settings = {
         "run_dir": tmp_path / folder,
-        "environment.id": "tests.tiny_envs:tests/Mortal-v0",
+        "environment.id": "tests.support.tiny_envs:tests/Mortal-v0",
         "environment.options": options,
         "environment.vectorization": mode,
         "sampling.num_threads": processes,

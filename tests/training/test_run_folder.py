@@ -30,7 +30,7 @@ def contents(folder):
 
 def foreign(tmp_path):
     settings = {
-        "environment.id": "tests.tiny_envs:tests/Mortal-v0",
+        "environment.id": "tests.support.tiny_envs:tests/Mortal-v0",
         "environment.options": json.dumps({"file": str(tmp_path / "no accident")}),
         "environment.vectorization": "async",
         "sampling.num_threads": 2,

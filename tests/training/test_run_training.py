@@ -167,7 +167,7 @@ def test_faulty_environments_are_named_and_the_last_checkpoint_kept(
     good = ("--environment.options", "{}")
     train_small(*foreign, *run, *good, "--training.iterations", "2")
     before = (tmp_path / "run" / CHECKPOINT).read_bytes()
-    monkeypatch.setattr("tests.tiny_envs.Drift.step", faulty_step(fault))
+    monkeypatch.setattr("tests.support.tiny_envs.Drift.step", faulty_step(fault))
     with pytest.raises(TrainingError, match=rf"tests/Drift-v0, task .*velocity.*iteration 2.*{fault}"):
         train_small(*foreign, *run, *good, resume=True)
     assert (tmp_path / "run" / CHECKPOINT).read_bytes() == before
@@ -225,7 +225,7 @@ def test_a_run_dir_that_cannot_be_made_is_told(train_small, tmp_path):
 def test_foreign_environments_train_in_processes_of_their_own(train_small):
     final = train_small(
         "--environment.id",
-        "tests.tiny_envs:tests/Drift-v0",
+        "tests.support.tiny_envs:tests/Drift-v0",
         "--environment.options",
         "{}",
         "--environment.vectorization",

@@ -14,10 +14,10 @@ from metarl.compute.task_map import TaskMap, select_task
 from metarl.experiment.build import build_experiment
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.runs.meta_policy import MetaPolicy
-from tests.references import network
-from tests.slow_advantages import episodes_of, slow_advantages
-from tests.tiny import tiny_learner, tiny_state
-from tests.walks import (
+from tests.support.references import network
+from tests.support.slow_advantages import episodes_of, slow_advantages
+from tests.support.tiny import tiny_learner, tiny_state
+from tests.support.walks import (
     GOALS,
     HORIZON,
     SETTINGS,

@@ -15,9 +15,9 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch, Rollout
 from metarl.rollouts.sampler import RolloutSampler
-from tests.references import Theta, network, path
-from tests.slow_advantages import episodes_of, slow_advantages
-from tests.tiny_envs import Echo
+from tests.support.references import Theta, network, path
+from tests.support.slow_advantages import episodes_of, slow_advantages
+from tests.support.tiny_envs import Echo
 
 GOALS = [-3.0, 0.5, 4.0]
 EPISODES, HORIZON = 6, 5

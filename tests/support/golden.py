@@ -1,6 +1,6 @@
 """Short trajectories of every registered id and preset, as they were: against drift.
 
-`python -m tests.envs.golden --write` records them anew, with the MuJoCo version; without the flag it
+`python -m tests.support.golden --write` records them anew, with the MuJoCo version; without the flag it
 says which have changed.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from tests.envs.trajectories import CASES, Case, numbers, random_actions
+from tests.support.trajectories import CASES, Case, numbers, random_actions
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parents[1] / "envs/golden"
 STEPS, DIGITS = 12, 9
 # Another processor may differ in the last bit, which twelve steps with contacts do not raise to this;
 # a coefficient or a body that changed does.
@@ -63,7 +63,7 @@ def difference(recorded: dict[str, Any], now: dict[str, Any]) -> str | None:
 
 def check(case: Case) -> None:
     """Raises an AssertionError that says what changed, and which MuJoCo recorded it."""
-    remedy = "rewrite with `python -m tests.envs.golden --write`"
+    remedy = "rewrite with `python -m tests.support.golden --write`"
     golden = json.loads(file_of(case).read_text()) if file_of(case).exists() else {}
     recorded = golden.get("trajectories", {}).get(str(case))
     if recorded is None:

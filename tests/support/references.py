@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metarl.compute.task_map import select_task
 from metarl.rollouts.rollout import Batch, MetaBatch
-from tests.tiny import log_density
+from tests.support.tiny import log_density
 
 Theta = dict[str, Tensor]
 STEP_SIZE = "step_size."

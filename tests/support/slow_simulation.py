@@ -10,7 +10,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
-from tests.envs.trajectories import first_end, play
+from tests.support.trajectories import first_end, play
 
 
 @dataclass(frozen=True)
