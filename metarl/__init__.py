@@ -3,6 +3,7 @@
 import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
+from metarl.experiment.config import read_config
 from metarl.meta_learners.registry import register_meta_learner
 from metarl.policies.registry import register_policy
 from metarl.runs.files import VERSION
@@ -19,6 +20,7 @@ __all__ = [
     "RunError",
     "TrainingError",
     "load",
+    "read_config",
     "register_meta_learner",
     "register_policy",
 ]

@@ -180,7 +180,10 @@ def test_a_folder_without_a_config_is_no_run(tmp_path):
         (["--environment.options", '{"presett": "maml"}'], "presett"),
         (["--environment.options", '{"preset": "rl2"}'], r"\['maml'\], got 'rl2'"),
         (
-            ["--environment.id", "Pendulum-v1", "--environment.options", "{}"],
+            [
+                *("--environment.id", "Pendulum-v1", "--environment.options", "{}"),
+                *("--environment.vectorization", "native"),
+            ],
             'environment.vectorization: Pendulum-v1 is not .* expected "sync" or "async", got "native"',
         ),
         (

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from metarl.benchmarks.bare_mujoco import CORES, rate_of
 from metarl.experiment.config import ExperimentConfig
-from metarl.experiment.environments import make_env
+from metarl.experiment.environments import make_env, vectorization
 
 GYMNASIUM_ENVS, ENVPOOL_ENVS, NATIVE_ENVS = 16, 64, 64
 BODIES = {body.lower(): body for body in ("HalfCheetah", "Ant", "Humanoid", "Walker2d", "Hopper", "Swimmer")}
@@ -40,7 +40,7 @@ def vector_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, C
 def sb3_references(config: ExperimentConfig, stack: ExitStack) -> dict[str, Callable[[], float]]:
     """Stable-baselines3's vector environments: of copies, and of a native batch, with the bare batch."""
     env_id, rates = config.environment.id, {}
-    if config.environment.vectorization != "native":
+    if vectorization(config.environment) != "native":
         return {}
     for vector in (SubprocVecEnv, DummyVecEnv):
         copies = vector([partial(make_env, config)] * GYMNASIUM_ENVS)

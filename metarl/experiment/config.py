@@ -85,6 +85,10 @@ def read_config(config: Source, overrides: Overrides = ()) -> AnyExperiment:
         overrides: by their dotted keys, {"training.iterations": 3}, or as on the command line,
             ["--training.iterations", "3"].
 
+    Returns:
+        An `ExperimentConfig` of a config with the section `meta_learner`, a `ScratchExperiment` of one with
+        `from_scratch`.
+
     Raises:
         ConfigError: the file is missing or no YAML, or a key is unknown, ill-typed or impossible; one
             line that names the key, what was expected and what was found.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Any, Literal, Protocol
 
 import gymnasium
 import numpy as np
@@ -15,7 +16,11 @@ from metarl_envs.vector_env import VectorTaskEnv
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
+from metarl.experiment.sections import EnvironmentConfig
 from metarl.rollouts.random_keys import HELD_OUT_TASKS
+
+_NATIVE = f"{VectorTaskEnv.__module__}:{VectorTaskEnv.__qualname__}"
+"""`vector_entry_point` of every family."""
 
 
 class TaskDistribution(Protocol):
@@ -71,22 +76,53 @@ def make_env(config: CommonConfig) -> gymnasium.Env[Any, Any]:
     )
 
 
+def vectorization(environment: EnvironmentConfig) -> Literal["native", "sync", "async"]:
+    """How an environment is vectorised: as its config says, or natively where it can be, and else one by one.
+
+    A module that its id names is imported.
+
+    Raises:
+        ConfigError: that module cannot be imported.
+    """
+    if environment.vectorization != "auto":
+        return environment.vectorization
+    module, _, name = environment.id.rpartition(":")
+    try:
+        if module:
+            import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"environment.id: expected a module in PYTHONPATH and a colon, got {environment.id!r}: {error}"
+        ) from error
+    spec = gymnasium.registry.get(name)
+    return "native" if spec is None or spec.vector_entry_point == _NATIVE else "sync"
+
+
+def as_built(config: CommonConfig) -> dict[str, Any]:
+    """The resolved config, with what it leaves to the environment as well.
+
+    Raises:
+        ConfigError: as `vectorization`.
+    """
+    sections = config.as_dict()
+    sections["environment"]["vectorization"] = vectorization(config.environment)
+    return sections
+
+
 def make_envs(config: CommonConfig, num_envs: int) -> VectorTaskEnv | ForeignVectorEnv:
     """The vector environment of the config.
 
     Raises:
         ConfigError: no such environment, or options it does not take.
     """
-    environment = config.environment
+    environment, kind = config.environment, vectorization(config.environment)
     foreign = (
         f"environment.vectorization: {environment.id} is not one of metarl's environments; "
         'expected "sync" or "async", got "native"'
     )
     try:
-        if environment.vectorization != "native":
-            return ForeignVectorEnv(
-                lambda: make_env(config), num_envs, environment.vectorization, config.sampling.num_threads
-            )
+        if kind != "native":
+            return ForeignVectorEnv(lambda: make_env(config), num_envs, kind, config.sampling.num_threads)
         spec = gymnasium.registry.get(environment.id)
         if spec is not None and spec.vector_entry_point is None:
             raise ConfigError(foreign)

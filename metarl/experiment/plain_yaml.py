@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import PurePath
 from typing import Any
 
 import yaml
@@ -45,11 +46,13 @@ def dump_yaml(data: Any) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """Tuples as lists and restricted numbers as numbers, for YAML."""
+    """Tuples as lists, paths as text and restricted numbers as numbers, for YAML; mappings and lists anew."""
     if isinstance(value, dict):
         return {key: as_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [as_plain(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
     for number in (bool, int, float):
         if isinstance(value, number):
             return number(value)

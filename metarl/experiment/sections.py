@@ -22,13 +22,14 @@ class EnvironmentConfig:
         id: a Gymnasium id: "metarl/HalfCheetahVel-v0", or any other environment with a task hook.
         horizon: steps per episode.
         options: keyword arguments of the environment, such as preset and action_scale.
-        vectorization: "native" for metarl's environments; "sync" or "async" for any other.
+        vectorization: "native" for metarl's own environments, "sync" or "async" (several processes) for any
+            other; "auto" for "native" where the environment can and else "sync".
     """
 
     id: str
     horizon: PositiveInt
     options: dict[str, Any] = field(default_factory=dict)
-    vectorization: Literal["native", "sync", "async"] = "native"
+    vectorization: Literal["auto", "native", "sync", "async"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import ScratchExperiment
-from metarl.experiment.environments import held_out_tasks
+from metarl.experiment.environments import held_out_tasks, vectorization
 from metarl.policies.stable_baselines import ACTIVATIONS, find_algorithm
 
 
@@ -40,11 +40,11 @@ def make_vec_env(config: ScratchExperiment, num_envs: int, task: Mapping[str, An
     Raises:
         ConfigError: no such environment, or none with a native batch.
     """
-    environment = config.environment
-    if environment.vectorization != "native":
+    environment, kind = config.environment, vectorization(config.environment)
+    if kind != "native":
         raise ConfigError(
             f"environment: expected one of metarl's natively batched environments, got {environment.id!r} "
-            f"with vectorization {environment.vectorization}"
+            f"with vectorization {kind}"
         )
     try:
         return make_sb3_vec_env(

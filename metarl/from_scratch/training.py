@@ -23,7 +23,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import TrainingError
 from metarl.experiment.config import ScratchExperiment
-from metarl.experiment.environments import held_out_tasks
+from metarl.experiment.environments import as_built, held_out_tasks
 from metarl.from_scratch.model import make_model, make_vec_env, steps_between_updates
 from metarl.from_scratch.results import (
     ScratchResult,
@@ -173,7 +173,7 @@ def _mean_return(model: BaseAlgorithm, envs: VecEnv, episodes: int, seed: int, d
 
 def _protocol(config: ScratchExperiment, task: Task, episodes: int, targets: list[int]) -> dict[str, Any]:
     """All that a task's results follow from, in the words of version 0.1.0, whose results are thus found."""
-    sections = config.as_dict()
+    sections = as_built(config)
     learner = {
         key: value
         for key, value in sections["from_scratch"].items()

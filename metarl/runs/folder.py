@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from metarl.errors import RunError
 from metarl.experiment.config import CommonConfig
+from metarl.experiment.environments import as_built
 from metarl.experiment.names import named_modules
 from metarl.experiment.plain_yaml import dump_yaml
 from metarl.runs.files import (
@@ -77,9 +78,9 @@ def find_run(config: CommonConfig, resume: bool) -> bool:
             "folder by --run_dir DIR"
         )
     if resume and (run_dir / CONFIG).is_file():
-        named, given = named_modules(read_mapping(run_dir)), config.as_dict()
+        named, given = named_modules(read_mapping(run_dir)), as_built(config)
         _check_same(named, {key: value for key, value in _flat(given).items() if key in named})
-        _check_same(load_run_config(run_dir, trust=True).as_dict(), given)
+        _check_same(as_built(load_run_config(run_dir, trust=True)), given)
         return True
     if resume and run_dir.exists() and any(map(_is_content, run_dir.iterdir())):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
