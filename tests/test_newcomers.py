@@ -49,7 +49,7 @@ def test_a_policy_with_memory_is_trained_evaluated_and_resumed(recurrent, train_
     resumed = train_small(*halves, "--training.iterations", "3", resume=True).state.parameters
     assert all(torch.equal(resumed[n], value) for n, value in whole.state.parameters.items())
     loaded = metarl.load(tmp_path / "run", trust=True)
-    curve = metarl.evaluate(loaded, tasks=2, episodes=3, steps=2)
+    curve = metarl.evaluate(loaded, tasks=2, episodes=3, steps=2).curve
     assert curve.returns.shape == (3, 2)
     experiment = loaded.experiment
     tasks = experiment.held_out_tasks(2, 0)
