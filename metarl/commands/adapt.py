@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--task", required=True, help="as JSON, e.g. '{\"velocity\": 1.5}', or a file of it")
-    add_adaptation_arguments(parser, steps=1, episodes="episodes a step")
+    add_adaptation_arguments(parser, steps=1, episodes="episodes of every step")
     parser.add_argument(
         "--save",
         type=Path,
@@ -44,7 +44,7 @@ def main() -> int:
             for step, value in enumerate(curve.mean):
                 writer.add_scalar("adaptation/return", value, step)
         name = meta_policy.description.environment["id"]
-        print(f"{name}, task {arguments.task}, {arguments.episodes} episodes a step:\n")
+        print(f"{name}, task {arguments.task}, {arguments.episodes} episodes per step:\n")
         print(format_curve(curve))
         print(
             f"\nThe curve is in {folder / TABLE} and in TensorBoard: tensorboard --logdir {arguments.run_dir}"

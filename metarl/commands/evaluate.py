@@ -42,7 +42,7 @@ def main() -> int:
         help="task lists: held-out, training (the first ones drawn in it), out-of-distribution, or a JSON or "
         "YAML file of tasks (held-out)",
     )
-    add_adaptation_arguments(parser, steps=3, episodes="episodes a task and step")
+    add_adaptation_arguments(parser, steps=3, episodes="episodes of every task and step")
     parser.add_argument("--deterministic", action="store_true", help="measure with mean actions")
     parser.add_argument(
         "--later_step_scale",

@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument("--task", help="the task as JSON, or a file of it (an environment: its default)")
     parser.add_argument("--output", type=Path, required=True, help=".mp4, .gif, or .png: the last frame")
     parser.add_argument("--length", type=PositiveInt, help="environment steps (an episode)")
-    add_adaptation_arguments(parser, steps=1, episodes="episodes an inner step")
+    add_adaptation_arguments(parser, steps=1, episodes="episodes of every inner step")
     parser.add_argument("--width", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--height", type=PositiveInt, help="of one picture, pixels (the environment's)")
     arguments = parser.parse_args()

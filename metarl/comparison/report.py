@@ -66,7 +66,7 @@ def _cost(row: Row) -> tuple[str, str]:
         return "not reached", ""
     steps, seconds = row.to_target
     of = "" if row.reached == row.seeds else f" ({row.reached} of {row.seeds} seeds)"
-    each, bound = " a task" if row.per_task else "", "" if row.exact else "at most "
+    each, bound = " per task" if row.per_task else "", "" if row.exact else "at most "
     return f"{bound}{_short(steps)}{each}{of}", f"{bound}{_duration(seconds)}{each}"
 
 
@@ -134,7 +134,7 @@ def plot(path: Path, rows: Sequence[Row], results: Sequence[Result], title: str,
     adaptation.set_xlabel("inner steps on a held-out task")
     adaptation.set_ylabel("return")
     learning.xaxis.set_major_formatter(EngFormatter(sep=""))
-    learning.set_xlabel("environment steps of training, one line a seed")
+    learning.set_xlabel("environment steps of training, one line per seed")
     learning.set_ylabel("return after adaptation")
     for axes in (adaptation, learning):
         axes.grid(alpha=0.3)

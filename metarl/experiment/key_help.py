@@ -33,7 +33,7 @@ COMMON = (
     "seed",
     "run_dir",
 )
-"""Keys that are told first, where a config has them."""
+"""Keys that come first, where a config has them."""
 _KINDS = {"int": "INT", "float": "NUMBER", "str": "TEXT", "bool": "true|false", "dict": "MAPPING"}
 
 

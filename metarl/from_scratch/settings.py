@@ -18,7 +18,7 @@ class NetworkConfig:
     """The networks of a stable-baselines3 algorithm, actor and critic alike.
 
     Args:
-        hidden_sizes: units a hidden layer.
+        hidden_sizes: units of every hidden layer.
         activation: "tanh" or "relu".
         initial_std: standard deviation of the actions at the start; SAC does not read it.
     """

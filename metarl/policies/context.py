@@ -1,4 +1,4 @@
-"""A policy that is told a context vector beside every observation; the context is a parameter."""
+"""A policy that sees a context vector beside every observation; the context is a parameter."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class ContextPolicy:
         context = parameters[CONTEXT]
         axes = observations.ndim - context.ndim
         aligned = context.view(*context.shape[:-1], *[1] * axes, self.context_size)
-        told = aligned.expand(*observations.shape[:-1], self.context_size)
-        return self.network(parameters, torch.cat((observations, told), dim=-1))
+        context_seen = aligned.expand(*observations.shape[:-1], self.context_size)
+        return self.network(parameters, torch.cat((observations, context_seen), dim=-1))
 
 
 def plain_network(policy: Policy) -> GaussianMLP:
     """The network of the observation alone that a policy is while its context stays what it is.
 
     Raises:
-        ValueError: neither `GaussianMLP` itself nor one that is told a context; a subclass may compute
+        ValueError: neither `GaussianMLP` itself nor one that sees a context; a subclass may compute
             something else.
     """
     network = policy.network if isinstance(policy, ContextPolicy) else policy
@@ -80,8 +80,8 @@ def without_context(policy: Policy, parameters: Parameters) -> Parameters:
     plain = {name: parameters[name] for name in (*names, "log_std")}
     if isinstance(policy, ContextPolicy):
         weight, bias = names[:2]
-        observed, told = plain[weight].tensor_split((policy.observation_size,), dim=1)
-        plain |= {weight: observed, bias: plain[bias] + told @ parameters[CONTEXT]}
+        of_observation, of_context = plain[weight].tensor_split((policy.observation_size,), dim=1)
+        plain |= {weight: of_observation, bias: plain[bias] + of_context @ parameters[CONTEXT]}
     return plain
 
 

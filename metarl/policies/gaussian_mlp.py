@@ -23,7 +23,7 @@ class GaussianMLP:
 
     Args:
         observation_size, action_size: of the environment.
-        hidden_sizes: units a hidden layer.
+        hidden_sizes: units of every hidden layer.
         activation: "tanh" or "relu".
         initial_std: standard deviation of the actions at the start.
         min_std: floor of the standard deviation.

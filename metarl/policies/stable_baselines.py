@@ -91,7 +91,7 @@ def from_sb3(model: OnPolicyAlgorithm | str | Path, policy: Policy) -> Parameter
 
     Of a file, only the tensors of `policy.pth` are read, by torch's loader for weights alone, and the plain
     JSON beside them: nothing is unpickled, so a foreign file cannot run code. Whether its observations
-    were normalised, and its action space, are not told by it: both must be as in the policy's training.
+    were normalised, and its action space, cannot be told from it: both must be as in the policy's training.
 
     Args:
         model: a model, or the .zip file that its `save` wrote.

@@ -105,7 +105,7 @@ class MetaPolicy(ActingPolicy):
             env: any environment with the observation and action sizes of training.
             task: set in the environment first, by `set_task`, `reset_task` or the option of `reset`
                 (`metarl_envs.foreign.adapters` says which counts); None leaves the environment's own.
-            episodes: episodes an inner step.
+            episodes: episodes of every inner step.
             steps: inner steps.
             seed: determines the episodes' noise and the environment's seeds.
             evaluation_episodes: further episodes, to measure the return after the last step; None for as

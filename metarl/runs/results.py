@@ -58,7 +58,7 @@ def task_name(task: Mapping[str, Any]) -> str:
 
 
 def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol: Mapping[str, Any]) -> None:
-    """Writes adaptation.csv, a line a task, and adaptation.json, the means and their 95 % intervals.
+    """Writes adaptation.csv, a line for every task, and adaptation.json, the means and their 95 % intervals.
 
     Args:
         curves: by the name of their task list, all of the same parameters and steps.
@@ -110,7 +110,7 @@ def _new_folder(parent: Path, name: str) -> Path:
 
 
 def _rows(curves: Mapping[str, AdaptationCurve]) -> Iterable[list[Any]]:
-    """A title, then a row a task: its list, its numbers, its return after every number of steps."""
+    """A title, then a row for every task: its list, its numbers, its return after every number of steps."""
     for n, (name, curve) in enumerate(curves.items()):
         columns = {key: values.reshape(len(values), -1) for key, values in curve.tasks.items()}
         if n == 0:

@@ -65,7 +65,7 @@ def markdown(results: Sequence[Result]) -> str:
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    """A row a method: the errors after 0, 1, ..., 10 steps and half their 95 % intervals."""
+    """A row for every method: the errors after 0, 1, ..., 10 steps and half their 95 % intervals."""
     steps = range(results[0].errors.shape[1])
     errors = [f"{name}_{k}" for k in steps for name in ("mse", "half_width")]
     with path.open("w", newline="") as file:
@@ -77,7 +77,7 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
-    """A panel a method: one new task's curve, its five points, and the network before and after steps."""
+    """A panel for every method: one new task's curve, its five points, and the network before and after steps."""
     columns = min(3, len(results))
     rows = math.ceil(len(results) / columns)
     figure = Figure(figsize=(3.6 * columns, 2.6 * rows + 0.5), dpi=150, layout="constrained")

@@ -73,7 +73,7 @@ def adapt(
     """
     if len(supports) != len(step_sizes):
         raise ValueError(
-            f"expected one step size an inner step: {len(supports)} supports, {len(step_sizes)} step sizes"
+            f"expected one step size per inner step: {len(supports)} supports, {len(step_sizes)} step sizes"
         )
 
     def step(theta: Parameters, data: Data, k: int) -> Parameters:
