@@ -41,7 +41,7 @@ def count_rows(run_dir: Path) -> int:
 
 
 class ProgressCsv(KVWriter):
-    """progress.csv: a row for every iteration, appended; stable-baselines3's own writer empties an existing file.
+    """progress.csv: a row for every iteration, appended; stable-baselines3's own writer empties the file.
 
     Args:
         start_iteration: rows of earlier iterations are kept, whole ones only.

@@ -77,7 +77,7 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
-    """A panel for every method: one new task's curve, its five points, and the network before and after steps."""
+    """A panel for every method: a new task's curve, its five points, the network before and after steps."""
     columns = min(3, len(results))
     rows = math.ceil(len(results) / columns)
     figure = Figure(figsize=(3.6 * columns, 2.6 * rows + 0.5), dpi=150, layout="constrained")
