@@ -15,6 +15,7 @@ from metarl.command import main
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
 from metarl.meta_learners.registry import META_LEARNERS
+from metarl.policies.policy import TaskState
 from metarl.policies.registry import POLICIES
 from tests.support.opengl import needs_opengl
 from tests.user_package.learner import cautious
@@ -67,7 +68,7 @@ def test_standard_deviations_may_depend_on_the_state(write, small_config, tmp_pa
     theta = experiment.learner.initial_state(torch.Generator().manual_seed(0)).parameters
     repeated = {name: value.expand(2, *value.shape) for name, value in theta.items()}
     sampler = experiment.sampler(2, 3)
-    rollout = sampler.collect(repeated, experiment.training_tasks(2), (0, 1))
+    rollout = sampler.collect(TaskState(repeated), experiment.training_tasks(2), (0, 1))
     sampler.close()
     log_std = rollout.behaviour.log_std
     assert log_std[0, 0, :, 0].unique().numel() == 8

@@ -114,7 +114,7 @@ def test_adding_an_algorithm(train_small, small_config_file, tmp_path):
     values["meta_learner"] = {"name": "pre_training", "step_size": 0.2}
     small_config_file.write_text(yaml.safe_dump(values))
     try:
-        exec(blocks("META_LEARNERS"), {"__name__": "readme"})
+        exec(blocks("register_meta_learner"), {"__name__": "readme"})
         assert train_small().iteration == 4
         assert metarl.load(tmp_path / "run").experiment.config.meta_learner.step_size == 0.2
         with pytest.raises(metarl.ConfigError, match=r"later_step_scale: .*, got pre_training; leave it out"):
