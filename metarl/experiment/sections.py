@@ -39,8 +39,8 @@ class PolicyConfig:
     Args:
         name: a registered policy, or "my_package:MyPolicy".
         settings: the named class's fields but for its sizes, checked; keys of the section beside `name`.
-        start_from: a policy to start at: stable-baselines3's .zip, or a run folder; "" for none. Its network
-            is this one's; PPO, A2C and TRPO of stable-baselines3 have such networks.
+        start_from: a policy to start at: stable-baselines3's .zip, a run folder, or a policy's .safetensors;
+            "" for none. Its network is this one's; PPO, A2C and TRPO of stable-baselines3 have such networks.
     """
 
     name: str = GAUSSIAN_MLP

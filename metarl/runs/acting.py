@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.math.parameters import Parameters, kind
 from metarl.policies.onnx_file import write_onnx
-from metarl.policies.policy import Policy
+from metarl.policies.policy import Policy, remembers
 from metarl.policies.stable_baselines import to_sb3
 from metarl.policies.torch_module import to_torch
 from metarl.rollouts.episodes import within
@@ -59,8 +59,13 @@ class ActingPolicy:
             deterministic: take the mean instead of drawing.
 
         Raises:
-            ValueError: an observation of another size.
+            ValueError: an observation of another size, or a policy with memory, which has to see rewards too.
         """
+        if remembers(self.policy):
+            raise ValueError(
+                f"expected a policy without memory, got {type(self.policy).__name__}, which predict gives no "
+                "rewards to remember; metarl.evaluate plays its episodes"
+            )
         dtype, device = kind(self.parameters)
         batch = torch.as_tensor(np.asarray(observation), dtype=dtype, device=device)
         if batch.ndim not in (1, 2) or batch.shape[-1] != self.policy.observation_size:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from metarl_envs.tasks import Tasks, stack_tasks, unstack_tasks
 
-from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.evaluation import Evaluation
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import ExperimentConfig, meta_learned, read_config
 from metarl.experiment.reading import Overrides, Source
@@ -78,7 +78,8 @@ def evaluate(
     steps: int = 3,
     seed: int = 0,
     deterministic: bool = False,
-) -> AdaptationCurve:
+    keep_rollouts: bool = False,
+) -> Evaluation:
     """Adapts a meta-policy to tasks, and measures the return after every number of inner steps.
 
     Args:
@@ -89,9 +90,12 @@ def evaluate(
         steps: inner steps K.
         seed: chooses drawn tasks and the episodes' noise.
         deterministic: measure with mean actions, on episodes of their own.
+        keep_rollouts: keep the episodes that were measured.
 
     Returns:
-        Returns of every task after 0, 1, ..., K steps, [step + 1, task], with their mean and interval.
+        A record: its `curve` has the returns of every task after 0, 1, ..., K steps, [step + 1, task], with
+        their mean and interval; `adapted` the tasks' states after the last step, tensors [task, ...];
+        `rollouts`, if kept, the measured episodes of every number of steps.
 
     Raises:
         ValueError: no task or episode, fewer than 0 steps, or a task that the environment has not.
@@ -100,7 +104,7 @@ def evaluate(
 
     Example:
         >>> import metarl
-        >>> curve = metarl.evaluate("runs/quickstart", tasks=5, episodes=4, steps=1)
+        >>> curve = metarl.evaluate("runs/quickstart", tasks=5, episodes=4, steps=1).curve
         >>> curve.returns.shape
         (2, 5)
         >>> curve.mean.shape
@@ -118,7 +122,8 @@ def evaluate(
             steps=steps,
             seed=seed,
             deterministic=deterministic,
-        ).curve
+            keep_rollouts=keep_rollouts,
+        )
 
 
 def _meta_learned(config: Source | ExperimentConfig, overrides: Overrides) -> ExperimentConfig:

@@ -132,11 +132,13 @@ def test_the_counter_counts_and_survives_a_checkpoint(tmp_path):
 def test_the_learning_rate_falls_along_a_cosine(updates, rate):
     falling = replace(CLIPPED, schedule="cosine", schedule_updates=4, final_learning_rate=2e-3)
     learner, _, theta, batch = setup(clipped=falling)
-    update = learner.update(at_update(learner, theta, updates), batch)
+    state, constant = at_update(learner, theta, updates), setup()[0]
+    update, usual = (one.update(state, batch) for one in (learner, constant))
     expected_rate = 2e-3 + (1e-2 - 2e-3) * rate
     assert update.metrics["learning_rate"] == pytest.approx(expected_rate)
-    step = (update.state.parameters["mean.bias"] - theta["mean.bias"]).abs()
-    torch.testing.assert_close(step, torch.full_like(step, expected_rate), rtol=1e-3, atol=0)
+    step, whole = (one.state.parameters["mean.bias"] - theta["mean.bias"] for one in (update, usual))
+    torch.testing.assert_close(step, whole * expected_rate / 1e-2, rtol=1e-7, atol=0)
+    assert whole.abs().min() > 1e-5
 
 
 def test_without_a_schedule_the_learning_rate_stays():

@@ -96,7 +96,7 @@ def test_policies_come_back_from_plain_data(policy):
     if type(policy) in (GaussianMLP, ContextPolicy):
         assert not modules_named(plain)
     else:
-        with pytest.raises(RunError, match=r"got 'tests\.policies_of_users:.*trust=True"):
+        with pytest.raises(RunError, match=r"got 'tests\.support\.policies_of_users:.*trust=True"):
             policy_from_plain(plain)
 
 

@@ -58,7 +58,8 @@ def test_overrides_are_values_of_any_kind(sections):
         "sampling.advantages.normalise": True,
     }
     config = metarl.train(sections, overrides={**ONE, **values}, quiet=True).experiment.config
-    assert (config.policy.hidden_sizes, config.policy.activation) == ((4,), "relu")
+    settings = config.policy.settings
+    assert (settings["hidden_sizes"], settings["activation"]) == ((4,), "relu")
     assert config.environment.options == {"preset": "maml"}
 
 
@@ -104,15 +105,16 @@ def test_evaluate_is_the_experiments_on_drawn_and_given_tasks(sections, tmp_path
     experiment = policy.experiment
     drawn = experiment.held_out_tasks(3, 5)
     options = {"episodes": 4, "steps": 2, "seed": 5}
-    expected, _ = experiment.evaluate(policy.parameters, drawn, **options)
+    expected = experiment.evaluate(policy.parameters, drawn, **options).curve
     listed = [{"goal": goal} for goal in drawn["goal"].tolist()]
     for who in (policy, tmp_path / "run", str(tmp_path / "run")):
         for tasks in (3, drawn, listed):
-            curve = metarl.evaluate(who, tasks=tasks, **options)
+            curve = metarl.evaluate(who, tasks=tasks, **options).curve
             np.testing.assert_array_equal(curve.returns, expected.returns)
             np.testing.assert_array_equal(curve.tasks["goal"], drawn["goal"])
-    still = metarl.evaluate(policy, tasks=3, deterministic=True, **options)
-    assert not np.allclose(still.returns, expected.returns)
+    still = metarl.evaluate(policy, tasks=3, deterministic=True, keep_rollouts=True, **options)
+    assert not np.allclose(still.curve.returns, expected.returns)
+    assert [rollout.rewards.shape[:2] for rollout in still.rollouts] == [(3, 4)] * 3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from metarl.adaptation.walk import Walk
 from metarl.compute.task_map import TaskMap, select_task
 from metarl.experiment.build import build_experiment
 from metarl.rollouts.advantages import AdvantageConfig
+from metarl.runs.description import describe
 from metarl.runs.meta_policy import MetaPolicy
 from tests.support.references import network
 from tests.support.slow_advantages import episodes_of, slow_advantages
@@ -205,7 +206,8 @@ def adapt_in_a_diary(small_config, goal, seed=2, theta_seed=0):
     shapes = ("--policy.hidden_sizes=[5, 4]", f"--environment.horizon={HORIZON}")
     experiment, env = build_experiment(small_config(*foreign, *rule, *settings, *shapes)), Diary()
     theta = tiny_state(experiment.learner, theta_seed)
-    adapted = MetaPolicy(experiment, theta).adapt(env, {"goal": goal}, episodes=8, steps=2, seed=seed)
+    meta_policy = MetaPolicy(describe(experiment), experiment.policy, theta)
+    adapted = meta_policy.adapt(env, {"goal": goal}, episodes=8, steps=2, seed=seed)
     rollouts = env.rollouts(8)
     (path,) = retraced(theta, rollouts[:2], experiment.config.meta_learner)
     return adapted, rollouts, path, [noise_of(r, [path[k]]) for k, r in enumerate(rollouts)]
