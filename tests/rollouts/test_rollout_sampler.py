@@ -238,10 +238,10 @@ class Faulty(Echo):
         return observation, *others
 
 
-def echo_sampler(env):
+def echo_sampler(env, horizon=5):
     policy = GaussianMLP(observation_size=3, action_size=2, hidden_sizes=(4,))
     parameters = policy.initial_parameters(torch.Generator().manual_seed(0))
-    return EpisodeSampler(env, policy, episodes=3, horizon=5), policy, parameters
+    return EpisodeSampler(env, policy, episodes=3, horizon=horizon), policy, parameters
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
@@ -250,7 +250,8 @@ def test_episodes_of_a_single_environment_equal_a_slow_loop(env, deterministic):
     """Seeds, noise and the task reach it, by whichever hook it has."""
     sampler, policy, parameters = echo_sampler(env())
     state, echo = TaskState(repeat(parameters, 1)), Echo()
-    rollout = sampler.collect(state, {"goal": -0.7}, KEY, deterministic=deterministic)
+    options = {"deterministic": True} if deterministic else {}
+    rollout = sampler.collect(state, {"goal": -0.7}, KEY, **options)
     sequence, lengths = np.random.SeedSequence(list(KEY)), []
     drawn = np.random.default_rng(sequence).standard_normal((3, 5, 2), dtype=np.float32)
     noise = torch.from_numpy(drawn) * (not deterministic)
@@ -276,3 +277,10 @@ def test_one_number_of_a_single_environment_that_is_not_finite_is_enough():
     sampler, _, parameters = echo_sampler(Faulty())
     with pytest.raises(NonFiniteError, match=r"observation .*nan.* in episode 0, step 1 in task {'goal': 2}"):
         sampler.collect(TaskState(repeat(parameters, 1)), {"goal": 2}, KEY)
+
+
+def test_episodes_may_be_one_step_long():
+    sampler, _, parameters = echo_sampler(Echo(), horizon=1)
+    rollout = sampler.collect(TaskState(repeat(parameters, 1)), {"goal": 2.0}, KEY)
+    assert rollout.valid.tolist() == [[[True]] * 3]
+    assert rollout.truncated.tolist() == [[True] * 3]
