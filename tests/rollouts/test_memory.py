@@ -1,6 +1,6 @@
 """A policy that remembers: what it carries through the steps and episodes of a trial."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.policies.policy import TaskState
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.episodes import EpisodeSampler
+from metarl.rollouts.recording import join_episodes
 from metarl.rollouts.rollout import next_observations
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
 from tests.support.tiny_envs import Echo
@@ -37,7 +38,7 @@ class Counting:
 
     def begin_trial(self, parameters, tasks, lanes):
         numbers = ("steps", "ends", "episodes", "reward", "acted", "z")
-        told = torch.zeros(tasks, lanes, 9)
+        told = torch.zeros(tasks, lanes, 10)
         return {"told": told, **{name: torch.zeros(tasks, lanes) for name in numbers}}
 
     def begin_episode(self, parameters, carry, noise):
@@ -55,7 +56,13 @@ class Counting:
             "ends": carry["ends"] + step.last,
             "reward": step.rewards,
             "told": torch.cat(
-                (step.observations, step.actions, step.next_observations, step.terminated[..., None]), -1
+                (
+                    step.observations,
+                    step.actions,
+                    step.next_observations,
+                    torch.stack((step.terminated, step.last), -1),
+                ),
+                -1,
             ),
         }
 
@@ -103,11 +110,11 @@ def test_a_policy_is_told_all_of_a_step(where):
     rollout = sampler().collect(state(), TASKS, KEY) if where == "batch" else one_environment()
     for task, told in enumerate(rollout.carry["told"][:, 0]):
         t = rollout.valid[task, -1].sum() - 1
-        before, action, after, terminated = told.split((3, 2, 3, 1))
+        before, action, after, ends = told.split((3, 2, 3, 2))
         assert torch.equal(before, rollout.observations[task, -1, t])
         assert torch.equal(action, rollout.actions[task, -1, t])
         assert torch.equal(after, rollout.final_observations[task, -1])
-        assert terminated == rollout.terminated[task, -1]
+        assert ends.tolist() == [rollout.terminated[task, -1].item(), True]
 
 
 def test_what_begins_the_episodes_of_one_environment_follows_from_its_key():
@@ -116,6 +123,19 @@ def test_what_begins_the_episodes_of_one_environment_follows_from_its_key():
     rng.standard_normal((EPISODES, HORIZON, 2), dtype=np.float32)
     beginnings = rng.standard_normal((1, EPISODES, 1), dtype=np.float32)
     assert one_environment().carry["z"].tolist() == beginnings[:, -1].tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_joined_episodes_are_all_episodes_and_the_last_carry(count):
+    rollout = one_environment()
+    parts = [
+        replace(rollout, rewards=rollout.rewards + n, diverged_episodes=n, carry={"n": n})
+        for n in range(1, count + 1)
+    ]
+    joined = join_episodes(parts)
+    assert torch.equal(joined.rewards, torch.cat([part.rewards for part in parts], 1))
+    assert joined.diverged_episodes == sum(range(count + 1))
+    assert joined.carry == {"n": count}
 
 
 def test_episodes_end_at_different_times_here():
