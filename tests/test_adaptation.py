@@ -91,3 +91,9 @@ def test_mapped_over_tasks_equals_a_loop():
 def test_a_step_size_is_needed_for_every_support():
     with pytest.raises(ValueError, match="1 supports, 2 step sizes"):
         adapt(quadratic, {"w": torch.zeros(4)}, [problem(0)], [0.1, 0.1])
+
+
+def test_a_step_is_differentiated_through_unless_told_otherwise():
+    data, start = problem(0), torch.randn(4, dtype=torch.float64)
+    jacobian = torch.func.jacrev(lambda w: inner_step(quadratic, {"w": w}, data, 0.1)["w"])(start)
+    torch.testing.assert_close(jacobian, torch.eye(4, dtype=torch.float64) - 0.1 * data[0])

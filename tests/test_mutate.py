@@ -156,6 +156,6 @@ def test_the_mapping_of_this_package_names_tests_that_are_there():
         assert (root / source).is_file()
         for test in tests:
             assert (root / test.split()[0]).is_file()
-    folders = ("math", "meta_learners", "sampling")
-    every = [path for folder in folders for path in (root / "metarl" / folder).glob("*.py")]
+    folders = ("math", "meta_learners", "objectives")
+    every = [path for folder in folders for path in (root / "metarl" / folder).rglob("*.py")]
     assert {str(p.relative_to(root)) for p in every if p.name != "__init__.py"} <= set(mapping)

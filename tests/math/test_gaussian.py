@@ -7,7 +7,7 @@ from metarl.math.gaussian import DiagonalGaussian
 
 def pair():
     generator = torch.Generator().manual_seed(0)
-    parts = torch.randn(5, 7, 3, generator=generator, dtype=torch.float64)
+    parts = torch.randn(5, 2, 4, 3, generator=generator, dtype=torch.float64)
     return DiagonalGaussian(parts[0], 0.3 * parts[1]), DiagonalGaussian(parts[2], 0.3 * parts[3]), parts[4]
 
 
@@ -23,7 +23,7 @@ def test_fisher_product_is_the_hessian_of_the_kl():
     p, tangent, _ = pair()
 
     def divergence(vector):
-        mean, log_std = vector.view(2, 7, 3)
+        mean, log_std = vector.view(2, 2, 4, 3)
         return p.kl_divergence(DiagonalGaussian(mean, log_std)).sum()
 
     at = torch.stack(p).reshape(-1)

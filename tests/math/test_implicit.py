@@ -104,3 +104,13 @@ def test_gradient_is_that_of_the_problems_minimum_in_its_centre():
     expected = torch.func.jacrev(minimum)(flatten(centre)).T @ flatten(outer)
     found = implicit_gradient(quadratic, solution, (matrix, offset), outer, regularisation, 30, 1e-24)
     torch.testing.assert_close(flatten(found.gradient), expected)
+
+
+def test_parameters_that_the_outer_gradient_leaves_alone_are_no_sign_of_failure():
+    """A diagonal system: where the outer gradient is 0, so is the solution, and elsewhere it is solved."""
+    (_, offset), solution, outer = problem()
+    eigenvalues = torch.arange(1.0, 7.0, dtype=torch.float64)
+    partial = {**outer, "b": torch.zeros_like(outer["b"])}
+    data = (torch.diag(eigenvalues), offset)
+    found = implicit_gradient(quadratic, solution, data, partial, 2.0, iterations=30, tolerance=1e-24)
+    torch.testing.assert_close(flatten(found.gradient), flatten(partial) / (1 + eigenvalues / 2))

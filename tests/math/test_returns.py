@@ -7,6 +7,7 @@ from metarl.math.returns import (
     generalised_advantages,
     masked_mean,
     normalise_per_task,
+    without_padding,
 )
 
 
@@ -85,3 +86,14 @@ def test_normalisation_divides_by_the_standard_deviation_of_each_tasks_valid_ste
         assert abs(kept.mean()) < 1e-12
         assert abs(kept.std(unbiased=False) - 1) < 1e-6
     assert (result[~valid] == 0).all()
+
+
+def test_differences_far_below_epsilon_stay_small_and_keep_their_sign():
+    values = torch.tensor([[[0.0, 1e-12]]], dtype=torch.float64)
+    result = normalise_per_task(values, torch.ones(1, 1, 2, dtype=torch.bool), epsilon=1e-8)
+    assert result.flatten().tolist() == pytest.approx([-5e-5, 5e-5], rel=1e-3)
+
+
+def test_padding_becomes_0_and_all_else_stays():
+    values = torch.tensor([[1.0, 2.0], [float("nan"), 4.0]])
+    assert without_padding(values, torch.tensor([True, False])).tolist() == [[1.0, 2.0], [0.0, 0.0]]

@@ -1,7 +1,9 @@
+import os
+
 import pytest
 import torch
 
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import TaskMap, available_cpus
 
 
 @pytest.mark.parametrize("chunk_size", [1, 2, 5, None])
@@ -41,3 +43,28 @@ def test_threads_work_serially_inside_an_operation():
         assert TaskMap(1, threads=2).run([torch.get_num_threads] * 4) == [1, 1, 1, 1]
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_cpu_takes_a_few_tasks_on_every_core_and_a_gpu_all_at_once():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert TaskMap.for_device(cpu) == TaskMap()
+    assert TaskMap.for_device(cpu, threads=3, chunk_size=2) == TaskMap(2, 3)
+    assert TaskMap.for_device(gpu) == TaskMap(None, 1)
+    assert TaskMap.for_device(gpu, threads=3, chunk_size=2) == TaskMap(2, 1)
+    assert TaskMap(1, threads=0).run([lambda: 5]) == [5]
+
+
+def test_means_over_tasks_keep_every_other_axis():
+    values = {"a": torch.tensor([[1.0, 2.0], [3.0, 6.0]]), "b": torch.tensor([1.0, 4.0])}
+    mean = TaskMap().mean(values)
+    assert {name: value.tolist() for name, value in mean.items()} == {"a": [2.0, 4.0], "b": 2.5}
+
+
+def test_cpus_are_those_of_this_process_or_where_that_is_unknown_all(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", {0: {1, 4, 5}}.__getitem__, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert available_cpus() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert available_cpus() == 16
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert available_cpus() == 1

@@ -1,14 +1,18 @@
 """The first-order outer step: clipping by hand, Adam against torch's own loop."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from metarl.compute.task_map import select_task
+from metarl.errors import NonFiniteError
 from metarl.math.parameters import flatten
+from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.learner import named_tensors
-from metarl.meta_learners.outer.clipped import ClippedConfig
+from metarl.meta_learners.outer.clipped import LARGEST_KL, ClippedConfig, adam_start, clipped_step, why_wild
+from metarl.meta_learners.outer.outer_step import Evaluation
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate
 from tests.support.references import outer_gain
@@ -97,8 +101,11 @@ def test_moments_survive_a_checkpoint_bit_for_bit(name, tmp_path):
         assert torch.equal(kept[n], value)
 
 
-def test_an_update_leaves_the_given_state_alone():
-    learner, _, theta, batch = trained("promp")
+@pytest.mark.parametrize("name", ["promp", "reptile"])
+def test_an_update_leaves_the_given_state_alone(name):
+    learner, _ = tiny_learner(name, 2, **by_adam(name, 0.05))
+    theta = tiny_state(learner)
+    batch = sampled_meta_batch(learner, theta)
     once = learner.update(learner.start(theta), batch).state
     kept = {**once.parameters, **named_tensors(once.optimiser)}
     before = {n: value.clone() for n, value in kept.items()}
@@ -120,3 +127,52 @@ def test_long_gradients_are_cut_and_short_ones_left(longest):
     for n in plain[2]:
         expected = moments[f"exp_avg.{n}"] * min(1.0, longest / norm)
         torch.testing.assert_close(found[f"exp_avg.{n}"], expected, rtol=1e-9, atol=0)
+
+
+def step_on_a_line(after, fails_beyond=math.inf):
+    """From 0 up a gain of 3 + x with slope 1 + x; whatever is reached is judged as `after`."""
+    start = {"x": torch.zeros(1)}
+
+    def gradient_at(theta):
+        x = theta["x"].item()
+        if x > fails_beyond:
+            raise NonFiniteError("a slope", 0)
+        return MetaGradient({"x": 1 + theta["x"]}, 3 + x, {"seen": x})
+
+    return clipped_step(start, adam_start(start), gradient_at, lambda theta: after, CLIPPED)
+
+
+@pytest.mark.parametrize("after", [Evaluation(9.0, 0.5), Evaluation(9.0, math.inf)])
+def test_what_is_told_of_a_step_is_told_of_its_beginning_and_its_end(after):
+    result = step_on_a_line(after)
+    kept = math.isfinite(after.kl)
+    assert (result.rejection is None) == kept
+    told = {"surrogate_before": 3.0, "seen": 0.0, "meta_gradient_norm": 1.0, "accepted": float(kept)}
+    told |= {"surrogate_after": 9.0 if kept else 3.0, "kl": 0.5 if kept else 0.0}
+    assert told.items() <= result.metrics.items()
+    assert result.metrics["surrogate_last_epoch"] == pytest.approx(3 + 2 * 0.05, rel=1e-3)
+
+
+def test_a_slope_that_is_not_finite_is_an_error_where_the_step_begins_and_later_a_rejection():
+    fine = Evaluation(9.0, 0.5)
+    with pytest.raises(NonFiniteError, match="a slope"):
+        step_on_a_line(fine, fails_beyond=-1.0)
+    result = step_on_a_line(fine, fails_beyond=0.0)
+    assert result.rejection.startswith("not finite")
+    assert result.parameters["x"] == 0
+
+
+@pytest.mark.parametrize(
+    ("x", "after", "reason"),
+    [
+        ([1.0, 2.0], (0.0, LARGEST_KL), None),
+        ([1.0, 2.0], (0.0, LARGEST_KL + 1e-6), "KL above 89"),
+        ([1.0, math.inf], (0.0, 0.0), "not finite"),
+        ([math.nan, math.nan], (0.0, 0.0), "not finite"),
+        ([1.0, 2.0], (math.nan, 0.0), "not finite"),
+        ([1.0, 2.0], (0.0, math.nan), "not finite"),
+    ],
+)
+def test_a_step_is_wild_if_anything_is_not_finite_or_policies_are_too_far_apart(x, after, reason):
+    found = why_wild({"x": torch.tensor(x)}, Evaluation(*after), "size")
+    assert found == (reason and f"{reason}: try a smaller size")

@@ -116,8 +116,12 @@ def test_unsolved_gradient_is_the_linear_systems_where_they_stopped(steps):
     assert update.metrics["inner_residual"] > 1e-4
 
 
-def test_the_worst_inner_residual_of_all_tasks_and_steps_is_told():
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_the_worst_inner_residual_of_all_tasks_and_steps_is_told(scale):
+    """Of gradients that are shorter than 1, too."""
     learner, _, theta, batch = setup(2, solver_steps=3)
+    weaker = [data._replace(advantages=scale * data.advantages) for data in batch.support]
+    batch = batch._replace(support=tuple(weaker))
     residuals = []
     for i in range(batch.tasks):
         phi = solutions(theta, batch, i, steps=3)
@@ -176,3 +180,25 @@ def test_residuals_of_a_short_solution_are_told():
     learner, *_ = setup(1)
     tight = learner.update(learner.start(theta), batch).metrics["solution_cg_residual"]
     assert tight < 1e-8 < 1e-3 < loose
+
+
+def descended(slopes, start, steps=2):
+    """Descent with steps of size 1 where every parameter's slope is its own multiple of it."""
+
+    def problem(parameters, data):
+        return sum(slopes[n] / 2 * value.square().sum() for n, value in parameters.items())
+
+    return minimise(problem, start, None, 1.0, steps)
+
+
+def test_a_step_is_as_long_as_all_parameters_together_move():
+    """a = 2 reaches 0 at once, while 100 numbers of .1 overshoot 1.5 times as far at every step: a first
+    step of length (2^2 + 2.5^2)^.5 = 3.2, and a second of 3.75, which is not taken."""
+    start = {"a": torch.tensor([2.0]), "b": torch.full((100,), 0.1)}
+    found = descended({"a": 1.0, "b": 2.5}, start)
+    torch.testing.assert_close(found["b"], torch.full((100,), -0.15))
+
+
+def test_a_step_as_long_as_the_first_is_taken():
+    found = descended({"x": 2.0}, {"x": torch.tensor([1.0])})
+    assert found["x"] == 1.0

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from metarl.compute.task_map import select_task
+from metarl.meta_learners.learner import learned_metrics
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from tests.support.references import STEP_SIZE, outer_gain
 from tests.support.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
@@ -111,3 +112,13 @@ def test_learned_quantities_are_in_the_updates_metrics(name, key):
         rms = update.metrics[key.replace("mean_of_", "rms_of_")]
         assert rms == pytest.approx((sum(squares) / len(squares)) ** 0.5)
     assert not {"mean_of_mean.weight", "mean_of_hidden.0.bias"} & set(update.metrics)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_more_than_one_number_has_a_root_mean_square(size):
+    values = torch.arange(1.0, 1.0 + size)
+    found = learned_metrics({"context": values, "mean.bias": values}, {"context": values})
+    expected = {"mean_of_context": values.mean().item()}
+    if size > 1:
+        expected["rms_of_context"] = values.square().mean().sqrt().item()
+    assert found == pytest.approx(expected)

@@ -153,3 +153,8 @@ def test_long_gradients_are_cut():
     found = torch.cat([value.flatten() for value in adam_gradient(update, theta).values()])
     assert found.norm().item() == pytest.approx(1e-3)
     assert update.metrics["meta_gradient_norm"] > 1e-2
+
+
+def test_two_inner_steps_have_two_weights():
+    assert multi_step_weights(2, 0, 50) == pytest.approx([1 / 2, 1 / 2])
+    assert multi_step_weights(2, 25, 50) == pytest.approx([1 / 4, 3 / 4])

@@ -191,3 +191,19 @@ def test_without_a_target_the_penalty_is_fixed():
     assert "kl_penalties" not in named_tensors(update.state.optimiser)
     with pytest.raises(ConfigError, match="kl_penalty: expected a number > 0 with a kl_target"):
         adaptive(0.01, kl_penalty=0.0)
+
+
+def test_penalties_stay_exactly_at_the_bounds():
+    adapted = adapt_penalties(torch.full((2,), 8.0), torch.tensor([9.0, 4.0]), 6.0)
+    assert adapted.tolist() == [8, 8]
+
+
+def test_a_rejected_update_leaves_the_penalties():
+    wild, _ = tiny_learner("promp", 2, clipped=ClippedConfig(learning_rate=1e20), kl_target=0.01)
+    theta = tiny_state(wild)
+    state = wild.start(theta)
+    update = wild.update(state, sampled_meta_batch(wild, theta))
+    assert update.rejection
+    assert update.state.optimiser.kl_penalties.tolist() == [5e-4] * 2
+    for name, value in named_tensors(state.optimiser).items():
+        assert torch.equal(named_tensors(update.state.optimiser)[name], value)

@@ -6,7 +6,7 @@ import torch
 from metarl.compute.task_map import select_task
 from metarl.errors import NonFiniteError
 from metarl.rollouts.rollout import MetaBatch
-from tests.support.references import inner_loss
+from tests.support.references import inner_loss, kl
 from tests.support.tiny import TASKS, sampled_meta_batch, tiny_learner, tiny_state
 
 SIZES = [0.3, 0.15, 0.15, 0.15, 0.15]
@@ -95,3 +95,15 @@ def test_a_task_that_overflows_is_named():
     with pytest.raises(NonFiniteError, match="adapted parameters") as raised:
         learner.update(learner.start(theta), broken)
     assert raised.value.task_index == 1
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_its_kl_is_that_of_the_policy_before_adaptation(steps):
+    """From the one that sampled the first episodes; the others were sampled by adapted policies."""
+    learner, theta, batch = setup(steps, outer_step_size=0.4)
+    update = learner.update(learner.start(theta), batch)
+    first = (*batch.support, batch.query)[0]
+    moved = [kl(update.state.parameters, select_task(first, i)).item() for i in range(TASKS)]
+    assert update.metrics["kl"] == pytest.approx(sum(moved) / TASKS, rel=1e-8)
+    assert update.metrics["kl"] > 1e-4
+    assert update.metrics["accepted"] == 1

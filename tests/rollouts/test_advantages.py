@@ -50,3 +50,29 @@ def test_explained_variance_is_one_when_the_features_hold_the_return():
     constant = Rollout(**{**data.__dict__, "rewards": torch.ones_like(data.rewards), "valid": full})
     _, explained = compute_advantages(constant, AdvantageConfig(discount=1.0))
     torch.testing.assert_close(explained, torch.ones(2, dtype=torch.float64), atol=1e-4, rtol=0)
+
+
+def test_explained_variance_does_not_depend_on_the_unit_of_rewards():
+    data, config = rollout(), AdvantageConfig()
+    _, explained = compute_advantages(data, config)
+    small = Rollout(**{**data.__dict__, "rewards": 1e-3 * data.rewards})
+    torch.testing.assert_close(compute_advantages(small, config)[1], explained, rtol=1e-5, atol=1e-7)
+
+
+def test_rewards_that_are_all_zero_leave_no_share_undefined():
+    data = rollout()
+    silent = Rollout(**{**data.__dict__, "rewards": torch.zeros_like(data.rewards)})
+    batch, explained = compute_advantages(silent, AdvantageConfig())
+    assert torch.isfinite(explained).all()
+    assert not batch.advantages.any()
+
+
+def test_episodes_may_be_one_step_long():
+    data = rollout()
+    parts = ("observations", "actions", "rewards", "valid", "behaviour_log_prob")
+    first = {name: getattr(data, name)[:, :, :1] for name in parts}
+    behaviour = DiagonalGaussian(*(part[:, :, :1] for part in data.behaviour))
+    short = Rollout(**{**data.__dict__, **first, "behaviour": behaviour})
+    batch, _ = compute_advantages(short, AdvantageConfig())
+    assert batch.advantages.shape == (2, 3, 1)
+    assert torch.isfinite(batch.advantages).all()

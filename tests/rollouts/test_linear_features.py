@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from metarl.rollouts.linear_features import features, fit, predict
@@ -38,3 +39,14 @@ def test_fit_is_finite_when_one_step_is_valid_and_columns_repeat():
     valid[0] = False
     valid[0, 0, 0] = True
     assert torch.isfinite(fit(inputs, targets, valid)).all()
+
+
+def test_only_a_singular_tasks_ridge_grows_and_tenfold():
+    """Columns repeated at 1e8 are singular up to a ridge of 1; a third one's weight is 1 / (1 + ridge)."""
+    inputs = torch.zeros(2, 1, 2, 3, dtype=torch.float64)
+    inputs[:, 0, 1, 2] = 1.0
+    inputs[0, 0, 0, :2] = 1e8
+    targets, valid = torch.ones(2, 1, 2), torch.ones(2, 1, 2, dtype=torch.bool)
+    singular, healthy = fit(inputs, targets, valid, ridge=1e-5)[:, 2].tolist()
+    assert singular == pytest.approx(1 / (1 + 10), rel=1e-9)
+    assert healthy == pytest.approx(1 / (1 + 1e-5), rel=1e-12)

@@ -1,6 +1,6 @@
 """A policy that remembers: what it carries through the steps and episodes of a trial."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.policies.policy import TaskState
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.episodes import EpisodeSampler
+from metarl.rollouts.recording import join_episodes
 from metarl.rollouts.rollout import next_observations
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
 from tests.support.tiny_envs import Echo
@@ -26,7 +27,7 @@ KEY, EPISODES, HORIZON, TASKS = (3, 1, 4), 3, 5, {"goal": np.array([-3.0, 0.5])}
 
 @dataclass(frozen=True)
 class Counting:
-    """Carries how many steps, ends and episodes it saw, the last reward and action, and noise."""
+    """Carries how many steps, ends and episodes it saw, all it was told of the last step, and noise."""
 
     observation_size: int = 3
     action_size: int = 2
@@ -36,9 +37,9 @@ class Counting:
         return {"bias": torch.zeros(2)}
 
     def begin_trial(self, parameters, tasks, lanes):
-        return {
-            name: torch.zeros(tasks, lanes) for name in ("steps", "ends", "episodes", "reward", "acted", "z")
-        }
+        numbers = ("steps", "ends", "episodes", "reward", "acted", "z")
+        told = torch.zeros(tasks, lanes, 10)
+        return {"told": told, **{name: torch.zeros(tasks, lanes) for name in numbers}}
 
     def begin_episode(self, parameters, carry, noise):
         return {**carry, "episodes": carry["episodes"] + 1, "z": noise[..., 0]}
@@ -54,6 +55,15 @@ class Counting:
             "steps": carry["steps"] + 1,
             "ends": carry["ends"] + step.last,
             "reward": step.rewards,
+            "told": torch.cat(
+                (
+                    step.observations,
+                    step.actions,
+                    step.next_observations,
+                    torch.stack((step.terminated, step.last), -1),
+                ),
+                -1,
+            ),
         }
 
     def __call__(self, parameters, observations):
@@ -92,6 +102,40 @@ def test_a_carry_counts_every_valid_step_of_the_trial_and_nothing_else(where):
     assert torch.equal(seen[rollout.valid], before[rollout.valid].float())
     last = rollout.rewards[:, -1].gather(1, rollout.valid[:, -1].sum(1, keepdim=True) - 1)
     assert torch.equal(carry["reward"], last)
+
+
+@pytest.mark.parametrize("where", ["batch", "one environment"])
+def test_a_policy_is_told_all_of_a_step(where):
+    """Of the last valid one at last, whatever the other tasks still did."""
+    rollout = sampler().collect(state(), TASKS, KEY) if where == "batch" else one_environment()
+    for task, told in enumerate(rollout.carry["told"][:, 0]):
+        t = rollout.valid[task, -1].sum() - 1
+        before, action, after, ends = told.split((3, 2, 3, 2))
+        assert torch.equal(before, rollout.observations[task, -1, t])
+        assert torch.equal(action, rollout.actions[task, -1, t])
+        assert torch.equal(after, rollout.final_observations[task, -1])
+        assert ends.tolist() == [rollout.terminated[task, -1].item(), True]
+
+
+def test_what_begins_the_episodes_of_one_environment_follows_from_its_key():
+    """Drawn after the action noise."""
+    rng = np.random.default_rng(np.random.SeedSequence(list(KEY)))
+    rng.standard_normal((EPISODES, HORIZON, 2), dtype=np.float32)
+    beginnings = rng.standard_normal((1, EPISODES, 1), dtype=np.float32)
+    assert one_environment().carry["z"].tolist() == beginnings[:, -1].tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_joined_episodes_are_all_episodes_and_the_last_carry(count):
+    rollout = one_environment()
+    parts = [
+        replace(rollout, rewards=rollout.rewards + n, diverged_episodes=n, carry={"n": n})
+        for n in range(1, count + 1)
+    ]
+    joined = join_episodes(parts)
+    assert torch.equal(joined.rewards, torch.cat([part.rewards for part in parts], 1))
+    assert joined.diverged_episodes == sum(range(count + 1))
+    assert joined.carry == {"n": count}
 
 
 def test_episodes_end_at_different_times_here():

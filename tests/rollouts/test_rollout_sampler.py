@@ -1,3 +1,4 @@
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import TaskState
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.rollouts.sampler import RolloutSampler
+from tests.support.tiny_envs import Echo
 
 KEY = (3, 0, 2, 0)
 FOREIGN = ("--environment.id", "tests/Drift-v0", "--environment.options", "{}")
@@ -179,3 +181,106 @@ def test_episodes_of_a_single_environment_have_the_same_shapes_and_meaning(small
     assert (rollout.terminated | (rollout.valid.sum(-1) == 8)).all()
     positions = torch.where(rollout.terminated, rollout.final_observations[..., 0].abs(), 3.1)
     assert (positions > 3).all()
+
+
+class Partly:
+    """Four environments of two numbers; in the second step those of the second task have one that is NaN."""
+
+    num_envs = 4
+
+    def set_tasks(self, tasks):
+        pass
+
+    def reset(self, *, seed):
+        self.elapsed = 0
+        return np.zeros((4, 2)), {}
+
+    def step(self, actions):
+        self.elapsed += 1
+        observation, over = np.zeros((4, 2)), np.zeros(4, dtype=bool)
+        if self.elapsed == 2:
+            observation[2:, 1] = np.nan
+        return observation, np.zeros(4), over, over, {}
+
+
+def test_one_number_that_is_not_finite_is_enough_and_its_first_episode_named():
+    policy = GaussianMLP(observation_size=2, action_size=1, hidden_sizes=())
+    sampler = RolloutSampler(Partly(), policy, episodes_per_task=2, horizon=5, device=torch.device("cpu"))
+    parameters = policy.initial_parameters(torch.Generator().manual_seed(0))
+    with pytest.raises(NonFiniteError, match=r"observation \[0\.0, nan\] in episode 0") as raised:
+        sampler.collect(TaskState(repeat(parameters, 2)), {"goal": np.zeros(2)}, KEY)
+    assert raised.value.task_index == 1
+
+
+class Choosing(gymnasium.Env):
+    """`Echo`, but for how it takes its task: by the options of `reset`."""
+
+    reads_task_option = True
+
+    def __init__(self):
+        self._echo = Echo()
+        self.observation_space, self.action_space = self._echo.observation_space, self._echo.action_space
+
+    def reset(self, *, seed=None, options=None):
+        self._echo.set_task(options["task"])
+        return self._echo.reset(seed=seed)
+
+    def step(self, action):
+        return self._echo.step(action)
+
+
+class Faulty(Echo):
+    """One number of every second observation is NaN."""
+
+    def step(self, action):
+        observation, *others = super().step(action)
+        observation[1] = np.nan if self._elapsed == 2 else observation[1]
+        return observation, *others
+
+
+def echo_sampler(env, horizon=5):
+    policy = GaussianMLP(observation_size=3, action_size=2, hidden_sizes=(4,))
+    parameters = policy.initial_parameters(torch.Generator().manual_seed(0))
+    return EpisodeSampler(env, policy, episodes=3, horizon=horizon), policy, parameters
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("env", [Echo, Choosing])
+def test_episodes_of_a_single_environment_equal_a_slow_loop(env, deterministic):
+    """Seeds, noise and the task reach it, by whichever hook it has."""
+    sampler, policy, parameters = echo_sampler(env())
+    state, echo = TaskState(repeat(parameters, 1)), Echo()
+    options = {"deterministic": True} if deterministic else {}
+    rollout = sampler.collect(state, {"goal": -0.7}, KEY, **options)
+    sequence, lengths = np.random.SeedSequence(list(KEY)), []
+    drawn = np.random.default_rng(sequence).standard_normal((3, 5, 2), dtype=np.float32)
+    noise = torch.from_numpy(drawn) * (not deterministic)
+    echo.set_task({"goal": -0.7})
+    for episode, seed in enumerate(sequence.generate_state(3)):
+        observation, _ = echo.reset(seed=int(seed))
+        for t in range(5):
+            seen = torch.from_numpy(observation).float()
+            torch.testing.assert_close(rollout.observations[0, episode, t], seen)
+            mean, log_std = policy(parameters, seen)
+            action = mean + log_std.exp() * noise[episode, t]
+            torch.testing.assert_close(rollout.actions[0, episode, t], action, rtol=1e-5, atol=1e-6)
+            observation, reward, over, _, _ = echo.step(rollout.actions[0, episode, t].numpy())
+            assert rollout.rewards[0, episode, t].item() == pytest.approx(reward)
+            if over:
+                break
+        lengths.append(t + 1)
+        assert rollout.terminated[0, episode] == over == ~rollout.truncated[0, episode]
+    assert rollout.valid.sum(-1).tolist() == [lengths]
+
+
+def test_one_number_of_a_single_environment_that_is_not_finite_is_enough():
+    sampler, _, parameters = echo_sampler(Faulty())
+    with pytest.raises(NonFiniteError, match=r"observation .*nan.* in episode 0, step 1 in task {'goal': 2}"):
+        sampler.collect(TaskState(repeat(parameters, 1)), {"goal": 2}, KEY)
+
+
+def test_episodes_may_be_one_step_long():
+    sampler, _, parameters = echo_sampler(Echo(), horizon=1)
+    rollout = sampler.collect(TaskState(repeat(parameters, 1)), {"goal": 2.0}, KEY)
+    assert rollout.valid.tolist() == [[[True]] * 3]
+    assert rollout.truncated.tolist() == [[True] * 3]

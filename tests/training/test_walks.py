@@ -1,5 +1,6 @@
 """Sample, adapt, sample again: each task with its own policy and baseline, each phase with fresh noise."""
 
+import time
 from functools import cache
 from itertools import combinations
 
@@ -142,6 +143,26 @@ def test_metrics_are_those_of_the_rollouts():
         for k, s in enumerate(collected.batch.support)
     ]
     assert metrics["inner/kl"] == pytest.approx(np.mean(moved), rel=1e-4)
+
+
+class Slow(Kept):
+    """A sampler that takes 0.02 seconds a rollout."""
+
+    def collect(self, *arguments, **options):
+        time.sleep(0.02)
+        return super().collect(*arguments, **options)
+
+
+def test_seconds_are_those_that_passed():
+    learner, _, theta = setup(2)
+    parts = Walk(Slow(learner.policy), learner, AdvantageConfig(**SETTINGS), TaskMap(2, 2))
+    began = time.perf_counter()
+    metrics = collect_meta_batch(parts, theta, TASKS, KEY).metrics
+    passed = time.perf_counter() - began
+    spent = [metrics[f"time/{phase}_seconds"] for phase in ("sampling", "advantages", "adaptation")]
+    assert spent[0] >= 3 * 0.02
+    assert min(spent) > 0
+    assert sum(spent) <= passed
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
