@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from metarl.meta_learners.inner.gradient_rules import gradient_rule
 from metarl.meta_learners.inner.gradient_step import adapt, inner_path, inner_step
 
 
@@ -95,5 +96,10 @@ def test_a_step_size_is_needed_for_every_support():
 
 def test_a_step_is_differentiated_through_unless_told_otherwise():
     data, start = problem(0), torch.randn(4, dtype=torch.float64)
-    jacobian = torch.func.jacrev(lambda w: inner_step(quadratic, {"w": w}, data, 0.1)["w"])(start)
-    torch.testing.assert_close(jacobian, torch.eye(4, dtype=torch.float64) - 0.1 * data[0])
+    rule = gradient_rule(quadratic, lambda k: 0.1)
+    plain, of_rule = (
+        torch.func.jacrev(lambda w, step=step: step({"w": w})["w"])(start)
+        for step in (lambda theta: inner_step(quadratic, theta, data, 0.1), lambda at: rule.step(at, data, 0))
+    )
+    torch.testing.assert_close(plain, torch.eye(4, dtype=torch.float64) - 0.1 * data[0])
+    torch.testing.assert_close(of_rule, plain)

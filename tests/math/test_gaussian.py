@@ -30,3 +30,11 @@ def test_fisher_product_is_the_hessian_of_the_kl():
     hessian = torch.autograd.functional.hessian(divergence, at)
     product = torch.stack(p.fisher_product(tangent)).reshape(-1)
     torch.testing.assert_close(product, hessian @ torch.stack(tangent).reshape(-1))
+
+
+def test_actions_are_the_mean_and_so_many_standard_deviations():
+    p, _, noise = pair()
+    normal = Normal(p.mean, p.log_std.exp())
+    torch.testing.assert_close(p.draw(noise), normal.mean + normal.stddev * noise)
+    torch.testing.assert_close(p.std, normal.stddev)
+    torch.testing.assert_close(p.mode, normal.mean)

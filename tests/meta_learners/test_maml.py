@@ -160,3 +160,19 @@ def test_a_non_finite_gradient_names_its_task():
 def test_later_steps_are_scaled():
     config = replace(GradientConfig(), inner_step_size=0.5, later_step_scale=0.5, inner_steps=3)
     assert config.step_sizes == [0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("settings", "constant"),
+    [
+        ({}, [False, False, False]),
+        ({"first_order": True}, [True, True, True]),
+        ({"differentiated_steps": 0}, [True, True, True]),
+        ({"differentiated_steps": 1}, [True, True, False]),
+        ({"differentiated_steps": 3}, [False, False, False]),
+        ({"first_order": True, "differentiated_steps": 3}, [True, True, True]),
+    ],
+)
+def test_the_settings_tell_which_later_steps_are_differentiated(settings, constant):
+    config = GradientConfig(inner_steps=3, **settings)
+    assert [config.is_first_order(k) for k in range(3)] == constant

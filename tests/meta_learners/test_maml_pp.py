@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metarl.meta_learners.gains import multi_step_weights
-from metarl.meta_learners.learner import named_tensors
+from metarl.meta_learners.learner import named_tensors, with_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from tests.support.references import mean_kl, outer_gain
 from tests.support.tiny import (
@@ -158,3 +158,17 @@ def test_long_gradients_are_cut():
 def test_two_inner_steps_have_two_weights():
     assert multi_step_weights(2, 0, 50) == pytest.approx([1 / 2, 1 / 2])
     assert multi_step_weights(2, 25, 50) == pytest.approx([1 / 4, 3 / 4])
+
+
+def test_the_tensors_of_a_checkpoint_are_put_in_by_their_names():
+    """Of a state in a state; without any, a start stays as it is."""
+    learner, _, theta, _ = setup()
+    start = learner.start(theta).optimiser
+    named = {n: value + 1 for n, value in named_tensors(start).items()}
+    found = with_tensors(start, named)
+    assert found.updates == 1
+    assert torch.equal(found.adam.exp_avg["mean.bias"], torch.ones(2, dtype=torch.float64))
+    assert all(torch.equal(value, named[n]) for n, value in named_tensors(found).items())
+    assert with_tensors(start, {}) is start
+    with pytest.raises(KeyError, match="updates"):
+        with_tensors(start, {n: value for n, value in named.items() if n != "updates"})

@@ -187,6 +187,9 @@ def test_a_walk_carries_on_what_was_learned():
     assert walk.learner.update(LearnerState(parameters), collected.batch).metrics["returns"] == pytest.approx(
         collected.returns.mean().item()
     )
+    twice = replace(walk, learner=replace(walk.learner, inner_steps=2))
+    metrics = collect_meta_batch(twice, parameters, TASKS, KEY).metrics
+    assert metrics["inner/kl"] == 0
     found = evaluate_adaptation(walk, parameters, TASKS, steps=2, key=KEY, keep_rollouts=True)
     steps = sum(rollout.valid.sum((1, 2)) for rollout in found.rollouts[:2]).unsqueeze(-1)
     assert torch.equal(found.adapted.carry["steps"], steps.float())

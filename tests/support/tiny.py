@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from metarl.compute.task_map import TaskMap, select_task
 from metarl.math.gaussian import DiagonalGaussian
@@ -220,5 +221,5 @@ def through_a_checkpoint(state: LearnerState, folder: Path) -> LearnerState:
     (folder / CONFIG).write_text("seed: 3\n")
     save_checkpoint(folder, Checkpoint(state, 1, 0, config_digest(folder)))
     found = load_checkpoint(folder).state
-    named = named_tensors(found.optimiser)
-    return LearnerState(found.parameters, with_tensors(state.optimiser, named))
+    forgotten = tree_map(torch.zeros_like, state.optimiser)
+    return LearnerState(found.parameters, with_tensors(forgotten, named_tensors(found.optimiser)))
