@@ -66,7 +66,7 @@ def _cost(row: Row) -> tuple[str, str]:
         return "not reached", ""
     steps, seconds = row.to_target
     of = "" if row.reached == row.seeds else f" ({row.reached} of {row.seeds} seeds)"
-    each, bound = " per task" if row.per_task else "", "" if row.exact else "at most "
+    each, bound = " a task" if row.per_task else "", "" if row.exact else "at most "
     return f"{bound}{_short(steps)}{each}{of}", f"{bound}{_duration(seconds)}{each}"
 
 
