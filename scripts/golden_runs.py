@@ -18,13 +18,13 @@ import torch
 import yaml
 from tqdm import tqdm
 
-import metarl
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import named_tensors
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.load import load_meta_policy
 from metarl.training.run_training import prepare_run, run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs/quickstart.yaml"
@@ -79,7 +79,7 @@ def records(folder: Path) -> Iterator[tuple[str, Any]]:
     """Every run's name and record."""
     for name, outers in LEARNERS.items():
         for outer in outers:
-            learner = {"name": name, "outer": outer}
+            learner: dict[str, Any] = {"name": name, "outer": outer}
             for steps in (1, 2):
                 settings = {**POINT, "meta_learner": {**learner, "inner_steps": steps}}
                 run = f"{name} {outer}, K = {steps}, PointNavigation"
@@ -122,7 +122,7 @@ def resumed(folder: Path, sections: dict[str, Any]) -> Any:
 def adapted(folder: Path) -> Any:
     """A run's policy, adapted to a task in an ordinary environment."""
     env = gymnasium.make("metarl/PointNavigation-v0", max_episode_steps=20, preset="maml")
-    policy = metarl.load(folder).adapt(env, {"goal": [0.2, -0.3]}, episodes=4, steps=2, seed=5)
+    policy = load_meta_policy(folder).adapt(env, {"goal": [0.2, -0.3]}, episodes=4, steps=2, seed=5)
     actions, _ = policy.predict(np.linspace(-1, 1, 10).reshape(5, 2), deterministic=True)
     values = {"returns": list(policy.returns), "actions": actions.ravel().tolist()}
     return record(policy.parameters, {}, values)

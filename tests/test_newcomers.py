@@ -1,5 +1,7 @@
 """What a newcomer adds lives in files of their own: a policy with memory, a learner with replay, a figure."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 import yaml
@@ -8,10 +10,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 import metarl
+from metarl.experiment.build import build_experiment
 from metarl.math.parameters import repeat
-from metarl.meta_learners.learner import named_tensors
+from metarl.meta_learners.learner import named_tensors, with_tensors
+from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.policies.policy import TaskState
+from metarl.rollouts.random_keys import EVALUATION
 from metarl.runs.checkpoint import load_checkpoint
+from tests.conftest import SMALL
 from tests.user_package.recurrent import Elman, unrolled
 
 
@@ -95,3 +101,81 @@ def test_a_figure_is_an_observer(train_small, tmp_path):
     train_small("--training.iterations", "2", observers=[AdvantageFigure(tmp_path / "figures")])
     events = EventAccumulator(str(tmp_path / "figures")).Reload()
     assert len(events.Images("returns by phase and task")) == 2
+
+
+@pytest.mark.parametrize("name", ["maml", "reptile", "e_maml", "maml_pp"])
+def test_learners_by_gradients_refuse_a_policy_with_memory(small_config_file, small_config, name):
+    own = {"policy": {"name": "tests.user_package.recurrent:Elman"}, "meta_learner": {"name": name}}
+    change(small_config_file, own)
+    with pytest.raises(metarl.ConfigError, match=r"policy.name: expected a policy without memory, got Elman"):
+        build_experiment(small_config())
+
+
+def test_anil_refuses_a_policy_without_its_head(small_config_file, small_config):
+    own = {"policy": {"name": "tests.user_package.policies:TwoHeaded"}, "meta_learner": {"name": "anil"}}
+    change(small_config_file, own)
+    with pytest.raises(metarl.ConfigError, match=r"anil expected a policy with mean.weight, got TwoHeaded"):
+        build_experiment(small_config())
+
+
+def test_before_adaptation_nothing_is_remembered_by_mean_actions_either(recurrent, train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    loaded = metarl.load(tmp_path / "run", trust=True)
+    options = {"tasks": 2, "episodes": 1, "steps": 1, "seed": 4, "keep_rollouts": True}
+    first = metarl.evaluate(loaded, deterministic=True, **options).rollouts[0]
+    experiment, start = loaded.experiment, TaskState(repeat(loaded.parameters, 2))
+    sampler, tasks = experiment.sampler(2, 1), experiment.held_out_tasks(2, 4)
+    alone = sampler.collect(start, tasks, (4, 0, EVALUATION, 2), deterministic=True)
+    assert torch.equal(first.actions, alone.actions)
+    assert torch.equal(alone.actions[alone.valid], alone.behaviour.mean[alone.valid])
+
+
+class Counts(NamedTuple):
+    count: torch.Tensor
+
+
+class Two(NamedTuple):
+    one: Counts
+    other: Counts
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (Two(Counts(torch.tensor(1.0)), Counts(torch.tensor(2.0))), "got 'count' twice"),
+        ([torch.tensor(1.0)], "a NamedTuple or a dict, got list"),
+    ],
+)
+def test_a_state_that_no_checkpoint_holds_is_refused(state, message):
+    with pytest.raises(TypeError, match=message):
+        named_tensors(state)
+
+
+def test_a_state_of_missing_tensors_is_none():
+    with pytest.raises(KeyError):
+        with_tensors(Counts(torch.tensor(1.0)), {})
+    found = with_tensors({"count": torch.tensor(0.0)}, {"count": torch.tensor(3.0)})
+    assert found["count"] == 3
+
+
+def test_a_function_is_an_observer(tmp_path):
+    config = {**SMALL, "run_dir": str(tmp_path / "run")}
+    seen = []
+
+    def stop(iteration):
+        seen.append(iteration.number)
+        return False
+
+    metarl.train(config, observers=[stop], quiet=True)
+    assert seen == [0]
+    with pytest.raises(ValueError, match=r"observers: expected a metarl.Observer or a function"):
+        metarl.train({**config, "run_dir": str(tmp_path / "other")}, observers=[3], quiet=True)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("settings", [{"schedule": "linear"}, {"schedule_updates": 3}])
+def test_a_schedule_has_updates(settings):
+    with pytest.raises(
+        ValueError, match=r"clipped.schedule_updates: expected an integer > 0 with a schedule"
+    ):
+        ClippedConfig(**settings)

@@ -95,11 +95,11 @@ def evaluate_adaptation(
     episode_returns: list[Array] = []
     kept: list[Rollout] = []
 
-    def measure(visit: Visit, step: int) -> None:
+    def measure(before: TaskState, visit: Visit, step: int) -> None:
         rollout = visit.rollout
         if deterministic:
             measured_at = [*key, steps + 1 + step]
-            rollout = walk.sampler.collect(visit.state, tasks, measured_at, deterministic=True)
+            rollout = walk.sampler.collect(before, tasks, measured_at, deterministic=True)
         returns.append(rollout.returns.mean(-1).double().cpu().numpy())
         episode_returns.append(rollout.returns.double().cpu().numpy())
         if keep_rollouts:
@@ -107,8 +107,8 @@ def evaluate_adaptation(
         progress()
 
     for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
-        measure(visit, step)
+        measure(state, visit, step)
         state = adapted
-    measure(walk.visit(state, tasks, [*key, steps]), steps)
+    measure(state, walk.visit(state, tasks, [*key, steps]), steps)
     curve = AdaptationCurve(tasks, np.stack(returns), np.stack(episode_returns))
     return Evaluation(curve, state, tuple(kept))

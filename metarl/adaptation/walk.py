@@ -54,7 +54,7 @@ class Walk:
 
     def start(self, parameters: Parameters, tasks: int) -> TaskState:
         """The state of so many tasks before adaptation, from meta-parameters without a task axis."""
-        return TaskState(repeat(parameters, tasks))
+        return TaskState(repeat(parameters, tasks), {})
 
     def visit(self, state: TaskState, tasks: Any, key: Sequence[int]) -> Visit:
         """Samples episodes and estimates their advantages.
@@ -85,11 +85,11 @@ class Walk:
 
         def adapt_task(parameters: Parameters, carry: Carry, data: Batch) -> tuple[Parameters, Carry]:
             after = self.learner.adapt(TaskState(parameters, carry, adaptations), data)
-            return after.parameters, after.carry
+            return after.parameters, after.carry or {}
 
         tasks = len(episodes.valid)
         with torch.no_grad():
-            adapted = self.task_map(adapt_task, state.parameters, state.carry, episodes, tasks=tasks)
+            adapted = self.task_map(adapt_task, state.parameters, state.carry or {}, episodes, tasks=tasks)
         parameters, carry = adapted
         if fault := first_not_finite(parameters):
             raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1])

@@ -20,7 +20,7 @@ from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, NonFiniteError, TrainingError
 from metarl.experiment.config import AnyExperiment, ExperimentConfig, meta_learned
-from metarl.experiment.environments import TaskDistribution, _sample_held_out, _task_distribution, make_envs
+from metarl.experiment.environments import TaskDistribution, distribution_of, make_envs, sample_held_out
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
@@ -68,7 +68,7 @@ class Experiment:
 
         Where an environment has finitely many tasks, they come in turn, whether trained on or not.
         """
-        return _sample_held_out(self.task_source, n, seed)
+        return sample_held_out(self.task_source, n, seed)
 
     def training_tasks(self, n: int) -> Tasks:
         """The first n tasks that training draws."""
@@ -149,5 +149,5 @@ def _experiment(
         raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
     learner = find_meta_learner(config.meta_learner_name).build(policy, config.meta_learner, task_map)
-    tasks = _task_distribution(config, one)
+    tasks = distribution_of(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

@@ -39,7 +39,7 @@ def held_out_tasks(config: CommonConfig, n: int, seed: int) -> Tasks:
     Raises:
         ConfigError: the environment cannot be had.
     """
-    return _sample_held_out(task_distribution(config), n, seed)
+    return sample_held_out(task_distribution(config), n, seed)
 
 
 def task_distribution(config: CommonConfig) -> TaskDistribution:
@@ -49,14 +49,14 @@ def task_distribution(config: CommonConfig) -> TaskDistribution:
         ConfigError: the environment cannot be had.
     """
     with closing(make_envs(config, 1)) as one:
-        return _task_distribution(config, one)
+        return distribution_of(config, one)
 
 
-def _sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
+def sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
     return source.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
 
 
-def _task_distribution(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
+def distribution_of(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
     if isinstance(envs, VectorTaskEnv):
         return envs.family.task_space
     try:

@@ -66,7 +66,7 @@ def field_texts(kind: type[Any]) -> dict[str, str]:
     for base in reversed(kind.__mro__):
         section = re.search(r"^Args:\n((?: +.*\n?)+)", inspect.cleandoc(base.__doc__ or ""), re.MULTILINE)
         for names, text in re.findall(r"^    (\w[\w, ]*): ((?:.*\n?)(?: {5,}.*\n?)*)", *_in(section)):
-            sentence = re.split(r"\.(?:\s|$)", " ".join(text.split()))[0]
+            sentence = re.split(r"(?<!e\.g)\.(?:\s|$)", " ".join(text.split()))[0]
             texts |= dict.fromkeys(names.split(", "), sentence)
     return texts
 

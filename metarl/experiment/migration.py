@@ -60,7 +60,11 @@ def _as_read(learner: Mapping[str, Any]) -> dict[str, Any]:
     if name != "maml_pp" or not _MOVED & set(kept):
         return kept
     moved = {key: kept.pop(key) for key in _MOVED & set(kept)}
-    return {**kept, "clipped": {"schedule": "cosine", **kept.get("clipped", {}), **moved}}
+    clipped = kept.get("clipped", {})
+    if not isinstance(clipped, Mapping):
+        return kept
+    schedule = {"schedule": "cosine"} if moved.get("schedule_updates") else {}
+    return {**kept, "clipped": {**schedule, **clipped, **moved}}
 
 
 def _is(value: Any, expected: Any) -> bool:

@@ -27,6 +27,8 @@ def read_values(source: Source) -> tuple[dict[str, Any], str]:
     """
     if isinstance(source, Mapping):
         values, name = as_plain(dict(source)), "config"
+    elif not isinstance(source, (str, Path)):
+        raise ConfigError(f"config: expected a file, a shipped config's name or a mapping, got {source!r}")
     else:
         path = find_config(source)
         values, name = _read_file(path), str(path)

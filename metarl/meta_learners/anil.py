@@ -6,7 +6,10 @@ J(theta)    = mean_i surrogate(theta'_i(theta); query_i)
 
 from __future__ import annotations
 
+import torch
+
 from metarl.compute.task_map import TaskMap
+from metarl.errors import ConfigError
 from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.gradient_rules import gradient_rule
 from metarl.meta_learners.inner.rule import InnerRule
@@ -25,7 +28,15 @@ def anil(policy: Policy, config: GradientConfig, task_map: TaskMap) -> MetaLearn
 
 
 def head_rule(policy: Policy, config: DifferentiatedSteps) -> InnerRule[Batch]:
-    """theta'_head = theta_head - alpha grad_head L(theta; support)."""
+    """theta'_head = theta_head - alpha grad_head L(theta; support).
+
+    Raises:
+        ConfigError: a policy without such a layer.
+    """
+    own = policy.initial_parameters(torch.Generator())
+    if missing := [name for name in HEAD if name not in own]:
+        kind = type(policy).__name__
+        raise ConfigError(f"meta_learner.name: anil expected a policy with {missing[0]}, got {kind}")
     return gradient_rule(
         inner_loss(policy, config.inner_objective),
         config.step_size,

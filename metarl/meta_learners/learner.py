@@ -63,27 +63,42 @@ class MetaLearner:
 
 
 def named_tensors(state: Any) -> dict[str, Tensor]:
-    """The tensors of an optimiser's state by name: "exp_avg.mean.bias", "kl_penalties"."""
+    """The tensors of an optimiser's state by name: "exp_avg.mean.bias", "kl_penalties".
+
+    Raises:
+        TypeError: another kind of state than `LearnerState` takes, or two of its tensors of one name.
+    """
     if isinstance(state, Mapping):
         return dict(state)
+    if state == ():
+        return {}
+    if not hasattr(state, "_fields"):
+        raise TypeError(
+            f"expected an optimiser's state that is a NamedTuple or a dict, got {type(state).__name__}"
+        )
     named: dict[str, Tensor] = {}
-    for field, value in zip(getattr(state, "_fields", ()), state, strict=True):
+    for field, value in zip(state._fields, state, strict=True):
         if isinstance(value, Tensor):
-            named[field] = value
+            found = {field: value}
         elif isinstance(value, Mapping):
-            named |= {f"{field}.{name}": tensor for name, tensor in value.items()}
+            found = {f"{field}.{name}": tensor for name, tensor in value.items()}
         else:
-            named |= named_tensors(value)
+            found = named_tensors(value)
+        if twice := sorted(set(found) & set(named)):
+            raise TypeError(f"expected other names in nested states of an optimiser, got {twice[0]!r} twice")
+        named |= found
     return named
 
 
 def with_tensors(state: Any, named: Mapping[str, Tensor]) -> Any:
-    """The state of the same kind that holds given tensors; as it is if there are none.
+    """The state of the same kind that holds given tensors.
 
     Raises:
         KeyError: one of its tensors is not among them.
     """
-    if not named or not hasattr(state, "_fields"):
+    if isinstance(state, Mapping):
+        return {name: named[name] for name in state}
+    if not hasattr(state, "_fields"):
         return state
     values: list[Any] = []
     for field, value in zip(state._fields, state, strict=True):

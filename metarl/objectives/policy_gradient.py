@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters
 from metarl.math.returns import masked_mean, without_padding
-from metarl.policies.policy import Policy
+from metarl.policies.policy import Policy, remembers
 from metarl.rollouts.rollout import Batch
 
 Objective = Callable[[Parameters, Batch], Tensor]
@@ -24,7 +25,12 @@ InnerObjective = Literal["vpg", "lvc"]
 
 
 def surrogate(policy: Policy) -> Objective:
-    """mean of pi(a|s) / pi_behaviour(a|s) * advantage: to be maximised (Schulman et al. 2015, eq. 14)."""
+    """mean of pi(a|s) / pi_behaviour(a|s) * advantage: to be maximised (Schulman et al. 2015, eq. 14).
+
+    Raises:
+        ConfigError: a policy with memory, whose actions do not follow from the observation alone.
+    """
+    _check_memoryless(policy)
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
         return masked_mean(_ratio(policy, parameters, batch) * batch.advantages, batch.valid)
@@ -61,7 +67,11 @@ def inner_loss(policy: Policy, objective: InnerObjective) -> Objective:
     "vpg": -mean of log pi(a|s) * advantage (Finn et al. 2017, eq. 4). "lvc": minus the surrogate,
     whose gradient at the behaviour policy is the same and whose Hessian has lower variance
     (Rothfuss et al. 2019, eq. 10).
+
+    Raises:
+        ConfigError: as `surrogate`.
     """
+    _check_memoryless(policy)
     if objective == "lvc":
         gain = surrogate(policy)
         return lambda parameters, batch: -gain(parameters, batch)
@@ -70,6 +80,14 @@ def inner_loss(policy: Policy, objective: InnerObjective) -> Objective:
         return -masked_mean(_score(policy, parameters, batch) * batch.advantages, batch.valid)
 
     return vanilla_policy_gradient
+
+
+def _check_memoryless(policy: Policy) -> None:
+    if remembers(policy):
+        raise ConfigError(
+            f"policy.name: expected a policy without memory, got {type(policy).__name__}, whose actions "
+            "follow from more than the observation: take a meta-learner that is made for it"
+        )
 
 
 def _ratio(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:

@@ -123,10 +123,10 @@ class TaskState(NamedTuple):
 
     Args:
         parameters: with or without a leading task axis.
-        carry: of a policy with memory; empty before a trial begins.
+        carry: of a policy with memory; None or empty before a trial begins.
         adaptations: how many lie behind it.
     """
 
     parameters: Parameters
-    carry: Carry = {}  # noqa: RUF012 (never written to)
+    carry: Carry | None = None
     adaptations: int = 0

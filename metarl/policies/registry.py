@@ -31,7 +31,7 @@ def register_policy(name: str, policy: type[Any]) -> None:
 
     Example:
         >>> metarl.register_policy("layer_norm_mlp", LayerNormMLP)
-        >>> metarl.train("quickstart", overrides={"policy.name": "layer_norm_mlp"})
+        >>> metarl.train("quickstart", overrides={"policy": {"name": "layer_norm_mlp"}})
     """
     check_registered_name(name)
     _check(policy)

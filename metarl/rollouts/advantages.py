@@ -63,6 +63,7 @@ def compute_advantages(rollout: Rollout, config: AdvantageConfig) -> tuple[Batch
         final_observations=rollout.final_observations,
         behaviour=rollout.behaviour,
         behaviour_log_prob=rollout.behaviour_log_prob,
+        extras={},
     )
     return batch, _explained_variance(returns, values, valid)
 

@@ -65,7 +65,7 @@ class EpisodeSampler:
         dtype, device = kind(state.parameters)
         shape = (self._episodes, self._horizon, self._policy.action_size)
         drawn = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(device, dtype)
-        noise = drawn.permute(1, 0, 2).unsqueeze(1) * (not deterministic)
+        noise = drawn.permute(1, 0, 2).unsqueeze(1)
         seeds = sequence.generate_state(self._episodes)
         shape = (1, self._episodes, episode_noise_size(self._policy))
         beginnings = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(device, dtype)
@@ -74,7 +74,8 @@ class EpisodeSampler:
             for episode in range(self._episodes):
                 each = slice(episode, episode + 1)
                 actor.begin_episode(beginnings[:, each])
-                recording = Recording(actor, noise[:, :, each], self._policy.observation_size)
+                size = self._policy.observation_size
+                recording = Recording(actor, noise[:, :, each], size, deterministic=deterministic)
                 seed = int(seeds[episode])
                 played.append(self._play(recording, seed, options, f"episode {episode}", tasks))
         return replace(join_episodes(played), carry=actor.carry)

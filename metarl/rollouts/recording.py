@@ -26,10 +26,18 @@ class Recording:
     Args:
         noise: of the actions, [time, task, lane, action].
         observation_size: of the environment.
+        deterministic: take the most likely actions instead of drawing.
     """
 
-    def __init__(self, actor: Actor | RememberingActor, noise: Tensor, observation_size: int) -> None:
-        self._actor, self._noise = actor, noise
+    def __init__(
+        self,
+        actor: Actor | RememberingActor,
+        noise: Tensor,
+        observation_size: int,
+        *,
+        deterministic: bool = False,
+    ) -> None:
+        self._actor, self._noise, self._deterministic = actor, noise, deterministic
         self._shape = noise.shape[1:3]
         device, dtype = noise.device, noise.dtype
         horizon, (tasks, lanes) = len(noise), self._shape
@@ -57,7 +65,7 @@ class Recording:
             self._behaviour = [part.new_zeros(len(self._noise), *part.shape) for part in parts]
         for buffer, part in zip(self._behaviour, parts, strict=True):
             buffer[t] = part
-        self._action = distribution.draw(self._noise[t])
+        self._action = distribution.mode if self._deterministic else distribution.draw(self._noise[t])
         self._action_host.copy_(self._action.view(self._action_host.shape))
         return self._action_host.numpy()
 
@@ -92,7 +100,7 @@ class Recording:
         """The finished rollout; episodes still running are truncated at the horizon."""
         dtype = self._noise.dtype
         behaviour = tree_unflatten([_time_last(part) for part in self._behaviour], self._structure)
-        actions = behaviour.draw(_time_last(self._noise))
+        actions = behaviour.mode if self._deterministic else behaviour.draw(_time_last(self._noise))
         return Rollout(
             observations=_time_last(self._observations),
             actions=actions,

@@ -18,7 +18,7 @@ from torch import Tensor
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import kind
 from metarl.policies.policy import Policy, TaskState, remembers
-from metarl.rollouts.acting import Actor, RememberingActor, actor_of, episode_noise_size
+from metarl.rollouts.acting import actor_of, episode_noise_size
 from metarl.rollouts.random_keys import ACTIONS, BEGINNINGS, STARTS
 from metarl.rollouts.recording import Recording, join_episodes
 from metarl.rollouts.rollout import Rollout
@@ -107,28 +107,29 @@ class RolloutSampler:
         seeds = np.stack([_sequence(key, i, STARTS).generate_state(self._episodes) for i in numbers])
         with _one_torch_thread(), torch.no_grad():
             shape = (self._horizon, self._episodes, self._policy.action_size)
-            noise = self._noise(state, key, numbers, ACTIONS, shape) * (not deterministic)
+            noise = self._noise(state, key, numbers, ACTIONS, shape)
             shape = (1, self._episodes, episode_noise_size(self._policy))
             beginnings = self._noise(state, key, numbers, BEGINNINGS, shape)[0]
             actor, rounds = actor_of(self._policy, state, count, self._lanes), []
             for first in range(0, self._episodes, self._lanes):
                 each = slice(first, first + self._lanes)
                 actor.begin_episode(beginnings[:, each])
-                rounds.append(self._run(actor, seeds[:, each], noise[:, :, each]))
+                size = self._policy.observation_size
+                recording = Recording(actor, noise[:, :, each], size, deterministic=deterministic)
+                rounds.append(self._run(recording, seeds[:, each]))
             return replace(join_episodes(rounds), carry=actor.carry)
 
     def close(self) -> None:
         """Closes the environments."""
         self._envs.close()
 
-    def _run(self, actor: Actor | RememberingActor, seeds: NDArray[Any], noise: Tensor) -> Rollout:
-        """The episodes of all lanes, from seeds [task, lane] and noise [time, task, lane, action]."""
+    def _run(self, recording: Recording, seeds: NDArray[Any]) -> Rollout:
+        """The episodes of all lanes, from seeds [task, lane]."""
         num_envs = self._envs.num_envs
         observation, _ = self._envs.reset(seed=seeds.ravel().tolist())
         observed, each = (num_envs, self._policy.observation_size), (num_envs,)
         _check_form("observations", observation, observed, REAL, "reset")
         self._check("observation from reset", observation)
-        recording = Recording(actor, noise, self._policy.observation_size)
         for t in range(self._horizon):
             actions = recording.act(observation, t)
             self._check("action", actions)

@@ -119,6 +119,9 @@ class ActingPolicy:
             >>> module = metarl.load("goal.safetensors").to_torch()
             >>> torch.save(module.state_dict(), "goal.pt")
         """
+        if remembers(self.policy):
+            kind = type(self.policy).__name__
+            raise ValueError(f"expected a policy without memory, got {kind}: a module has no carry")
         return to_torch(self.policy, self.parameters, self.action_space if clipped else None)
 
     def to_onnx(self, path: str | Path, *, clipped: bool = False) -> None:

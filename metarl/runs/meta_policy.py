@@ -14,7 +14,7 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import Parameters, select
-from metarl.policies.policy import Policy
+from metarl.policies.policy import Policy, remembers
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.description import PolicyDescription
@@ -126,6 +126,12 @@ class MetaPolicy(ActingPolicy):
         if measured < 0:
             raise ValueError(
                 f"expected evaluation_episodes of at least 0, or None, got {evaluation_episodes}"
+            )
+        if remembers(self.policy):
+            kind = type(self.policy).__name__
+            raise ValueError(
+                f"expected a policy without memory, got {kind}, whose carry an adapted policy does not keep; "
+                "metarl.evaluate plays its trials"
             )
         self.check_fits(env)
         task_map = TaskMap.for_device(self.device)

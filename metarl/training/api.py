@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from metarl_envs.tasks import Tasks, stack_tasks, unstack_tasks
 
@@ -18,7 +19,7 @@ from metarl.runs.folder import hold_run_folder
 from metarl.runs.load import load_meta_policy
 from metarl.runs.meta_policy import MetaPolicy
 from metarl.training.console import console_observers
-from metarl.training.observers import Observer
+from metarl.training.observers import Iteration, Observer, as_observer
 from metarl.training.run_training import prepare_run, run_training
 
 
@@ -26,7 +27,7 @@ def train(
     config: Source | ExperimentConfig,
     *,
     overrides: Overrides | None = None,
-    observers: Sequence[Observer] = (),
+    observers: Sequence[Observer | Callable[[Iteration], bool | None]] = (),
     resume: bool = False,
     quiet: bool = False,
 ) -> MetaPolicy:
@@ -39,7 +40,8 @@ def train(
         config: a YAML file, the name of a shipped config such as "quickstart", the sections of one as a dict,
             or what `metarl.read_config` returns.
         overrides: values by their key, {"training.iterations": 3}, or words as on the command line.
-        observers: called with every iteration and evaluation; one may stop the training.
+        observers: called with every iteration and evaluation; one may stop the training. A function is
+            called with every iteration.
         resume: go on with the run in the folder, or start it where there is none.
         quiet: print nothing; otherwise a table of the iterations, and a progress bar.
 
@@ -59,12 +61,12 @@ def train(
         >>> action.shape
         (2,)
     """
-    given = _meta_learned(config, overrides or ())
+    given, watching = _meta_learned(config, overrides or ()), [as_observer(one) for one in observers]
     with _threads_restored(), hold_run_folder(Path(given.run_dir)):
         experiment = build_experiment(given)
         start = prepare_run(given, resume, experiment)
         shown = [] if quiet else console_observers(given)
-        run_training(experiment, start, [*shown, *observers])
+        run_training(experiment, start, [*shown, *watching])
         return load_meta_policy(
             given.run_dir, given.training.device, trust=True
         )  # training imported what it names
@@ -112,6 +114,9 @@ def evaluate(
     """
     if episodes < 1 or steps < 0:
         raise ValueError(f"expected episodes >= 1 and steps >= 0, got {episodes} and {steps}")
+    if not isinstance(policy, (MetaPolicy, str, Path)):
+        kind = type(policy).__name__
+        raise ValueError(f"expected a MetaPolicy or the folder of a run, got {kind}, which does not adapt")
     loaded = policy if isinstance(policy, MetaPolicy) else load_meta_policy(policy)
     with _threads_restored():
         torch.set_num_threads(1)  # threads take whole tasks, as in training
@@ -135,9 +140,12 @@ def _meta_learned(config: Source | ExperimentConfig, overrides: Overrides) -> Ex
 def _task_arrays(
     experiment: Experiment, tasks: int | Sequence[Mapping[str, Any]] | Tasks, seed: int
 ) -> Tasks:
-    if isinstance(tasks, int):
-        return experiment.held_out_tasks(tasks, seed)
-    listed = list(unstack_tasks(tasks) if isinstance(tasks, Mapping) else tasks)
+    if isinstance(tasks, (int, np.integer)):
+        return experiment.held_out_tasks(int(tasks), seed)
+    arrays = (
+        {name: np.asarray(values) for name, values in tasks.items()} if isinstance(tasks, Mapping) else {}
+    )
+    listed = list(unstack_tasks(arrays) if isinstance(tasks, Mapping) else tasks)
     if not listed:
         raise ValueError("expected at least one task, got none")
     return stack_tasks([experiment.task_source.validate(task) for task in listed])

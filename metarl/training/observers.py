@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from metarl_envs.tasks import Tasks
 from torch import Tensor
@@ -81,6 +81,32 @@ class Observer(Protocol):
     def on_end(self) -> None:
         """Once, whether training and its last evaluation came to their end or were interrupted."""
         return
+
+
+class Calling(Observer):
+    """A plain function as an observer: called with every iteration, it may return False to stop."""
+
+    def __init__(self, function: Callable[[Iteration], bool | None]) -> None:
+        self._function = function
+
+    def on_iteration(self, iteration: Iteration) -> bool | None:
+        return self._function(iteration)
+
+
+def as_observer(given: object) -> Observer:
+    """An observer as it is, and a function as one.
+
+    Raises:
+        ValueError: neither.
+    """
+    methods = ("on_start", "on_iteration", "on_evaluation", "on_end")
+    if all(callable(getattr(given, name, None)) for name in methods):
+        return cast(Observer, given)
+    if isinstance(given, type) or not callable(given):
+        raise ValueError(
+            f"observers: expected a metarl.Observer or a function of an iteration, got {given!r}"
+        )
+    return Calling(given)
 
 
 @contextmanager

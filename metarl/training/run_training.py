@@ -13,7 +13,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.errors import RunError
+from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
 from metarl.meta_learners.learner import LearnerState, named_tensors, with_tensors
@@ -54,6 +54,7 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         start = _made_agree(run_dir, agreed, make_run_folder(config), describe(experiment))
     else:
         state = initial_state(experiment)
+        _check_state(state)
         (run_dir / PROGRESS).unlink(missing_ok=True)
         description = describe(experiment)
         start = Checkpoint(state, 0, 0, make_run_folder(config), description)
@@ -170,11 +171,23 @@ def _made_agree(run_dir: Path, found: Checkpoint, digest: str, description: Poli
     return agreed
 
 
+def _check_state(state: LearnerState) -> None:
+    """Refuses before training what a checkpoint could not hold."""
+    try:
+        named_tensors(state.optimiser)
+    except TypeError as error:
+        raise ConfigError(f"meta_learner: {error}") from error
+
+
 def _resumed(found: Checkpoint, experiment: Experiment) -> Checkpoint:
     """The checkpoint whose optimiser's tensors are in the learner's own form."""
     parameters, named = found.state.parameters, named_tensors(found.state.optimiser)
+    fresh = experiment.learner.start(parameters).optimiser
+    if not named and (found.description is None or not found.iteration):
+        # Version 0.1.0 kept no optimiser before its first accepted update.
+        return replace(found, state=LearnerState(parameters, fresh))
     try:
-        optimiser = with_tensors(experiment.learner.start(parameters).optimiser, named)
+        optimiser = with_tensors(fresh, named)
     except KeyError as error:
         raise RunError(f"{CHECKPOINT}: expected the state of this meta-learner, found no {error}") from error
     return replace(found, state=LearnerState(parameters, optimiser))

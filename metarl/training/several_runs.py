@@ -98,11 +98,14 @@ def find_outcome(config: AnyExperiment) -> Outcome | None:
     if not settings.is_done(done.iteration, done.environment_steps):
         return None
     for path in sorted((run_dir / EVALUATION).glob(f"*/{SUMMARY}")):
-        summary = json.loads(path.read_text())
-        found = summary["lists"].get(HELD_OUT, {"tasks": 0, "mean_return": []})
-        shape = found["tasks"], len(found["mean_return"])
-        whole = shape == (settings.evaluation_tasks, settings.evaluation_steps + 1)
-        if whole and summary["protocol"] == evaluation_protocol(config, done):
+        try:
+            summary = json.loads(path.read_text())
+            found = summary["lists"][HELD_OUT]
+            shape = found["tasks"], len(found["mean_return"])
+            same = summary["protocol"] == evaluation_protocol(config, done)
+        except (ValueError, KeyError, TypeError):
+            continue
+        if same and shape == (settings.evaluation_tasks, settings.evaluation_steps + 1):
             return Outcome(done.environment_steps, found["mean_return"])
     return None
 

@@ -35,8 +35,11 @@ class ClippedConfig:
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
         schedule: of the learning rate over `schedule_updates` updates: "constant", or from `learning_rate`
             to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
-        schedule_updates: updates after which the rate stays what it is; 0 for a constant one.
+        schedule_updates: updates after which the rate stays what it is; 0 for a constant one alone.
         final_learning_rate: at the schedule's end.
+
+    Raises:
+        ValueError: a schedule without updates, or updates without a schedule.
     """
 
     learning_rate: PositiveFloat = 1e-3
@@ -46,6 +49,13 @@ class ClippedConfig:
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     schedule_updates: NonNegativeInt = 0
     final_learning_rate: NonNegativeFloat = 1e-5
+
+    def __post_init__(self) -> None:
+        if (self.schedule == "constant") != (self.schedule_updates == 0):
+            raise ValueError(
+                "clipped.schedule_updates: expected an integer > 0 with a schedule, 0 with a constant rate, "
+                f"got {self.schedule_updates} and {self.schedule!r}"
+            )
 
     def rate(self, updates: int) -> float:
         """The learning rate after so many updates."""
