@@ -1,0 +1,1 @@
+"""Pictures of environments. May use: family and below."""

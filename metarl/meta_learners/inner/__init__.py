@@ -1,1 +1,2 @@
-"""Inner rules: a task's parameters after a step on its data, for any loss."""
+"""Inner rules: how a task's parameters adapt to its data, for any loss, and the gradient through it. May use:
+compute and below."""

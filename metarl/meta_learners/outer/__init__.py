@@ -1,1 +1,2 @@
-"""Outer steps: the meta-gradient through the inner steps, curvature, trust region, Adam on clipped ratios."""
+"""Outer steps: curvature through the adaptation, trust region, Adam on clipped ratios. May use: the inner rules,
+objectives and below."""
