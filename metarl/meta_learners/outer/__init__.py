@@ -1,2 +1,2 @@
-"""Outer steps: curvature through the adaptation, trust region, Adam on clipped ratios. May use: the inner rules,
+"""Outer steps: curvature through the adaptation, trust region, Adam on clipped ratios. May use: inner rules,
 objectives and below."""
