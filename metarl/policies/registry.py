@@ -12,6 +12,8 @@ from metarl.policies.plug_ins import check_registered_name, find_named
 SIZES = ("observation_size", "action_size")
 """Fields of every policy class, which the environment determines."""
 METHODS = ("__call__", "initial_parameters")
+REMEMBERING = ("initial_parameters", "begin_trial", "begin_episode", "act", "observe")
+"""Methods of a policy class, and of one with memory, whose `act` takes the place of a call."""
 RESERVED = ("name", "start_from")
 """Keys of the policy section that are no fields."""
 POLICIES: dict[str, type[Any]] = {"gaussian_mlp": GaussianMLP}
@@ -61,5 +63,7 @@ def _check(policy: object) -> None:
     if taken := [key for key in RESERVED if key in names]:
         raise ValueError(f"expected fields other than {list(RESERVED)}, which configs have, got {taken}")
     methods = {name for base in policy.__mro__ for name in vars(base)}
-    if not methods.issuperset(METHODS):
-        raise ValueError(f"expected a policy class with {list(METHODS)}, got {policy.__name__}")
+    needed = REMEMBERING if "begin_trial" in methods else METHODS
+    if missing := [name for name in needed if name not in methods]:
+        name = policy.__name__
+        raise ValueError(f"expected a policy class with {list(needed)}, got {name} without {missing}")

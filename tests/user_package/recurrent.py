@@ -55,9 +55,6 @@ class Elman:
         last = torch.stack((step.rewards, step.last.to(step.rewards.dtype)), dim=-1)
         return {**carry, "last": torch.cat((step.actions, last), dim=-1)}
 
-    def __call__(self, parameters: Parameters, observations: Tensor) -> DiagonalGaussian:
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
 class TrialConfig:
