@@ -179,7 +179,7 @@ def test_a_family_of_a_module_is_vectorised_natively(write, train_small, small_c
     write(environment={"id": f"{PACKAGE}.family:metarl/BrakeAt-v0", "horizon": 5, "options": {"limit": 2.0}})
     assert train_small("--training.iterations", "1").iteration == 1
     loaded = metarl.load(tmp_path / "run", trust=True)
-    assert loaded.experiment.task_source.validate({"place": 1.5}) == {"place": 1.5}
+    assert loaded.experiment.task_distribution.validate({"place": 1.5}) == {"place": 1.5}
 
 
 MARKED = """

@@ -113,7 +113,7 @@ def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
     }
     assert goals["mine"] == [[0.1, 0.2], [-0.3, 0.4]]
     drawn = np.random.default_rng([load_run_config(run_dir).seed, 0, TASKS])
-    first = metarl.load(run_dir).experiment.task_source.sample(3, drawn)["goal"]
+    first = metarl.load(run_dir).experiment.task_distribution.sample(3, drawn)["goal"]
     assert goals["training"][:3] == first.tolist()
     assert all(max(map(abs, goal)) > 0.5 for goal in goals["out-of-distribution"])
     assert all(max(map(abs, goal)) <= 0.5 for goal in goals["held-out"])

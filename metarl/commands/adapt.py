@@ -35,7 +35,7 @@ def main() -> int:
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
         meta_policy = load_run(arguments)
-        task = read_task(arguments.task, meta_policy.experiment.task_source)
+        task = read_task(arguments.task, meta_policy.experiment.task_distribution)
         curve, adapted = adapt_to(meta_policy, task, arguments)
         folder = new_adaptation(arguments.run_dir, task)
         if curve.episode_returns is not None:

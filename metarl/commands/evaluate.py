@@ -140,7 +140,7 @@ def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) 
         return experiment.held_out_tasks(arguments.tasks, arguments.seed)
     if name == TRAINING:
         return experiment.training_tasks(arguments.tasks)
-    space = experiment.task_source
+    space = experiment.task_distribution
     if not Path(name).is_file() or not isinstance(space, TaskSpace):
         raise ConfigError(
             f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks of one of metarl's "

@@ -37,7 +37,7 @@ def adapt_to(
     return found.curve, meta_policy.adapted_to(task, parameters, returns)
 
 
-def read_task(text: str, task_source: Any) -> dict[str, Any]:
+def read_task(text: str, task_distribution: Any) -> dict[str, Any]:
     """The task of `--task`: JSON, or the name of a file with it.
 
     Raises:
@@ -54,7 +54,7 @@ def read_task(text: str, task_source: Any) -> dict[str, Any]:
     if not isinstance(task, dict):
         raise ConfigError(f"--task: expected a JSON object, got {text}")
     try:
-        valid: dict[str, Any] = task_source.validate(task)
+        valid: dict[str, Any] = task_distribution.validate(task)
     except ValueError as error:
         raise ConfigError(f"--task: {error}") from error
     return valid

@@ -75,7 +75,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def film_environment(arguments: argparse.Namespace) -> str:
     env = make_env(arguments.environment, {}, arguments)
     with closing(env):
-        task = None if arguments.task is None else read_task(arguments.task, task_source(env))
+        task = None if arguments.task is None else read_task(arguments.task, task_distribution(env))
         env.action_space.seed(arguments.seed)
         length = arguments.length or (env.spec and env.spec.max_episode_steps) or 200
         steps = play(env, lambda observation: env.action_space.sample(), task, length, arguments.seed)
@@ -91,7 +91,7 @@ def film_environment(arguments: argparse.Namespace) -> str:
 def film_run(arguments: argparse.Namespace) -> str:
     meta_policy = load_run(arguments)
     settings = meta_policy.experiment.config.environment
-    task = read_task(arguments.task, meta_policy.experiment.task_source)
+    task = read_task(arguments.task, meta_policy.experiment.task_distribution)
     length = arguments.length or settings.horizon
     envs = [make_env(settings.id, settings.options, arguments) for _ in range(2)]
     with closing(envs[0]), closing(envs[1]):
@@ -118,7 +118,7 @@ def make_env(env_id: str, options: dict[str, Any], arguments: argparse.Namespace
         raise ConfigError(f"{env_id}: {error}") from error
 
 
-def task_source(env: gymnasium.Env[Any, Any]) -> Any:
+def task_distribution(env: gymnasium.Env[Any, Any]) -> Any:
     one = env.unwrapped
     try:
         return one.task_space if isinstance(one, TaskEnv) else SampledTasks(env)

@@ -15,6 +15,7 @@ from metarl.experiment.config import (
     read_config,
     scale_later_steps,
 )
+from metarl.experiment.training_section import TrainingConfig
 from metarl.from_scratch.model import check_from_scratch
 from metarl.from_scratch.training import planned_steps as scratch_steps
 from metarl.runs.checkpoint import load_checkpoint
@@ -22,7 +23,6 @@ from metarl.runs.files import CHECKPOINT
 from metarl.runs.folder import find_run
 from metarl.runs.progress import read_progress
 from metarl.runs.starting_point import initial_state
-from metarl.training.settings import TrainingConfig
 from metarl.training.sweeps import Variant, variant_name, variant_words
 
 _NO_END = 10**9

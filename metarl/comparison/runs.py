@@ -90,7 +90,7 @@ def _run(
         np.array([one.returns[-1].mean() for one in judged]),
         complete=wanted <= {one.iteration for one in judged},
     )
-    strata = _strata(experiment.task_source, experiment.held_out_tasks(protocol.tasks, protocol.seed))
+    strata = _strata(experiment.task_distribution, experiment.held_out_tasks(protocol.tasks, protocol.seed))
     returns = judged[-1].returns
     return Result(entry.label, entry.seed, returns, strata, steps[-1], float(seconds[-1]), learning)
 

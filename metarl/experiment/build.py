@@ -44,7 +44,7 @@ class Experiment:
     given_policy: Policy
     learner: MetaLearner
     task_map: TaskMap
-    task_source: TaskDistribution
+    task_distribution: TaskDistribution
     action_space: gymnasium.spaces.Box
     device: torch.device
 
@@ -68,13 +68,13 @@ class Experiment:
 
         Where an environment has finitely many tasks, they come in turn, whether trained on or not.
         """
-        return sample_held_out(self.task_source, n, seed)
+        return sample_held_out(self.task_distribution, n, seed)
 
     def training_tasks(self, n: int) -> Tasks:
         """The first n tasks that training draws."""
         each = int(self.config.sampling.tasks)
         keys = ([self.config.seed, iteration, TASKS] for iteration in range(-(-n // each)))
-        drawn = [self.task_source.sample(each, np.random.default_rng(key)) for key in keys]
+        drawn = [self.task_distribution.sample(each, np.random.default_rng(key)) for key in keys]
         return {name: np.concatenate([tasks[name] for tasks in drawn])[:n] for name in drawn[0]}
 
     def evaluate(

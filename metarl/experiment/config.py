@@ -14,6 +14,7 @@ from metarl.experiment.names import take_name
 from metarl.experiment.parsing import check_finite, parse_sections
 from metarl.experiment.plain_yaml import as_plain
 from metarl.experiment.reading import Overrides, Source, apply_overrides, read_values
+from metarl.experiment.scratch_section import NetworkConfig, ScratchConfig
 from metarl.experiment.sections import (
     GAUSSIAN_MLP,
     EnvironmentConfig,
@@ -21,10 +22,9 @@ from metarl.experiment.sections import (
     SamplingConfig,
     policy_keys,
 )
-from metarl.from_scratch.settings import NetworkConfig, ScratchConfig
+from metarl.experiment.training_section import TrainingConfig
 from metarl.meta_learners.registry import find_meta_learner
 from metarl.policies.registry import find_policy
-from metarl.training.settings import TrainingConfig
 
 _ORDER = ("seed", "environment", "policy", "sampling", "meta_learner", "from_scratch", "training", "run_dir")
 

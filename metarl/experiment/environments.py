@@ -24,7 +24,7 @@ _NATIVE = f"{VectorTaskEnv.__module__}:{VectorTaskEnv.__qualname__}"
 
 
 class TaskDistribution(Protocol):
-    """Samples and checks tasks."""
+    """Samples and checks tasks: a `TaskSpace`, or an adapter of an environment."""
 
     def sample(self, n: int, rng: np.random.Generator) -> Tasks: ...
 
@@ -52,8 +52,8 @@ def task_distribution(config: CommonConfig) -> TaskDistribution:
         return distribution_of(config, one)
 
 
-def sample_held_out(source: TaskDistribution, n: int, seed: int) -> Tasks:
-    return source.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
+def sample_held_out(distribution: TaskDistribution, n: int, seed: int) -> Tasks:
+    return distribution.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
 
 
 def distribution_of(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:

@@ -6,28 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-Evaluation = TypeVar("Evaluation")
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
-class LineSearchResult(Generic[Evaluation]):
+class LineSearchResult(Generic[Measured]):
     """The accepted fraction of the step (0 if none), what was measured last, the tries that failed, and why.
 
     `rejections` counts failed tries by reason.
     """
 
     fraction: float
-    evaluation: Evaluation
+    evaluation: Measured
     backtracks: int
     rejections: dict[str, int]
 
 
 def backtracking_line_search(
-    evaluate: Callable[[float], Evaluation],
-    rejection: Callable[[Evaluation], str | None],
+    evaluate: Callable[[float], Measured],
+    rejection: Callable[[Measured], str | None],
     backtrack_ratio: float,
     max_tries: int,
-) -> LineSearchResult[Evaluation]:
+) -> LineSearchResult[Measured]:
     """Tries fractions 1, ratio, ratio^2, ... and accepts the first without a reason to reject it.
 
     Args:

@@ -22,14 +22,14 @@ from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, learned_metrics
 from metarl.meta_learners.outer.clipped import ClippedConfig, clipped_ascent
 from metarl.meta_learners.outer.curvature import curvature_product
-from metarl.meta_learners.outer.outer_step import Evaluation, OuterProblem, OuterStep
+from metarl.meta_learners.outer.outer_step import OuterProblem, OuterStep, SurrogateAndKl
 from metarl.meta_learners.outer.trust_region import trust_region
 from metarl.meta_learners.settings import OuterChoice
-from metarl.objectives.policy_gradient import Objective, clipped_surrogate, mean_kl, surrogate
+from metarl.objectives.policy_gradient import PolicyObjective, clipped_surrogate, mean_kl, surrogate
 from metarl.policies.policy import Policy, TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
 
-GainOf = Callable[[Objective], Gain[Batch]]
+GainOf = Callable[[PolicyObjective], Gain[Batch]]
 """A surrogate, clipped or not -> an algorithm's gain."""
 
 
@@ -120,7 +120,7 @@ def evaluate(
     parameters: Parameters,
     batch: MetaBatch,
     task_map: TaskMap,
-) -> Evaluation:
+) -> SurrogateAndKl:
     """The tasks' mean gain, and mean KL of the adapted policies, at any meta-parameters."""
     kl = mean_kl(policy)
 
@@ -130,4 +130,4 @@ def evaluate(
 
     with torch.no_grad():
         surrogate_gain, divergence = task_map.mean(task_map(measure, *batch, tasks=batch.tasks))
-    return Evaluation(surrogate_gain.item(), divergence.item())
+    return SurrogateAndKl(surrogate_gain.item(), divergence.item())

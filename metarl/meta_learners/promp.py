@@ -23,7 +23,7 @@ from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.outer.clipped import AdamState, ClippedConfig
 from metarl.meta_learners.settings import DifferentiatedSteps
-from metarl.objectives.policy_gradient import InnerObjective, Objective, mean_kl
+from metarl.objectives.policy_gradient import InnerObjective, PolicyObjective, mean_kl
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch, MetaBatch
 
@@ -76,10 +76,10 @@ def with_penalties(
     return clipped_learner(policy, config.clipped, int(config.inner_steps), rule, task_map, gain_of)
 
 
-def penalised(kl: Objective, penalties: Sequence[float]) -> GainOf:
+def penalised(kl: PolicyObjective, penalties: Sequence[float]) -> GainOf:
     """The outer objective less the mean over inner steps of eta KL."""
 
-    def gain_of(objective: Objective) -> Gain[Batch]:
+    def gain_of(objective: PolicyObjective) -> Gain[Batch]:
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             moved = [eta * kl(path[k], support[k]) for k, eta in enumerate(penalties)]
             return objective(path[-1], query) - torch.stack(moved).mean()

@@ -17,7 +17,7 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, add_scaled, first_not_finite, flatten
 from metarl.meta_learners.inner.gradient_rules import gradient_rule
-from metarl.meta_learners.inner.gradient_step import Data, Step, inner_path
+from metarl.meta_learners.inner.gradient_step import Data, InnerStep, inner_path
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.meta_learners.outer.clipped import (
     adam_ascent,
@@ -25,7 +25,7 @@ from metarl.meta_learners.outer.clipped import (
     check_learning_rate,
     why_wild,
 )
-from metarl.meta_learners.outer.outer_step import Evaluation
+from metarl.meta_learners.outer.outer_step import SurrogateAndKl
 from metarl.meta_learners.settings import InnerSteps
 from metarl.objectives.policy_gradient import inner_loss, mean_kl
 from metarl.policies.policy import Policy, TaskState
@@ -80,7 +80,7 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
         with torch.no_grad():
             apart = task_map(lambda data: kl(moved.parameters, data), first, tasks=batch.tasks)
         distance = task_map.mean(apart).item()
-        rejection = why_wild(moved.parameters, Evaluation(0.0, distance), _OUTER_STEP_SIZE)
+        rejection = why_wild(moved.parameters, SurrogateAndKl(0.0, distance), _OUTER_STEP_SIZE)
         metrics = {
             "displacement_norm": torch.linalg.vector_norm(flatten(mean)).item(),
             "kl": 0.0 if rejection else distance,
@@ -99,7 +99,7 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
 
 
 def mean_displacement(
-    step: Step[Data], theta: Parameters, data: Sequence[Any], tasks: int, task_map: TaskMap
+    step: InnerStep[Data], theta: Parameters, data: Sequence[Any], tasks: int, task_map: TaskMap
 ) -> Parameters:
     """mean_i (theta^K_i - theta), K inner steps on the data of each, tensors [task, ...].
 

@@ -20,11 +20,11 @@ from metarl.math.returns import masked_mean, without_padding
 from metarl.policies.policy import Policy, remembers
 from metarl.rollouts.rollout import Batch
 
-Objective = Callable[[Parameters, Batch], Tensor]
+PolicyObjective = Callable[[Parameters, Batch], Tensor]
 InnerObjective = Literal["vpg", "lvc"]
 
 
-def surrogate(policy: Policy) -> Objective:
+def surrogate(policy: Policy) -> PolicyObjective:
     """mean of pi(a|s) / pi_behaviour(a|s) * advantage: to be maximised (Schulman et al. 2015, eq. 14).
 
     Raises:
@@ -38,7 +38,7 @@ def surrogate(policy: Policy) -> Objective:
     return evaluate
 
 
-def clipped_surrogate(policy: Policy, clip: float) -> Objective:
+def clipped_surrogate(policy: Policy, clip: float) -> PolicyObjective:
     """The surrogate without gain from ratios beyond 1 +- clip (Schulman et al. 2017, eq. 7)."""
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
@@ -50,7 +50,7 @@ def clipped_surrogate(policy: Policy, clip: float) -> Objective:
     return evaluate
 
 
-def mean_kl(policy: Policy) -> Objective:
+def mean_kl(policy: Policy) -> PolicyObjective:
     """mean of KL(behaviour || policy) over the batch's valid steps."""
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
@@ -61,7 +61,7 @@ def mean_kl(policy: Policy) -> Objective:
     return evaluate
 
 
-def inner_loss(policy: Policy, objective: InnerObjective) -> Objective:
+def inner_loss(policy: Policy, objective: InnerObjective) -> PolicyObjective:
     """The inner loop's loss, to be minimised.
 
     "vpg": -mean of log pi(a|s) * advantage (Finn et al. 2017, eq. 4). "lvc": minus the surrogate,

@@ -67,7 +67,7 @@ class Policy(Protocol):
         ...
 
 
-class Step(NamedTuple):
+class Transition(NamedTuple):
     """What happened in one step of every lane: tensors [task, lane, ...].
 
     Args:
@@ -106,7 +106,7 @@ class Remembering(Policy, Protocol):
         """Observations [task, lane, observation] -> the distribution of actions, and the carry."""
         ...
 
-    def observe(self, parameters: Parameters, carry: Carry, step: Step) -> Carry:
+    def observe(self, parameters: Parameters, carry: Carry, step: Transition) -> Carry:
         """The carry that knows a step's outcome; called after every step, the last ones included."""
         ...
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from metarl.math.parameters import Parameters
-from metarl.policies.policy import Carry, Distribution, Policy, Remembering, Step, TaskState, remembers
+from metarl.policies.policy import Carry, Distribution, Policy, Remembering, TaskState, Transition, remembers
 
 
 class Actor:
@@ -26,7 +26,7 @@ class Actor:
         """Observations [task, lane, observation] -> the distribution of actions [task, lane, action]."""
         return self._policy(self._parameters, observations)
 
-    def observe(self, step: Step, active: Tensor) -> None:
+    def observe(self, step: Transition, active: Tensor) -> None:
         """Nothing is kept of the step."""
 
 
@@ -49,7 +49,7 @@ class RememberingActor:
         distribution, self.carry = self._policy.act(self._parameters, self.carry, observations)
         return distribution
 
-    def observe(self, step: Step, active: Tensor) -> None:
+    def observe(self, step: Transition, active: Tensor) -> None:
         """Tells the policy a step's outcome; where an episode was over before it, the carry stays.
 
         Args:

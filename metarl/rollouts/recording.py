@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-from metarl.policies.policy import Step
+from metarl.policies.policy import Transition
 from metarl.rollouts.acting import Actor, RememberingActor
 from metarl.rollouts.rollout import Rollout
 
@@ -90,7 +90,7 @@ class Recording:
             outcome = (reward, observation, terminated, last)
             rewards, following, ended, lasts = (self._by_task(np.array(values)) for values in outcome)
             dtype = self._noise.dtype
-            step = Step(
+            step = Transition(
                 self._observations[t], self._action, rewards.to(dtype), following.to(dtype), ended, lasts
             )
             self._actor.observe(step, self._by_task(self._valid[t]))

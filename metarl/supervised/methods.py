@@ -15,7 +15,7 @@ from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.gains import final_gain, multi_step_weights, weighted_gain
 from metarl.meta_learners.inner.gradient_rules import gradient_rule, learned_layer_sizes
-from metarl.meta_learners.inner.gradient_step import Step
+from metarl.meta_learners.inner.gradient_step import InnerStep
 from metarl.meta_learners.inner.implicit_rule import minimise
 from metarl.meta_learners.inner.meta_gradient import Gain
 from metarl.meta_learners.inner.rule import InnerRule
@@ -29,7 +29,7 @@ ALL_AT_ONCE = TaskMap(chunk_size=None, threads=1)
 
 Gradient = Callable[[Parameters, SinusoidBatch, float], Parameters]
 """(meta-parameters, a batch, the share of training that is over) -> what Adam descends along."""
-Adaptation = Callable[[Parameters], Step[Points]]
+Adaptation = Callable[[Parameters], InnerStep[Points]]
 """Meta-parameters -> the inner step of an adaptation that starts there."""
 
 
@@ -96,7 +96,7 @@ def imaml(
     return mean
 
 
-def proximal_step(theta: Parameters, regularisation: float) -> Step[Points]:
+def proximal_step(theta: Parameters, regularisation: float) -> InnerStep[Points]:
     """phi' = phi - alpha grad (L(phi; points) + lambda / 2 |phi - theta|^2) (eq. 3)."""
     problem = proximal_loss(mean_squared_error, theta, regularisation)
     return gradient_rule(problem, lambda k: STEP_SIZE, first_order=lambda k: True).step

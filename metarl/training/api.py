@@ -148,7 +148,7 @@ def _task_arrays(
     listed = list(unstack_tasks(arrays) if isinstance(tasks, Mapping) else tasks)
     if not listed:
         raise ValueError("expected at least one task, got none")
-    return stack_tasks([experiment.task_source.validate(task) for task in listed])
+    return stack_tasks([experiment.task_distribution.validate(task) for task in listed])
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.training_section import TrainingConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.progress import ITERATION
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, write_line
-from metarl.training.settings import TrainingConfig
 
 _COLUMNS = (
     ("iteration", ITERATION, "d"),

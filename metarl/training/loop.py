@@ -6,28 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
-from metarl_envs.tasks import Tasks
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.faults import name_fault
 from metarl.adaptation.meta_batch import collect_meta_batch
 from metarl.adaptation.walk import Walk
 from metarl.errors import NonFiniteError, TrainingError
+from metarl.experiment.environments import TaskDistribution
+from metarl.experiment.training_section import TrainingConfig
 from metarl.rollouts.random_keys import ROLLOUTS, TASKS
 from metarl.runs.checkpoint import Checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.training.observers import Iteration, Observer, show_iteration
-from metarl.training.settings import TrainingConfig
-
-
-class TaskSource(Protocol):
-    """A distribution over tasks: a `TaskSpace`, or an adapter of an environment."""
-
-    def sample(self, n: int, rng: np.random.Generator) -> Tasks: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class Training:
     """What the loop joins: everything it uses arrives here."""
 
     environment_name: str
-    task_source: TaskSource
+    task_distribution: TaskDistribution
     walk: Walk
     tasks_per_iteration: int
     seed: int
@@ -97,7 +90,7 @@ def train(
 def _iterate(training: Training, current: Checkpoint) -> Iteration:
     number, started = current.iteration, time.perf_counter()
     rng = np.random.default_rng([training.seed, number, TASKS])
-    tasks = training.task_source.sample(training.tasks_per_iteration, rng)
+    tasks = training.task_distribution.sample(training.tasks_per_iteration, rng)
     try:
         key = (training.seed, number, ROLLOUTS)
         collected = collect_meta_batch(training.walk, current.state.parameters, tasks, key)

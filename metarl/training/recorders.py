@@ -8,11 +8,11 @@ from typing import Any
 from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
+from metarl.experiment.training_section import TrainingConfig
 from metarl.runs.checkpoint import Checkpoint, save_snapshot
 from metarl.runs.files import PROGRESS
 from metarl.runs.progress import ITERATION, ProgressCsv
 from metarl.training.observers import Iteration, Observer
-from metarl.training.settings import TrainingConfig
 
 REJECTION = "update/rejection"
 """Column of why an outer step was rejected."""

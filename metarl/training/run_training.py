@@ -141,7 +141,7 @@ def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observ
     sampler = experiment.sampler(config.sampling.tasks, config.sampling.episodes)
     training = Training(
         environment_name=config.environment.id,
-        task_source=experiment.task_source,
+        task_distribution=experiment.task_distribution,
         walk=experiment.walk(sampler),
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,

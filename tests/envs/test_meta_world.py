@@ -156,7 +156,9 @@ def test_an_evaluation_uses_the_test_tasks(small_config):
     settings = ("--environment.id", "metarl/MetaWorldML10-v0", "--environment.vectorization", "sync")
     experiment = build_experiment(small_config(*settings, "--environment.options", "{}"))
     assert (experiment.held_out_tasks(9, 0)["index"] >= len(TRAIN) * GOALS).all()
-    assert (experiment.task_source.sample(9, np.random.default_rng(0))["index"] < len(TRAIN) * GOALS).all()
+    assert (
+        experiment.task_distribution.sample(9, np.random.default_rng(0))["index"] < len(TRAIN) * GOALS
+    ).all()
 
 
 def test_without_meta_world_one_line_says_what_to_install(monkeypatch, small_config):

@@ -9,7 +9,7 @@ from stable_baselines3 import PPO
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import ScratchExperiment, read_config
-from metarl.from_scratch.settings import NetworkConfig, ScratchConfig
+from metarl.experiment.scratch_section import NetworkConfig, ScratchConfig
 from metarl.from_scratch.training import run_from_scratch
 from metarl.runs.run_config import load_run_config
 

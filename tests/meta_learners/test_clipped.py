@@ -12,7 +12,7 @@ from metarl.math.parameters import flatten
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.clipped import LARGEST_KL, ClippedConfig, adam_start, clipped_step, why_wild
-from metarl.meta_learners.outer.outer_step import Evaluation
+from metarl.meta_learners.outer.outer_step import SurrogateAndKl
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate
 from tests.support.references import outer_gain
@@ -142,7 +142,7 @@ def step_on_a_line(after, fails_beyond=math.inf):
     return clipped_step(start, adam_start(start), gradient_at, lambda theta: after, CLIPPED)
 
 
-@pytest.mark.parametrize("after", [Evaluation(9.0, 0.5), Evaluation(9.0, math.inf)])
+@pytest.mark.parametrize("after", [SurrogateAndKl(9.0, 0.5), SurrogateAndKl(9.0, math.inf)])
 def test_what_is_told_of_a_step_is_told_of_its_beginning_and_its_end(after):
     result = step_on_a_line(after)
     kept = math.isfinite(after.kl)
@@ -154,7 +154,7 @@ def test_what_is_told_of_a_step_is_told_of_its_beginning_and_its_end(after):
 
 
 def test_a_slope_that_is_not_finite_is_an_error_where_the_step_begins_and_later_a_rejection():
-    fine = Evaluation(9.0, 0.5)
+    fine = SurrogateAndKl(9.0, 0.5)
     with pytest.raises(NonFiniteError, match="a slope"):
         step_on_a_line(fine, fails_beyond=-1.0)
     result = step_on_a_line(fine, fails_beyond=0.0)
@@ -174,5 +174,5 @@ def test_a_slope_that_is_not_finite_is_an_error_where_the_step_begins_and_later_
     ],
 )
 def test_a_step_is_wild_if_anything_is_not_finite_or_policies_are_too_far_apart(x, after, reason):
-    found = why_wild({"x": torch.tensor(x)}, Evaluation(*after), "size")
+    found = why_wild({"x": torch.tensor(x)}, SurrogateAndKl(*after), "size")
     assert found == (reason and f"{reason}: try a smaller size")

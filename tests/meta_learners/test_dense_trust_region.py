@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metarl.math.parameters import flatten, unflatten
-from metarl.meta_learners.outer.trust_region import Evaluation, TrustRegionConfig, trust_region_step
+from metarl.meta_learners.outer.trust_region import SurrogateAndKl, TrustRegionConfig, trust_region_step
 from tests.support.references import mean_kl, outer_gain
 from tests.support.tiny import sampled_meta_batch, tiny_learner, tiny_state
 
@@ -37,7 +37,7 @@ def take_quadratic_step(config, worse_beyond=float("inf")):
     def evaluate(candidate):
         step = candidate - at
         gain = (gradient @ step).item() if step.norm().item() <= worse_beyond * full else -1.0
-        return Evaluation(1.5 + gain, 0.5 * (step @ curvature @ step).item())
+        return SurrogateAndKl(1.5 + gain, 0.5 * (step @ curvature @ step).item())
 
     result = trust_region_step(at, gradient, 1.5, lambda v: curvature @ v, evaluate, config)
     return result, curvature, at, gradient
@@ -79,7 +79,12 @@ def judged(*tried, scale=1.0):
     evaluations = iter(tried)
     config = replace(SOLVED, max_kl=0.5, max_backtracks=len(tried))
     result = trust_region_step(
-        at, scale * gradient, 1.5, lambda v: curvature @ v, lambda _: Evaluation(*next(evaluations)), config
+        at,
+        scale * gradient,
+        1.5,
+        lambda v: curvature @ v,
+        lambda _: SurrogateAndKl(*next(evaluations)),
+        config,
     )
     return result, result.parameters is at
 

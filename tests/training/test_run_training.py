@@ -11,10 +11,10 @@ import torch
 
 import metarl
 from metarl.errors import ConfigError, RunError, TrainingError
+from metarl.experiment.training_section import TrainingConfig
 from metarl.rollouts.sampler import RolloutSampler
 from metarl.runs.checkpoint import load_checkpoint, load_snapshots
 from metarl.runs.files import CHECKPOINT
-from metarl.training.settings import TrainingConfig
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, add_scaled
 from metarl.math.returns import masked_mean
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
-from metarl.policies.policy import Carry, Policy, Step, TaskState
+from metarl.policies.policy import Carry, Policy, TaskState, Transition
 from metarl.rollouts.rollout import Batch, MetaBatch, next_observations
 
 
@@ -51,7 +51,7 @@ class Elman:
         mean = h @ parameters["mean"].mT
         return DiagonalGaussian(mean, torch.full_like(mean, -1.0)), {**carry, "h": h}
 
-    def observe(self, parameters: Parameters, carry: Carry, step: Step) -> Carry:
+    def observe(self, parameters: Parameters, carry: Carry, step: Transition) -> Carry:
         last = torch.stack((step.rewards, step.last.to(step.rewards.dtype)), dim=-1)
         return {**carry, "last": torch.cat((step.actions, last), dim=-1)}
 
@@ -99,7 +99,7 @@ def unrolled(policy: Elman, theta: Parameters, trials: Batch) -> DiagonalGaussia
             means.append(distribution.mean[:, 0])
             log_stds.append(distribution.log_std[:, 0])
             last = active & ~trials.valid[:, e, t + 1 : t + 2].any(-1, keepdim=True)
-            step = Step(
+            step = Transition(
                 trials.observations[:, e, None, t],
                 trials.actions[:, e, None, t],
                 trials.rewards[:, e, None, t],

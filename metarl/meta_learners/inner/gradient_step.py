@@ -16,7 +16,7 @@ from metarl.math.parameters import Parameters
 
 Data = TypeVar("Data")
 Loss = Callable[[Parameters, Data], Tensor]
-Step = Callable[[Parameters, Data, int], Parameters]
+InnerStep = Callable[[Parameters, Data, int], Parameters]
 """(one task's parameters, its data, the step's number from 0) -> its parameters after the step."""
 StepSize = float | Mapping[str, Tensor]
 """One number for all parameters, or one tensor a parameter, broadcast over it."""
@@ -50,7 +50,7 @@ def inner_step(
     return {**parameters, **moved}
 
 
-def inner_path(step: Step[Data], parameters: Parameters, supports: Sequence[Data]) -> list[Parameters]:
+def inner_path(step: InnerStep[Data], parameters: Parameters, supports: Sequence[Data]) -> list[Parameters]:
     """theta^0, ..., theta^K: each inner step on its own data."""
     path = [parameters]
     for k, data in enumerate(supports):

@@ -16,7 +16,7 @@ from torch import Tensor
 from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite
-from metarl.meta_learners.inner.gradient_step import Data, Step, inner_path
+from metarl.meta_learners.inner.gradient_step import Data, InnerStep, inner_path
 
 DataOut = TypeVar("DataOut", covariant=True)
 Path = Sequence[Parameters]
@@ -48,7 +48,7 @@ class MetaGradient(NamedTuple):
 
 
 def meta_gradient(
-    step: Step[Data],
+    step: InnerStep[Data],
     gain: Gain[Data],
     parameters: Parameters,
     batch: TaskBatch[Data],
@@ -89,7 +89,7 @@ def mean_gradient(
 TaskGradient = Callable[[Parameters, Sequence[Data], Data], tuple[Parameters, Tensor]]
 
 
-def _plain(step: Step[Data], gain: Gain[Data]) -> TaskGradient[Data]:
+def _plain(step: InnerStep[Data], gain: Gain[Data]) -> TaskGradient[Data]:
     def of_meta_parameters(theta: Parameters, support: Sequence[Data], query: Data) -> Tensor:
         return gain(inner_path(step, theta, support), support, query)
 
@@ -97,7 +97,7 @@ def _plain(step: Step[Data], gain: Gain[Data]) -> TaskGradient[Data]:
     return gradient
 
 
-def _recomputed(step: Step[Data], gain: Gain[Data]) -> TaskGradient[Data]:
+def _recomputed(step: InnerStep[Data], gain: Gain[Data]) -> TaskGradient[Data]:
     """Backward through the steps one by one: g_k = (d step_k / d theta^k)' g_{k+1} + d gain / d theta^k."""
 
     def gradient(theta: Parameters, support: Sequence[Data], query: Data) -> tuple[Parameters, Tensor]:

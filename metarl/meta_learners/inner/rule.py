@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple
 
 from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.inner.gradient_step import Data, Loss, Step, inner_path
+from metarl.meta_learners.inner.gradient_step import Data, InnerStep, Loss, inner_path
 from metarl.meta_learners.inner.meta_gradient import Gain, MetaGradient, TaskBatch, meta_gradient
 
 RuleGradient = Callable[[Parameters, TaskBatch[Data], Gain[Data], TaskMap], MetaGradient]
@@ -55,7 +55,7 @@ class InnerRule(Generic[Data]):
         plain: of a rule that is nothing but plain gradient steps; a hand-derived curvature may use it.
     """
 
-    step: Step[Data]
+    step: InnerStep[Data]
     gradient: RuleGradient[Data]
     linearised: Callable[[Parameters, TaskBatch[Data], TaskMap], Linearised]
     entries: Callable[[Parameters], Parameters]
@@ -68,7 +68,7 @@ def no_entries(parameters: Parameters) -> Parameters:
 
 
 def differentiated(
-    step: Step[Data],
+    step: InnerStep[Data],
     *,
     recompute: bool = False,
     entries: Callable[[Parameters], Parameters] = no_entries,

@@ -16,7 +16,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterv
 from metarl.errors import ConfigError, NonFiniteError
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
-from metarl.meta_learners.outer.outer_step import Evaluation, OuterProblem, OuterResult, OuterStep
+from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
 
 LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
@@ -99,7 +99,7 @@ def clipped_step(
     parameters: Parameters,
     state: AdamState,
     gradient_at: Callable[[Parameters], MetaGradient],
-    evaluate: Callable[[Parameters], Evaluation],
+    evaluate: Callable[[Parameters], SurrogateAndKl],
     config: ClippedConfig,
 ) -> OuterResult:
     """`epochs` Adam ascent steps; the moments come and go as tensors, so that a checkpoint holds them.
@@ -118,7 +118,7 @@ def clipped_step(
     rate = config.rate(updates_done(state, int(config.epochs)))
     adam = adam_of(leaves, state, rate)
     found = _climb(leaves, adam, gradient_at, config)
-    after = evaluate(leaves) if len(found) == config.epochs else Evaluation(math.nan, math.nan)
+    after = evaluate(leaves) if len(found) == config.epochs else SurrogateAndKl(math.nan, math.nan)
     rejection = why_wild(leaves, after, LEARNING_RATE)
     metrics = {
         "surrogate_before": found[0].gain,
@@ -167,7 +167,7 @@ def _climb(
     return found
 
 
-def why_wild(parameters: Parameters, after: Evaluation, setting: str) -> str | None:
+def why_wild(parameters: Parameters, after: SurrogateAndKl, setting: str) -> str | None:
     """Why an outer step cannot be gone on from, and the setting to change; None if it can."""
     if not (torch.isfinite(flatten(parameters)).all() and all(map(math.isfinite, after))):
         return f"not finite: try a smaller {setting}"

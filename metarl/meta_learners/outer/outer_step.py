@@ -16,7 +16,7 @@ CurvatureProduct = Callable[[Tensor], Tensor]
 State = TypeVar("State")
 
 
-class Evaluation(NamedTuple):
+class SurrogateAndKl(NamedTuple):
     """Surrogate gain and mean KL divergence at a candidate."""
 
     surrogate: float
@@ -33,7 +33,7 @@ class OuterProblem(NamedTuple):
     """
 
     gradient: Callable[[Parameters], MetaGradient]
-    evaluate: Callable[[Parameters], Evaluation]
+    evaluate: Callable[[Parameters], SurrogateAndKl]
     curvature: Callable[[Parameters], CurvatureProduct]
 
 

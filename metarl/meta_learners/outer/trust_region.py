@@ -14,7 +14,7 @@ from torch import Tensor
 from metarl.math.conjugate_gradient import conjugate_gradient
 from metarl.math.line_search import backtracking_line_search
 from metarl.math.parameters import Parameters, flatten, unflatten
-from metarl.meta_learners.outer.outer_step import Evaluation, OuterProblem, OuterResult, OuterStep
+from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def trust_region_step(
     gradient: Tensor,
     surrogate_before: float,
     curvature_product: Callable[[Tensor], Tensor],
-    evaluate: Callable[[Tensor], Evaluation],
+    evaluate: Callable[[Tensor], SurrogateAndKl],
     config: TrustRegionConfig,
 ) -> TrustRegionResult:
     """Maximises the surrogate within KL <= max_kl: step sqrt(2 delta / x'Bx) x with B x = gradient.
@@ -108,7 +108,7 @@ def trust_region_step(
         return TrustRegionResult(parameters, {**metrics, **unchanged, "accepted": 0.0}, reason)
     step = (math.sqrt(2 * config.max_kl / curvature) * solved.solution).to(parameters.dtype)
 
-    def rejection(tried: Evaluation) -> str | None:
+    def rejection(tried: SurrogateAndKl) -> str | None:
         if not (math.isfinite(tried.surrogate) and math.isfinite(tried.kl)):
             return "not finite"
         if tried.kl > config.max_kl:
