@@ -22,13 +22,15 @@ class NonFiniteError(MetaRLError):
         what: what it is, and its value.
         task_index: the task's place in the batch; whoever knows the tasks names it.
         task: its name, where it is known at once.
+        of_learner: whether the policy or its learner made it, not the environment.
     """
 
-    def __init__(self, what: str, task_index: int, task: str = "") -> None:
+    def __init__(self, what: str, task_index: int, task: str = "", *, of_learner: bool = False) -> None:
         place = task or f"task {task_index} of the batch"
         super().__init__(f"expected finite numbers, got {what} in {place}")
         self.what = what
         self.task_index = task_index
+        self.of_learner = of_learner
 
 
 class TrainingError(MetaRLError):

@@ -16,6 +16,5 @@ def name_fault(error: NonFiniteError, environment_name: str, tasks: Tasks, where
         f"{environment_name}, task {json.dumps(task)}, {where}: expected finite numbers, got {error.what}; "
         "every iteration before it is kept"
     )
-    of_the_learner = any(word in error.what for word in ("parameters", "gradient", "action"))
     advice = "; try a smaller meta_learner.inner_step_size, or if it went well at first a smaller outer step"
-    return TrainingError(fault + advice * of_the_learner)
+    return TrainingError(fault + advice * error.of_learner)

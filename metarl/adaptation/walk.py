@@ -92,7 +92,7 @@ class Walk:
             adapted = self.task_map(adapt_task, state.parameters, state.carry or {}, episodes, tasks=tasks)
         parameters, carry = adapted
         if fault := first_not_finite(parameters):
-            raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1])
+            raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1], of_learner=True)
         return TaskState(parameters, carry, adaptations + 1)
 
     def walk(

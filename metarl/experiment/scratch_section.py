@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
@@ -51,6 +51,9 @@ class ScratchConfig:
     evaluation_interval: PositiveInt = 4_000
     deterministic: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+
+    changeable: ClassVar[tuple[str, ...]] = ("environment_steps", "evaluation_interval", "deterministic")
+    """Keys that may differ at a resume: the results of every such setting are kept."""
 
     def __post_init__(self) -> None:
         try:

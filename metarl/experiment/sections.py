@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Any, ClassVar, Literal, get_type_hints
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
@@ -64,6 +64,9 @@ class SamplingConfig:
     episodes: PositiveInt = 20
     num_threads: NonNegativeInt = 0
     advantages: AdvantageConfig = field(default_factory=AdvantageConfig)
+
+    changeable: ClassVar[tuple[str, ...]] = ("num_threads",)
+    """Keys that may differ at a resume: what is learned does not follow from them."""
 
 
 def policy_keys(policy: type[Any]) -> type[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
@@ -39,6 +40,20 @@ class TrainingConfig:
     device: str = "auto"
     tasks_at_once: NonNegativeInt = 0
     threads: NonNegativeInt = 0
+
+    changeable: ClassVar[tuple[str, ...]] = (
+        "iterations",
+        "environment_steps",
+        "checkpoint_every",
+        "snapshot_every",
+        "table_every",
+        "evaluate_every",
+        "evaluation_tasks",
+        "evaluation_episodes",
+        "evaluation_steps",
+        "threads",
+    )
+    """Keys that may differ at a resume: what is learned does not follow from them."""
 
     def is_done(self, iteration: int, environment_steps: int) -> bool:
         """Whether training ends with so many iterations and environment steps done."""

@@ -114,6 +114,6 @@ def mean_displacement(
     with torch.no_grad():
         moves = task_map(displacement, tuple(data), tasks=tasks)
     if fault := first_not_finite(moves):
-        raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1])
+        raise NonFiniteError(f"adapted parameters {fault[0]}", fault[1], of_learner=True)
     mean: Parameters = task_map.mean(moves)
     return mean

@@ -132,7 +132,7 @@ class RolloutSampler:
         self._check("observation from reset", observation)
         for t in range(self._horizon):
             actions = recording.act(observation, t)
-            self._check("action", actions)
+            self._check("action", actions, of_learner=True)
             observation, reward, terminated, truncated, info = self._envs.step(actions)
             _check_form("observations", observation, observed, REAL, f"step {t}")
             _check_form("rewards", reward, each, REAL, f"step {t}")
@@ -155,12 +155,13 @@ class RolloutSampler:
         ]
         return torch.from_numpy(np.stack(noise, axis=1)).to(self._device, kind(state.parameters)[0])
 
-    def _check(self, what: str, values: NDArray[Any]) -> None:
+    def _check(self, what: str, values: NDArray[Any], *, of_learner: bool = False) -> None:
         if np.isfinite(values).all():
             return
         env = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(-1))[0])
         task, episode = divmod(env, self._lanes)
-        raise NonFiniteError(f"{what} {values[env].tolist()} in episode {episode}", task)
+        found = f"{what} {values[env].tolist()} in episode {episode}"
+        raise NonFiniteError(found, task, of_learner=of_learner)
 
 
 def lanes_of(policy: Policy, episodes: int) -> int:

@@ -15,25 +15,19 @@ from metarl.experiment.config import AnyExperiment, CommonConfig, read_config
 from metarl.experiment.migration import migrated
 from metarl.experiment.names import MODULE_KEYS, named_modules
 from metarl.experiment.plain_yaml import dump_yaml, load_yaml
+from metarl.experiment.scratch_section import ScratchConfig
+from metarl.experiment.sections import SamplingConfig
+from metarl.experiment.training_section import TrainingConfig
 from metarl.runs.files import CONFIG, write_atomically
 
+_SECTIONS: dict[str, type[SamplingConfig | TrainingConfig | ScratchConfig]] = {
+    "sampling": SamplingConfig,
+    "training": TrainingConfig,
+    "from_scratch": ScratchConfig,
+}
 CHANGEABLE = {
     "run_dir",
-    "sampling.num_threads",
-    "training.iterations",
-    "training.environment_steps",
-    "training.checkpoint_every",
-    "training.snapshot_every",
-    "training.threads",
-    "training.table_every",
-    "training.evaluate_every",
-    "training.evaluation_tasks",
-    "training.evaluation_episodes",
-    "training.evaluation_steps",
-    # Of learning from scratch, which keeps the results of every such setting.
-    "from_scratch.environment_steps",
-    "from_scratch.evaluation_interval",
-    "from_scratch.deterministic",
+    *(f"{section}.{key}" for section, settings in _SECTIONS.items() for key in settings.changeable),
 }
 """Settings that may differ at a resume without changing what is learned, of the top level or of a section."""
 

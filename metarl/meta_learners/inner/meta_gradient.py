@@ -81,7 +81,7 @@ def mean_gradient(
         NonFiniteError: a task's gradient is not finite.
     """
     if fault := first_not_finite(gradients):
-        raise NonFiniteError(f"a meta-gradient of {fault[0]}", fault[1])
+        raise NonFiniteError(f"a meta-gradient of {fault[0]}", fault[1], of_learner=True)
     mean, gain = task_map.mean((gradients, gains))
     return MetaGradient(mean, gain.item(), metrics)
 
