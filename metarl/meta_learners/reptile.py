@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
-from jsonargparse.typing import PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
@@ -23,9 +24,11 @@ from metarl.meta_learners.outer.clipped import (
     adam_ascent,
     adam_start,
     check_learning_rate,
+    updates_done,
     why_wild,
 )
 from metarl.meta_learners.outer.outer_step import SurrogateAndKl
+from metarl.meta_learners.outer.schedule import Shape, check_schedule, scheduled
 from metarl.meta_learners.settings import InnerSteps
 from metarl.objectives.policy_gradient import inner_loss, mean_kl
 from metarl.policies.policy import Policy, TaskState
@@ -44,11 +47,35 @@ class ReptileConfig(InnerSteps):
             before and after are the same, and an evaluation tells what adaptation gains.
         outer: "sgd" is the interpolation above; "adam" takes mean_i (theta - theta^K_i) as a gradient.
         outer_step_size: beta, or Adam's learning rate.
+        schedule: of `outer_step_size` over `schedule_updates` updates: "constant", or to
+            `final_outer_step_size` along a line ("linear", as Nichol et al. do) or half a cosine ("cosine").
+        schedule_updates: updates after which it stays what it is; 0 for a constant one alone.
+        final_outer_step_size: at the schedule's end.
+
+    Raises:
+        ValueError: a schedule without updates, or updates without a schedule.
     """
 
     inner_steps: PositiveInt = 3
     outer: Literal["sgd", "adam"] = "sgd"
     outer_step_size: PositiveFloat = 1.0
+    schedule: Shape = "constant"
+    schedule_updates: NonNegativeInt = 0
+    final_outer_step_size: NonNegativeFloat = 0.0
+
+    def __post_init__(self) -> None:
+        check_schedule(self.schedule, int(self.schedule_updates), "meta_learner.schedule_updates")
+
+    def rate(self, updates: int) -> float:
+        """The outer step size after so many updates."""
+        start, end = float(self.outer_step_size), float(self.final_outer_step_size)
+        return scheduled(self.schedule, start, end, int(self.schedule_updates), updates)
+
+
+class ReptileState(NamedTuple):
+    """How many scheduled updates are done, [] float32."""
+
+    updates: Tensor
 
 
 def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLearner:
@@ -59,14 +86,16 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
     Raises:
         ConfigError: a step size that Adam cannot take.
     """
-    rate, by_adam = float(config.outer_step_size), config.outer == "adam"
+    by_adam, constant = config.outer == "adam", config.schedule == "constant"
     if by_adam:
-        check_learning_rate(_OUTER_STEP_SIZE, rate)
+        check_learning_rate(_OUTER_STEP_SIZE, float(config.outer_step_size))
     loss, kl = inner_loss(policy, config.inner_objective), mean_kl(policy)
     rule = gradient_rule(loss, config.step_size, first_order=lambda k: True)
 
     def start(parameters: Parameters) -> LearnerState:
-        return LearnerState(parameters, adam_start(parameters) if by_adam else ())
+        if by_adam:
+            return LearnerState(parameters, adam_start(parameters))
+        return LearnerState(parameters, () if constant else ReptileState(torch.tensor(0.0)))
 
     def adapt(state: TaskState, episodes: Batch) -> TaskState:
         adapted = rule.step(state.parameters, episodes, state.adaptations)
@@ -89,9 +118,14 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
         return Update(state if rejection else moved, metrics, rejection)
 
     def moved_along(state: LearnerState, displacement: Parameters) -> LearnerState:
+        theta, optimiser = state.parameters, state.optimiser
         if by_adam:
-            return LearnerState(*adam_ascent(state.parameters, state.optimiser, displacement, rate))
-        return LearnerState(add_scaled(state.parameters, rate, displacement))
+            rate = config.rate(updates_done(optimiser, 1))
+            return LearnerState(*adam_ascent(theta, optimiser, displacement, rate))
+        if constant:
+            return LearnerState(add_scaled(theta, config.rate(0), displacement))
+        moved = add_scaled(theta, config.rate(int(optimiser.updates)), displacement)
+        return LearnerState(moved, ReptileState(optimiser.updates + 1))
 
     # The query batch feeds the last inner step.
     rollouts = int(config.inner_steps) - 1

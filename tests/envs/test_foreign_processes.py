@@ -55,6 +55,14 @@ class Breaking(Drift):
         return super().step(action)
 
 
+class Slow(Drift):
+    """Takes two seconds for a step."""
+
+    def step(self, action):
+        time.sleep(2)
+        return super().step(action)
+
+
 def actions(steps=6):
     return np.random.default_rng(0).uniform(-1, 1, (steps, COPIES, 1))
 
@@ -163,15 +171,13 @@ def test_ctrl_c_is_left_to_the_parent_and_a_termination_is_told():
         signal.signal(signal.SIGTERM, handler)
 
 
-def test_an_interrupted_step_leaves_no_process(monkeypatch):
-    envs = ForeignVectorEnv(Drift, COPIES, "async", 2)
+def test_an_interrupted_step_leaves_no_process():
+    envs = ForeignVectorEnv(Slow, COPIES, "async", 2)
     envs.set_tasks({"velocity": np.zeros(COPIES)})
     envs.reset(seed=range(COPIES))
 
-    def interrupted(timeout=None):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(envs._envs, "step_wait", interrupted)
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
     with pytest.raises(KeyboardInterrupt):
         envs.step(actions()[0])
     envs.close()

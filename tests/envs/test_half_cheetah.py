@@ -185,15 +185,15 @@ def test_a_diverging_simulation_is_quiet():
 @pytest.mark.parametrize("env_id", [VEL, DIR])
 def test_the_torsos_position_on_request(env_id):
     """As MuJoCo has it, after the usual 17 numbers."""
-    env, usual = gymnasium.make(env_id, observe_torso=True), gymnasium.make(env_id)
-    for each in (env, usual):
+    envs, usual = (gymnasium.make_vec(env_id, num_envs=1, observe_torso=told) for told in (True, False))
+    for each in (envs, usual):
         each.reset(seed=3)
     model = load_gymnasium_model("half_cheetah.xml")
     data = mujoco.MjData(model)
-    for action in np.random.default_rng(0).uniform(-1, 1, (20, 6)).astype(np.float32):
-        observation, expected = env.step(action)[0], usual.step(action)[0]
-        state, _ = env.unwrapped._batch.current(0)
-        data.qpos[:], data.qvel[:] = state.qpos, state.qvel
+    for action in np.random.default_rng(0).uniform(-1, 1, (20, 1, 6)).astype(np.float32):
+        (observation,), (expected,) = envs.step(action)[0], usual.step(action)[0]
+        state = envs.unwrapped.state
+        data.qpos[:], data.qvel[:] = state.qpos[0], state.qvel[0]
         mujoco.mj_forward(model, data)
         np.testing.assert_array_equal(observation[:17], expected)
         np.testing.assert_allclose(observation[17:], data.body("torso").xpos, atol=1e-12)

@@ -75,7 +75,7 @@ def test_it_ends_when_it_falls(played):
 
 
 def test_the_contact_cost_is_at_most_10():
-    family = gymnasium.make(HUMANOID).unwrapped._batch.family
+    family = gymnasium.make_vec(HUMANOID, num_envs=1).unwrapped.family
     force = np.zeros((2, 14, 6))
     force[0, 3, 5], force[1, 3, 5] = 4000.0, 5000.0
     fields = {"cfrc_ext": force, "subtree_com": np.zeros((2, 14, 3))}

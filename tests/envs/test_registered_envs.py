@@ -129,8 +129,7 @@ def test_same_step_autoreset_gives_the_final_observation_and_the_next_start(case
 @pytest.mark.parametrize("horizon", [1, 7])
 def test_truncated_exactly_at_max_episode_steps(case, horizon):
     envs, env = (make(max_episode_steps=horizon) for make in (case.make_vec, case.make))
-    for batch in (envs.unwrapped, env.unwrapped._batch):
-        batch.family = replace(batch.family, terminated=never_terminated)
+    envs.unwrapped.family = replace(envs.unwrapped.family, terminated=never_terminated)
     actions = np.zeros((horizon, *envs.action_space.shape), np.float32)
     assert play(envs, actions, seed=0)["truncated"].sum(0).tolist() == [1, 1, 1]
     assert play(env, actions[:, 0], seed=0)["truncated"].sum() == 1

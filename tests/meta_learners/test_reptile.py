@@ -71,6 +71,32 @@ def test_the_query_batch_feeds_the_last_step():
         torch.testing.assert_close(without[n], expected[n], rtol=1e-10, atol=1e-12)
 
 
+RATES = {"linear": [0.45, 0.35, 0.25, 0.15, 0.15], "cosine": [0.45, 0.375, 0.225, 0.15, 0.15]}
+"""From 0.45 to 0.15 in three updates, and two more."""
+
+
+@pytest.mark.parametrize("outer", ["sgd", "adam"])
+@pytest.mark.parametrize("shape", RATES)
+def test_the_outer_step_size_follows_its_schedule(shape, outer):
+    """As learners of the constant rates, one after the other."""
+    falling = {"schedule": shape, "schedule_updates": 3, "final_outer_step_size": 0.15}
+    learner, theta, batch = setup(2, outer=outer, outer_step_size=0.45, **falling)
+    constant, _, _ = setup(2, outer=outer)
+    state, expected = learner.start(theta), constant.start(theta)
+    for rate in RATES[shape]:
+        same_rate, _, _ = setup(2, outer=outer, outer_step_size=rate)
+        expected = same_rate.update(expected, batch).state
+        state = learner.update(state, batch).state
+        for n, value in expected.parameters.items():
+            torch.testing.assert_close(state.parameters[n], value, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("settings", [{"schedule": "linear"}, {"schedule_updates": 3}])
+def test_a_schedule_has_updates(settings):
+    with pytest.raises(ValueError, match=r"meta_learner\.schedule_updates: expected an integer > 0"):
+        setup(2, **settings)
+
+
 def test_adam_takes_the_displacement_as_a_gradient():
     learner, theta, batch = setup(3, outer="adam", outer_step_size=0.02)
     leaves = {n: value.clone() for n, value in theta.items()}

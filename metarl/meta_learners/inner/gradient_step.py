@@ -58,29 +58,5 @@ def inner_path(step: InnerStep[Data], parameters: Parameters, supports: Sequence
     return path
 
 
-def adapt(
-    loss: Loss[Data],
-    parameters: Parameters,
-    supports: Sequence[Data],
-    step_sizes: Sequence[StepSize],
-    *,
-    first_order: bool = False,
-) -> Parameters:
-    """K inner steps, each on its own data: theta^{k+1} = theta^k - alpha_k * gradient(theta^k, support_k).
-
-    Raises:
-        ValueError: another number of step sizes than of supports.
-    """
-    if len(supports) != len(step_sizes):
-        raise ValueError(
-            f"expected one step size per inner step: {len(supports)} supports, {len(step_sizes)} step sizes"
-        )
-
-    def step(theta: Parameters, data: Data, k: int) -> Parameters:
-        return inner_step(loss, theta, data, step_sizes[k], first_order=first_order)
-
-    return inner_path(step, parameters, supports)[-1]
-
-
 def _step(step_size: StepSize, name: str) -> float | Tensor:
     return step_size[name] if isinstance(step_size, Mapping) else step_size

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
@@ -17,6 +17,7 @@ from metarl.errors import ConfigError, NonFiniteError
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
+from metarl.meta_learners.outer.schedule import Shape, check_schedule, scheduled
 
 LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
@@ -46,25 +47,17 @@ class ClippedConfig:
     epochs: PositiveInt = 5
     clip: OpenUnitInterval = 0.3
     max_gradient_norm: NonNegativeFloat = 0.0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Shape = "constant"
     schedule_updates: NonNegativeInt = 0
     final_learning_rate: NonNegativeFloat = 1e-5
 
     def __post_init__(self) -> None:
-        if (self.schedule == "constant") != (self.schedule_updates == 0):
-            raise ValueError(
-                "clipped.schedule_updates: expected an integer > 0 with a schedule, 0 with a constant rate, "
-                f"got {self.schedule_updates} and {self.schedule!r}"
-            )
+        check_schedule(self.schedule, int(self.schedule_updates), "clipped.schedule_updates")
 
     def rate(self, updates: int) -> float:
         """The learning rate after so many updates."""
-        start, end, length = self.learning_rate, self.final_learning_rate, int(self.schedule_updates)
-        if self.schedule == "constant" or not length:
-            return float(start)
-        share = min(updates / length, 1.0)
-        left = 1 - share if self.schedule == "linear" else (1 + math.cos(math.pi * share)) / 2
-        return float(end + (start - end) * left)
+        start, end = float(self.learning_rate), float(self.final_learning_rate)
+        return scheduled(self.schedule, start, end, int(self.schedule_updates), updates)
 
 
 class AdamState(NamedTuple):
