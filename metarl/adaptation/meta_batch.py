@@ -13,7 +13,7 @@ from torch import Tensor
 from metarl.adaptation.walk import Visit, Walk
 from metarl.math.parameters import Parameters
 from metarl.math.returns import masked_mean
-from metarl.policies.policy import Policy, TaskState, remembers
+from metarl.policies.policy import AnyPolicy, TaskState, remembers
 from metarl.rollouts.rollout import MetaBatch
 
 
@@ -71,7 +71,7 @@ def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float
     }
 
 
-def _kl(policy: Policy, adapted: TaskState, visit: Visit) -> float:
+def _kl(policy: AnyPolicy, adapted: TaskState, visit: Visit) -> float:
     """How far an adaptation moved the policies: mean KL(behaviour || adapted); 0 of a memory's."""
     if remembers(policy):
         return 0.0

@@ -21,7 +21,7 @@ from metarl.meta_learners.inner.rule import PlainSteps
 from metarl.meta_learners.outer.curvature import generic_curvature_product
 from metarl.meta_learners.outer.mlp_curvature import mlp_curvature_product
 from metarl.meta_learners.outer.outer_step import CurvatureProduct
-from metarl.objectives.policy_gradient import inner_loss, mean_kl
+from metarl.objectives.policy_gradient import inner_loss, mean_kl, memoryless
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
@@ -58,7 +58,8 @@ def update(experiment: Experiment, repeats: int) -> list[Row]:
 
 def product(kind: str, experiment: Experiment, theta: Parameters, batch: MetaBatch) -> CurvatureProduct:
     """v -> the Hessian of the mean KL through the adaptation, times v."""
-    policy, settings, task_map = experiment.policy, experiment.config.meta_learner, experiment.task_map
+    policy, task_map = memoryless(experiment.policy), experiment.task_map
+    settings = experiment.config.meta_learner
     if kind == HAND:
         if not isinstance(policy, GaussianMLP):
             raise ConfigError(f"policy: expected a Gaussian MLP, got {type(policy).__name__}")

@@ -24,7 +24,7 @@ from metarl.experiment.environments import TaskDistribution, distribution_of, ma
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
-from metarl.policies.policy import Policy
+from metarl.policies.policy import AnyPolicy
 from metarl.policies.registry import find_policy
 from metarl.rollouts.random_keys import EVALUATION, TASKS
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
@@ -40,8 +40,8 @@ class Experiment:
     """
 
     config: ExperimentConfig
-    policy: Policy
-    given_policy: Policy
+    policy: AnyPolicy
+    given_policy: AnyPolicy
     learner: MetaLearner
     task_map: TaskMap
     task_distribution: TaskDistribution
@@ -144,7 +144,7 @@ def _experiment(
         "action_size": int(np.prod(actions.shape or ())),
     }
     try:
-        policy: Policy = find_policy(config.policy.name)(**sizes, **config.policy.settings)
+        policy: AnyPolicy = find_policy(config.policy.name)(**sizes, **config.policy.settings)
     except ValueError as error:
         raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)

@@ -35,7 +35,7 @@ from metarl.from_scratch.results import (
 from metarl.rollouts.random_keys import SCRATCH_LEARNING
 from metarl.runs.files import results_file
 from metarl.runs.folder import find_run, make_run_folder
-from metarl.runs.results import HELD_OUT, new_evaluation, write_results
+from metarl.runs.results import HELD_OUT, find_means, new_evaluation, write_results
 
 
 def run_from_scratch(
@@ -66,7 +66,10 @@ def run_from_scratch(
         "deterministic": config.from_scratch.deterministic,
         "environment_steps": result.total_environment_steps,
     }
-    write_results(new_evaluation(Path(config.run_dir)), {HELD_OUT: result.curve}, protocol)
+    run_dir = Path(config.run_dir)
+    known = find_means(run_dir, protocol, settings.evaluation_tasks, settings.evaluation_steps)
+    if known != result.curve.mean.tolist():
+        write_results(new_evaluation(run_dir), {HELD_OUT: result.curve}, protocol)
     return result
 
 

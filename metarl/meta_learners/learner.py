@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metarl.math.parameters import Parameters
-from metarl.policies.policy import Policy, TaskState
+from metarl.policies.policy import AnyPolicy, TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 
@@ -50,7 +50,7 @@ class MetaLearner:
         update: (state, meta-batch) -> one outer step; raises NonFiniteError where a gradient is not finite.
     """
 
-    policy: Policy
+    policy: AnyPolicy
     inner_steps: int
     initial_parameters: Callable[[torch.Generator], Parameters]
     start: Callable[[Parameters], LearnerState]

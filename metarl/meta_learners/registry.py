@@ -21,9 +21,8 @@ from metarl.meta_learners.multi_task import multi_task
 from metarl.meta_learners.promp import promp
 from metarl.meta_learners.reptile import reptile
 from metarl.policies.plug_ins import check_registered_name, find_named
-from metarl.policies.policy import Policy
 
-Build = Callable[[Policy, Any, TaskMap], MetaLearner]
+Build = Callable[[Any, Any, TaskMap], MetaLearner]
 
 
 class Registered(NamedTuple):

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_map
 from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters
 from metarl.math.returns import masked_mean, without_padding
-from metarl.policies.policy import Policy, remembers
+from metarl.policies.policy import AnyPolicy, Policy, remembers
 from metarl.rollouts.rollout import Batch
 
 PolicyObjective = Callable[[Parameters, Batch], Tensor]
@@ -30,7 +30,7 @@ def surrogate(policy: Policy) -> PolicyObjective:
     Raises:
         ConfigError: a policy with memory, whose actions do not follow from the observation alone.
     """
-    _check_memoryless(policy)
+    memoryless(policy)
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
         return masked_mean(_ratio(policy, parameters, batch) * batch.advantages, batch.valid)
@@ -71,7 +71,7 @@ def inner_loss(policy: Policy, objective: InnerObjective) -> PolicyObjective:
     Raises:
         ConfigError: as `surrogate`.
     """
-    _check_memoryless(policy)
+    memoryless(policy)
     if objective == "lvc":
         gain = surrogate(policy)
         return lambda parameters, batch: -gain(parameters, batch)
@@ -82,12 +82,18 @@ def inner_loss(policy: Policy, objective: InnerObjective) -> PolicyObjective:
     return vanilla_policy_gradient
 
 
-def _check_memoryless(policy: Policy) -> None:
+def memoryless(policy: AnyPolicy) -> Policy:
+    """The policy, which has no memory.
+
+    Raises:
+        ConfigError: it has one.
+    """
     if remembers(policy):
         raise ConfigError(
             f"policy.name: expected a policy without memory, got {type(policy).__name__}, whose actions "
             "follow from more than the observation: take a meta-learner that is made for it"
         )
+    return policy
 
 
 def _ratio(policy: Policy, parameters: Parameters, batch: Batch) -> Tensor:

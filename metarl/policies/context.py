@@ -10,7 +10,7 @@ from torch import Tensor
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.policies.policy import Policy
+from metarl.policies.policy import AnyPolicy
 
 CONTEXT = "context"
 
@@ -47,7 +47,7 @@ class ContextPolicy:
         return self.network(parameters, torch.cat((observations, context_seen), dim=-1))
 
 
-def plain_network(policy: Policy) -> GaussianMLP:
+def plain_network(policy: AnyPolicy) -> GaussianMLP:
     """The network of the observation alone that a policy is while its context stays what it is.
 
     Raises:
@@ -63,7 +63,7 @@ def plain_network(policy: Policy) -> GaussianMLP:
     return replace(network, observation_size=policy.observation_size)
 
 
-def without_context(policy: Policy, parameters: Parameters) -> Parameters:
+def without_context(policy: AnyPolicy, parameters: Parameters) -> Parameters:
     """The parameters of `plain_network(policy)`, which then acts as the policy does.
 
     The context is a part of the first layer's bias: W [o, c] + b = W_o o + (W_c c + b). What is no

@@ -11,7 +11,7 @@ from typing import Any
 from metarl.errors import ConfigError, RunError
 from metarl.policies.context import ContextPolicy
 from metarl.policies.plug_ins import find_named, names_module
-from metarl.policies.policy import Policy
+from metarl.policies.policy import AnyPolicy, Policy
 from metarl.policies.registry import POLICIES
 
 _WRAPPERS: dict[str, type[Any]] = {"context": ContextPolicy}
@@ -19,7 +19,9 @@ _WRAPPERS: dict[str, type[Any]] = {"context": ContextPolicy}
 _KEYS = {"name", "settings"}
 
 
-def policy_to_plain(policy: Policy, names: Mapping[type[Any], str] = MappingProxyType({})) -> dict[str, Any]:
+def policy_to_plain(
+    policy: AnyPolicy, names: Mapping[type[Any], str] = MappingProxyType({})
+) -> dict[str, Any]:
     """The policy's name, registered or "my_package:MyPolicy", and its settings, sizes among them.
 
     Args:
@@ -32,7 +34,7 @@ def policy_to_plain(policy: Policy, names: Mapping[type[Any], str] = MappingProx
     return _named(policy, {**registered, **names})
 
 
-def policy_from_plain(plain: Mapping[str, Any], trust: bool = False) -> Policy:
+def policy_from_plain(plain: Mapping[str, Any], trust: bool = False) -> AnyPolicy:
     """The policy that `policy_to_plain` described.
 
     Args:

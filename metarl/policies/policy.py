@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeGuard
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from typing_extensions import Self
+from typing_extensions import Self, TypeIs
 
 from metarl.math.parameters import Parameters
 
@@ -48,8 +48,8 @@ class Distribution(Protocol):
         ...
 
 
-class Policy(Protocol):
-    """A stochastic policy: its parameters are created here and passed in everywhere."""
+class Parametrised(Protocol):
+    """What every policy has: sizes, and parameters that are created here and passed in everywhere."""
 
     @property
     def observation_size(self) -> int: ...
@@ -58,6 +58,10 @@ class Policy(Protocol):
     def action_size(self) -> int: ...
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters: ...
+
+
+class Policy(Parametrised, Protocol):
+    """A stochastic policy without memory: what it does follows from the observation alone."""
 
     def __call__(self, parameters: Parameters, observations: Tensor) -> Distribution:
         """Observations [..., observation] -> the distribution of actions [..., action].
@@ -86,7 +90,7 @@ class Transition(NamedTuple):
     last: Tensor
 
 
-class Remembering(Policy, Protocol):
+class Remembering(Parametrised, Protocol):
     """A policy that keeps a carry over the steps and episodes of a trial, which its `act` reads."""
 
     @property
@@ -111,7 +115,10 @@ class Remembering(Policy, Protocol):
         ...
 
 
-def remembers(policy: Policy) -> TypeGuard[Remembering]:
+AnyPolicy = Policy | Remembering
+
+
+def remembers(policy: AnyPolicy) -> TypeIs[Remembering]:
     """Whether a policy has a carry."""
     return hasattr(policy, "begin_trial")
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from metarl.math.parameters import Parameters
 from metarl.policies.context import plain_network, without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.policies.policy import Policy
+from metarl.policies.policy import AnyPolicy
 
 ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 _SET_HERE = ("net_arch", "activation_fn")
@@ -32,7 +32,7 @@ _SET_HERE = ("net_arch", "activation_fn")
 
 def to_sb3(
     algorithm: str | type[BaseAlgorithm],
-    policy: Policy,
+    policy: AnyPolicy,
     parameters: Parameters,
     env: gymnasium.Env[Any, Any] | VecEnv,
     /,
@@ -86,7 +86,7 @@ def to_sb3(
     return model
 
 
-def from_sb3(model: OnPolicyAlgorithm | str | Path, policy: Policy) -> Parameters:
+def from_sb3(model: OnPolicyAlgorithm | str | Path, policy: AnyPolicy) -> Parameters:
     """The actor of a stable-baselines3 model of PPO's kind, as parameters of the plain network of a policy.
 
     Of a file, only the tensors of `policy.pth` are read, by torch's loader for weights alone, and the plain

@@ -6,7 +6,16 @@ import torch
 from torch import Tensor
 
 from metarl.math.parameters import Parameters
-from metarl.policies.policy import Carry, Distribution, Policy, Remembering, TaskState, Transition, remembers
+from metarl.policies.policy import (
+    AnyPolicy,
+    Carry,
+    Distribution,
+    Policy,
+    Remembering,
+    TaskState,
+    Transition,
+    remembers,
+)
 
 
 class Actor:
@@ -59,7 +68,7 @@ class RememberingActor:
         self.carry = {name: _where(active, value, self._before[name]) for name, value in after.items()}
 
 
-def actor_of(policy: Policy, state: TaskState, tasks: int, lanes: int) -> Actor | RememberingActor:
+def actor_of(policy: AnyPolicy, state: TaskState, tasks: int, lanes: int) -> Actor | RememberingActor:
     """The policy in the state of its tasks; one that remembers and carries nothing begins a trial.
 
     Args:
@@ -71,7 +80,7 @@ def actor_of(policy: Policy, state: TaskState, tasks: int, lanes: int) -> Actor 
     return RememberingActor(policy, state.parameters, carry)
 
 
-def episode_noise_size(policy: Policy) -> int:
+def episode_noise_size(policy: AnyPolicy) -> int:
     """Standard normal numbers that the beginning of an episode draws."""
     return policy.episode_noise_size if remembers(policy) else 0
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import kind
-from metarl.policies.policy import Policy, TaskState
+from metarl.policies.policy import AnyPolicy, TaskState
 from metarl.rollouts.acting import actor_of, episode_noise_size
 from metarl.rollouts.recording import Recording, join_episodes
 from metarl.rollouts.rollout import Rollout
@@ -30,7 +30,9 @@ class EpisodeSampler:
         horizon: steps after which an episode is cut off as truncated.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], policy: Policy, *, episodes: int, horizon: int) -> None:
+    def __init__(
+        self, env: gymnasium.Env[Any, Any], policy: AnyPolicy, *, episodes: int, horizon: int
+    ) -> None:
         self._env, self._policy = env, policy
         self._episodes, self._horizon = episodes, horizon
 

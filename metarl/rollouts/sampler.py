@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import kind
-from metarl.policies.policy import Policy, TaskState, remembers
+from metarl.policies.policy import AnyPolicy, TaskState, remembers
 from metarl.rollouts.acting import actor_of, episode_noise_size
 from metarl.rollouts.random_keys import ACTIONS, BEGINNINGS, STARTS
 from metarl.rollouts.recording import Recording, join_episodes
@@ -61,7 +61,7 @@ class RolloutSampler:
     def __init__(
         self,
         envs: TaskVectorEnv,
-        policy: Policy,
+        policy: AnyPolicy,
         *,
         episodes_per_task: int,
         horizon: int,
@@ -164,7 +164,7 @@ class RolloutSampler:
         raise NonFiniteError(found, task, of_learner=of_learner)
 
 
-def lanes_of(policy: Policy, episodes: int) -> int:
+def lanes_of(policy: AnyPolicy, episodes: int) -> int:
     """How many of a task's episodes run side by side: all of them, or one where the policy remembers."""
     return 1 if remembers(policy) else episodes
 

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.math.parameters import Parameters, kind
 from metarl.policies.onnx_file import write_onnx
-from metarl.policies.policy import Policy, remembers
+from metarl.policies.policy import AnyPolicy, remembers
 from metarl.policies.stable_baselines import to_sb3
 from metarl.policies.torch_module import to_torch
 from metarl.rollouts.episodes import within
@@ -32,7 +32,7 @@ class ActingPolicy:
         action_space: the box of the training environment, to which actions are clipped.
     """
 
-    def __init__(self, description: PolicyDescription, policy: Policy, parameters: Parameters) -> None:
+    def __init__(self, description: PolicyDescription, policy: AnyPolicy, parameters: Parameters) -> None:
         self.description = description
         self.policy = policy
         self.parameters = parameters

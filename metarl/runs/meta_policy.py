@@ -14,7 +14,7 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import Parameters, select
-from metarl.policies.policy import Policy, remembers
+from metarl.policies.policy import AnyPolicy, remembers
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.description import PolicyDescription
@@ -64,7 +64,7 @@ class MetaPolicy(ActingPolicy):
     def __init__(
         self,
         description: PolicyDescription,
-        policy: Policy,
+        policy: AnyPolicy,
         parameters: Parameters,
         *,
         trust: bool = False,

@@ -15,12 +15,12 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import Registered, find_meta_learner
 from metarl.policies.plain import policy_from_plain
 from metarl.policies.plug_ins import names_module
-from metarl.policies.policy import Policy
+from metarl.policies.policy import AnyPolicy
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.runs.description import PolicyDescription
 
 
-def rebuild_policy(description: PolicyDescription, parameters: Parameters, trust: bool) -> Policy:
+def rebuild_policy(description: PolicyDescription, parameters: Parameters, trust: bool) -> AnyPolicy:
     """The policy that acts with the parameters.
 
     Args:

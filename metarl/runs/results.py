@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,29 @@ def task_name(task: Mapping[str, Any]) -> str:
         return name
     ending = f"_{protocol_digest(plain)}"
     return name[: _LONGEST_NAME - len(ending)] + ending
+
+
+def find_means(run_dir: Path, protocol: Mapping[str, Any], tasks: int, steps: int) -> Sequence[float] | None:
+    """The mean returns [step + 1] on held-out tasks of an evaluation that the run folder keeps.
+
+    Args:
+        protocol: how they were measured, to the letter.
+        tasks, steps: how many; another evaluation is not this one.
+    """
+    for path in sorted((run_dir / EVALUATION).glob(f"*/{SUMMARY}")):
+        try:
+            summary = json.loads(path.read_text())
+            found = summary["lists"][HELD_OUT]
+            means: list[float] = found["mean_return"]
+            same = summary["protocol"] == dict(protocol) and (found["tasks"], len(means)) == (
+                tasks,
+                steps + 1,
+            )
+        except (ValueError, KeyError, TypeError):
+            continue
+        if same:
+            return means
+    return None
 
 
 def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from metarl.experiment.config import AnyExperiment, ScratchExperiment, read_conf
 from metarl.experiment.reading import Source
 from metarl.from_scratch.model import check_from_scratch
 from metarl.runs.checkpoint import load_checkpoint
-from metarl.runs.files import CHECKPOINT, EVALUATION, SUMMARY
+from metarl.runs.files import CHECKPOINT
 from metarl.runs.folder import find_run
-from metarl.runs.results import HELD_OUT
+from metarl.runs.results import find_means
 from metarl.training.run_training import evaluation_protocol
 from metarl.training.sweeps import Variant, variant_name, variant_words
 
@@ -97,17 +96,9 @@ def find_outcome(config: AnyExperiment) -> Outcome | None:
     done = load_checkpoint(run_dir)
     if not settings.is_done(done.iteration, done.environment_steps):
         return None
-    for path in sorted((run_dir / EVALUATION).glob(f"*/{SUMMARY}")):
-        try:
-            summary = json.loads(path.read_text())
-            found = summary["lists"][HELD_OUT]
-            shape = found["tasks"], len(found["mean_return"])
-            same = summary["protocol"] == evaluation_protocol(config, done)
-        except (ValueError, KeyError, TypeError):
-            continue
-        if same and shape == (settings.evaluation_tasks, settings.evaluation_steps + 1):
-            return Outcome(done.environment_steps, found["mean_return"])
-    return None
+    protocol = evaluation_protocol(config, done)
+    means = find_means(run_dir, protocol, settings.evaluation_tasks, settings.evaluation_steps)
+    return None if means is None else Outcome(done.environment_steps, means)
 
 
 def format_outcomes(outcomes: dict[str, Outcome]) -> str:

@@ -103,6 +103,13 @@ def test_the_table_by_inner_steps_is_kept(config, tmp_path):
     assert len((folder / "adaptation.csv").read_text().splitlines()) == 1 + 3
 
 
+@pytest.mark.parametrize(("change", "tables"), [([], 1), (["--training.evaluation_episodes", "3"], 2)])
+def test_a_resume_writes_no_table_twice(config, tmp_path, change, tables):
+    run_from_scratch(config(), resume=False)
+    run_from_scratch(config(*change), resume=True)
+    assert len([*(tmp_path / "run" / "evaluation").iterdir()]) == tables
+
+
 def test_train_py_runs_and_resumes_it(config_file, tmp_path):
     command = [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(config_file)]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
