@@ -3,6 +3,7 @@ import torch
 
 from metarl.compute.task_map import TaskMap, select_task
 from metarl.math.parameters import flatten
+from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE, learned_size
 from metarl.meta_learners.inner.rule import PlainSteps
 from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.outer.curvature import generic_curvature_product
@@ -53,6 +54,27 @@ def test_both_products_are_the_explicit_hessian_of_the_mean_kl(activation, objec
     hessian = torch.autograd.functional.hessian(mean_kl, at)
     assert_product_of(hessian, generic)
     assert_product_of(hessian, by_hand)
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("sizes", [[0.3], [0.3, 0.1, 0.05]])
+@pytest.mark.parametrize("objective", ["vpg", "lvc"])
+def test_a_learned_size_is_one_more_row_of_both_products(objective, sizes, first_order):
+    """The size is 0.2 at first, and not where it started."""
+    policy = tiny_policy("tanh")
+    own = tiny_parameters(policy)
+    batch = tiny_meta_batch(policy, own, objective, sizes)
+    plain = PlainSteps(objective, inner_loss(policy, objective), sizes, first_order, LOG_STEP_SIZE)
+    rule = learned_size(plain.loss, sizes.__getitem__, first_order=lambda k: first_order)
+    theta = {**own, LOG_STEP_SIZE: torch.tensor(0.2, dtype=torch.float64).log()}
+    adapt, support = rule.linearised(theta, batch, MAP)
+    generic = generic_curvature_product(policy, adapt, theta, support, batch.query, MAP)
+    by_hand = mlp_curvature_product(policy, plain, theta, batch, MAP)
+    generator = torch.Generator().manual_seed(0)
+    for vector in torch.randn(2, len(flatten(theta)), generator=generator, dtype=torch.float64):
+        expected = generic(vector)
+        assert expected[-1].abs() > 1e-3
+        torch.testing.assert_close(by_hand(vector), expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("log_std", [[-20.0, 0.1], [-20.0, -20.0]])

@@ -10,18 +10,21 @@ from tests.support.references import STEP_SIZE, outer_gain
 from tests.support.tiny import adam_gradient, adapted_by, sampled_meta_batch, tiny_learner, tiny_state
 
 PLAIN = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
-SINGLE_LOSS = {"multi_step_updates": 0, "first_order_updates": 0}
+OWN = {
+    "maml": {"learn_step_size": True},
+    "maml_pp": {"multi_step_updates": 0, "first_order_updates": 0},
+}
 
 
 def setup(name, steps, **settings):
-    own = SINGLE_LOSS if name == "maml_pp" else {}
-    learner, config = tiny_learner(name, steps, **{**PLAIN, **own, **settings})
+    learner, config = tiny_learner(name, steps, **{**PLAIN, **OWN.get(name, {}), **settings})
     theta = tiny_state(learner)
     return learner, config, theta, sampled_meta_batch(learner, theta)
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [("meta_sgd", 1), ("meta_sgd", 2), ("maml_pp", 1), ("maml_pp", 3)]
+    ("name", "steps"),
+    [("maml", 1), ("maml", 2), ("meta_sgd", 1), ("meta_sgd", 2), ("maml_pp", 1), ("maml_pp", 3)],
 )
 def test_their_gradient_equals_finite_differences(name, steps):
     learner, config, theta, batch = setup(name, steps)
@@ -40,6 +43,13 @@ def test_their_gradient_equals_finite_differences(name, steps):
             assert gradient[n].view(-1)[i].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
             steep += abs(slope) > 1e-4
     assert steep > len(learned) / 2
+
+
+def test_maml_has_one_for_all():
+    learner, _, theta, _ = setup("maml", 2)
+    start = learner.initial_state(torch.Generator()).parameters
+    assert [n for n in theta if n.startswith(STEP_SIZE)] == ["step_size.log"]
+    assert start["step_size.log"].exp().item() == pytest.approx(0.3)
 
 
 def test_meta_sgd_has_one_for_every_parameter():
@@ -85,8 +95,9 @@ def test_steps_beyond_those_trained_take_the_last_sizes():
     assert not torch.equal(first["mean.weight"], last["mean.weight"])
 
 
-def test_a_trust_region_moves_them_too():
-    learner, _, theta, batch = setup("meta_sgd", 1, outer="trpo")
+@pytest.mark.parametrize("name", ["maml", "meta_sgd"])
+def test_a_trust_region_moves_them_too(name):
+    learner, _, theta, batch = setup(name, 1, outer="trpo")
     after = learner.update(learner.start(theta), batch).state.parameters
     for n in theta:
         assert not torch.equal(after[n], theta[n])
@@ -95,6 +106,7 @@ def test_a_trust_region_moves_them_too():
 @pytest.mark.parametrize(
     ("name", "key"),
     [
+        ("maml", "mean_of_step_size.log"),
         ("meta_sgd", "mean_of_step_size.mean.weight"),
         ("maml_pp", "mean_of_step_size.0.mean"),
         ("cavia", "mean_of_context"),

@@ -68,6 +68,8 @@ def sizes(name: str, theta: Theta, k: int, config: Any) -> dict[str, Any]:
         return {n: theta[STEP_SIZE + n] * (config.later_step_scale if k else 1.0) for n in own}
     if name == "maml_pp":
         return {n: theta[f"{STEP_SIZE}{k}.{n.replace('.weight', '').replace('.bias', '')}"] for n in own}
+    if f"{STEP_SIZE}log" in theta:
+        alpha = theta[f"{STEP_SIZE}log"].exp() * (config.later_step_scale if k else 1.0)
     return dict.fromkeys(own, alpha)
 
 

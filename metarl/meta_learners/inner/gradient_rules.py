@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 
 import torch
@@ -16,6 +17,8 @@ IsFirstOrder = Callable[[int], bool]
 """The number of an inner step, from 0 -> whether its gradient counts as a constant."""
 STEP_SIZE = "step_size."
 """How the names of learned step sizes begin."""
+LOG_STEP_SIZE = f"{STEP_SIZE}log"
+"""Of the one that is learned for all parameters, as its logarithm."""
 
 
 def second_order(step: int) -> bool:
@@ -41,6 +44,36 @@ def gradient_rule(
 
     def step(parameters: Parameters, data: Data, k: int) -> Parameters:
         return inner_step(loss, parameters, data, size(k), names=names, first_order=first_order(k))
+
+    return differentiated(step, recompute=recompute, entries=entries, plain=plain)
+
+
+def learned_size(
+    loss: Loss[Data],
+    size: SizeOf,
+    *,
+    first_order: IsFirstOrder = second_order,
+    recompute: bool = False,
+    plain: PlainSteps | None = None,
+) -> InnerRule[Data]:
+    """theta' = theta - exp(a) grad L(theta; data), one number a for all parameters, learned with them.
+
+    As a logarithm, so that a trust region weighs a change of the step by how far it moves the adapted
+    policies: where an inner step hardly moves them, the size grows by large factors.
+
+    Args:
+        size: the first step's is where exp(a) starts; later ones scale it.
+    """
+
+    def step(parameters: Parameters, data: Data, k: int) -> Parameters:
+        own = without_step_sizes(parameters)
+        learned = parameters[LOG_STEP_SIZE].exp() * (size(k) / size(0))
+        sizes = dict.fromkeys(own, learned)
+        return inner_step(loss, parameters, data, sizes, names=own, first_order=first_order(k))
+
+    def entries(parameters: Parameters) -> Parameters:
+        like = next(iter(parameters.values()))
+        return {LOG_STEP_SIZE: like.new_tensor(math.log(size(0)))}
 
     return differentiated(step, recompute=recompute, entries=entries, plain=plain)
 

@@ -33,14 +33,16 @@ class PlainSteps(NamedTuple):
     Args:
         objective: the name of the inner objective.
         loss: what it names.
-        step_sizes: of every inner step.
-        first_order: whether the Jacobian of the adaptation is taken for the identity.
+        step_sizes: of every inner step; of a size that is learned, where it starts.
+        first_order: whether the Jacobian of an inner step is taken for the identity.
+        log_size: the name of the parameter whose exponential is the first step's size, where it is learned.
     """
 
     objective: Any
     loss: Loss[Any]
     step_sizes: Sequence[float]
     first_order: bool
+    log_size: str | None = None
 
 
 @dataclass(frozen=True)

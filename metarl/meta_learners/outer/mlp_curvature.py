@@ -7,40 +7,32 @@ multiplications on it, one task at a time, so that a task stays in cache.
     J v = v - alpha H v for every inner step,   H = Hessian of the inner loss
     u   = F J v,                                 F = Fisher matrix on the query batch
     J'u = u - H (alpha u) in reverse order
+
+A learned log alpha is one more number a of v: a step adds -a alpha g, g the inner gradient, and its
+transpose collects -alpha g'u.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap, select_task
 from metarl.math.gaussian import DiagonalGaussian
-from metarl.math.parameters import Parameters, unflatten
+from metarl.math.parameters import Parameters, flatten, unflatten
 from metarl.meta_learners.inner.gradient_step import inner_step
 from metarl.meta_learners.inner.rule import PlainSteps
+from metarl.meta_learners.outer.mlp_passes import Network, backward, forward, tangent_forward
 from metarl.objectives.policy_gradient import InnerObjective
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 FlatProduct = Callable[[Tensor], Tensor]
-
-
-class _Network(NamedTuple):
-    """The forward pass on N samples: inputs [N, in] and weights [out, in] of every layer, slopes [N, out]
-    of the hidden ones, and the output (mean [N, action], standard deviation [action])."""
-
-    inputs: list[Tensor]
-    slopes: list[Tensor]
-    weights: list[Tensor]
-    mean: Tensor
-    std: Tensor
-    std_is_free: Tensor
 
 
 def mlp_curvature_product(
@@ -51,13 +43,30 @@ def mlp_curvature_product(
     task_map: TaskMap,
 ) -> FlatProduct:
     """v [D] -> mean_i J_i' F_i J_i v [D]; equals `generic_curvature_product`."""
+    sizes: Sequence[float] = rule.step_sizes
+    own = parameters
+    if rule.log_size is not None:
+        learned = parameters[rule.log_size].exp().item()
+        sizes = [learned * size / rule.step_sizes[0] for size in rule.step_sizes]
+        own = {name: value for name, value in parameters.items() if name != rule.log_size}
 
     def prepare(task: int) -> FlatProduct:
         support = [select_task(data, task) for data in batch.support]
-        trajectory = [parameters]
-        for data, step_size in zip(support, rule.step_sizes, strict=True):
+        trajectory = [own]
+        for data, step_size in zip(support, sizes, strict=True):
             trajectory.append(inner_step(rule.loss, trajectory[-1], data, step_size))
-        return _task_curvature_product(policy, rule, trajectory, support, select_task(batch.query, task))
+        fisher = _fisher_product(policy, trajectory[-1], select_task(batch.query, task))
+        steps = [
+            _step_product(policy, rule, theta, data, step_size)
+            for theta, data, step_size in zip(trajectory[:-1], support, sizes, strict=True)
+        ]
+        if rule.log_size is None:
+            return _task_curvature_product(steps, fisher)
+        pushes = [
+            -step_size * flatten(torch.func.grad(rule.loss)(theta, data))
+            for theta, data, step_size in zip(trajectory[:-1], support, sizes, strict=True)
+        ]
+        return _with_learned_size(steps, pushes, fisher)
 
     with torch.no_grad():
         products = task_map.run([partial(prepare, task) for task in range(batch.tasks)])
@@ -71,26 +80,48 @@ def mlp_curvature_product(
     return product
 
 
-def _task_curvature_product(
-    policy: GaussianMLP, rule: PlainSteps, trajectory: list[Parameters], support: list[Batch], query: Batch
+def _step_product(
+    policy: GaussianMLP, rule: PlainSteps, theta: Parameters, support: Batch, step_size: float
 ) -> FlatProduct:
-    """v [D] -> J' F J v [D] of one task; `trajectory` holds the K + 1 parameters."""
-    fisher = _fisher_product(policy, trajectory[-1], query)
+    """v [D] -> (I - alpha H) v, which is symmetric; of a first-order step v itself."""
     if rule.first_order:
-        return fisher
-    hessians = [
-        hessian_product(policy, rule.objective, theta, data)
-        for theta, data in zip(trajectory[:-1], support, strict=True)
-    ]
+        return lambda vector: vector
+    hessian = hessian_product(policy, rule.objective, theta, support)
+    return lambda vector: vector - step_size * hessian(vector)
+
+
+def _task_curvature_product(steps: Sequence[FlatProduct], fisher: FlatProduct) -> FlatProduct:
+    """v [D] -> J' F J v [D] of one task."""
 
     def product(vector: Tensor) -> Tensor:
-        steps = list(zip(rule.step_sizes, hessians, strict=True))
-        for step_size, hessian in steps:
-            vector = vector - step_size * hessian(vector)
+        for step in steps:
+            vector = step(vector)
         vector = fisher(vector)
-        for step_size, hessian in reversed(steps):
-            vector = vector - step_size * hessian(vector)
+        for step in reversed(steps):
+            vector = step(vector)
         return vector
+
+    return product
+
+
+def _with_learned_size(
+    steps: Sequence[FlatProduct], pushes: Sequence[Tensor], fisher: FlatProduct
+) -> FlatProduct:
+    """v [D + 1] -> J' F J v [D + 1] of one task; the last number is log alpha's.
+
+    Args:
+        pushes: -alpha g of every inner step, [D]: its derivative in log alpha.
+    """
+
+    def product(vector: Tensor) -> Tensor:
+        vector, log_size = vector[:-1], vector[-1]
+        for step, push in zip(steps, pushes, strict=True):
+            vector = step(vector) + log_size * push
+        vector, collected = fisher(vector), torch.zeros_like(log_size)
+        for step, push in reversed([*zip(steps, pushes, strict=True)]):
+            collected = collected + push.dot(vector)
+            vector = step(vector)
+        return torch.cat((vector, collected.reshape(1)))
 
     return product
 
@@ -100,14 +131,14 @@ def hessian_product(
 ) -> FlatProduct:
     """v [D] -> (Hessian of the inner loss) v [D] on one task's batch [episode, time, ...]."""
     valid = batch.valid
-    network = _forward(policy, parameters, batch.observations[valid])
+    network = forward(policy, parameters, batch.observations[valid])
     loss = _OutputLoss.at(network, batch, objective)
-    deltas, curls = _backward(policy, network, loss.mean_delta)
+    deltas, curls = backward(policy, network, loss.mean_delta)
 
     def product(vector: Tensor) -> Tensor:
         tangent = unflatten(vector, parameters)
         directions = [tangent[f"{name}.weight"] for name in policy.layer_names]
-        hidden_tangents, mean_tangent = _tangent_forward(policy, network, tangent)
+        hidden_tangents, mean_tangent = tangent_forward(policy, network, tangent)
         delta_tangent, log_std_part = loss.tangent(mean_tangent, tangent["log_std"] * network.std_is_free)
         pieces: list[Tensor] = [log_std_part * network.std_is_free]
         for layer in reversed(range(len(network.weights))):
@@ -128,12 +159,12 @@ def hessian_product(
 
 def _fisher_product(policy: GaussianMLP, parameters: Parameters, batch: Batch) -> FlatProduct:
     """v [D] -> F v [D]: out' F_output out, with out the Jacobian of (mean, log std) in the parameters."""
-    network = _forward(policy, parameters, batch.observations[batch.valid])
+    network = forward(policy, parameters, batch.observations[batch.valid])
     mean_weight = 1 / (network.std.square() * len(network.mean))
 
     def product(vector: Tensor) -> Tensor:
         tangent = unflatten(vector, parameters)
-        _, mean_tangent = _tangent_forward(policy, network, tangent)
+        _, mean_tangent = tangent_forward(policy, network, tangent)
         delta = mean_tangent.mul_(mean_weight)
         pieces: list[Tensor] = [2 * tangent["log_std"] * network.std_is_free]
         for layer in reversed(range(len(network.weights))):
@@ -143,52 +174,6 @@ def _fisher_product(policy: GaussianMLP, parameters: Parameters, batch: Batch) -
         return torch.cat([piece.reshape(-1) for piece in reversed(pieces)])
 
     return product
-
-
-def _forward(policy: GaussianMLP, parameters: Parameters, observations: Tensor) -> _Network:
-    inputs, slopes, weights = [observations], [], []
-    for name in policy.layer_names:
-        weights.append(parameters[f"{name}.weight"])
-        output = torch.addmm(parameters[f"{name}.bias"], inputs[-1], weights[-1].T)
-        if name != policy.layer_names[-1]:
-            if policy.activation == "tanh":
-                inputs.append(output.tanh_())
-                slopes.append(1 - output.square())
-            else:
-                inputs.append(output.relu_())
-                slopes.append((output > 0).to(output.dtype))
-    log_std = policy.log_std(parameters)
-    std_is_free = (parameters["log_std"] >= log_std).to(log_std.dtype)
-    return _Network(inputs, slopes, weights, output, log_std.exp(), std_is_free)
-
-
-def _tangent_forward(
-    policy: GaussianMLP, network: _Network, tangent: Parameters
-) -> tuple[list[Tensor], Tensor]:
-    """Tangents of every layer's input (the first, of the observations, is empty) and of the mean."""
-    hidden = [torch.empty(0)]
-    for layer, name in enumerate(policy.layer_names):
-        output = torch.addmm(tangent[f"{name}.bias"], network.inputs[layer], tangent[f"{name}.weight"].T)
-        if layer > 0:
-            output.addmm_(hidden[-1], network.weights[layer].T)
-        if layer < len(network.slopes):
-            hidden.append(output.mul_(network.slopes[layer]))
-    return hidden, output
-
-
-def _backward(
-    policy: GaussianMLP, network: _Network, mean_delta: Tensor
-) -> tuple[list[Tensor], list[Tensor] | None]:
-    """The loss's derivative at every layer's output, and act''(z) / act'(z) times that at hidden h.
-
-    tanh'' = -2 tanh tanh', so that act'' Rz = -2 h Rh: no second set of slopes is kept. ReLU has none.
-    """
-    deltas, curls = [mean_delta], []
-    for layer in reversed(range(1, len(network.weights))):
-        error = deltas[-1] @ network.weights[layer]
-        curls.append(error * network.inputs[layer] * -2)
-        deltas.append(error * network.slopes[layer - 1])
-    return deltas[::-1], curls[::-1] if policy.activation == "tanh" else None
 
 
 @dataclass(frozen=True)
@@ -208,7 +193,7 @@ class _OutputLoss:
     ratio_is_differentiated: bool
 
     @classmethod
-    def at(cls, network: _Network, batch: Batch, objective: InnerObjective) -> _OutputLoss:
+    def at(cls, network: Network, batch: Batch, objective: InnerObjective) -> _OutputLoss:
         valid = batch.valid
         coefficient = -batch.advantages[valid].unsqueeze(-1) / valid.sum()
         z = (batch.actions[valid] - network.mean) / network.std
