@@ -113,6 +113,7 @@ def test_of_two_films_the_shorter_one_stands_still():
     assert captioned == (True, False)
 
 
+@pytest.mark.filterwarnings("ignore:.*The environment is being initialised with render_mode")
 def test_environments_that_cannot_be_filmed_are_named(small_config):
     config = small_config()
     with pytest.raises(metarl.ConfigError, match=r"PointNavigation.*colour"):
