@@ -9,7 +9,8 @@ import numpy as np
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks, number_tasks
 
-from metarl.adaptation.walk import Visit, Walk
+from metarl.adaptation.statistics import Changes, changed_tasks
+from metarl.adaptation.walk import Sampler, Visit, Walk
 from metarl.math.parameters import Parameters
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import Rollout
@@ -51,8 +52,15 @@ class AdaptationCurve:
 
     @property
     def worsened(self) -> int:
-        """Tasks whose return after the last step is below that before the first."""
+        """Tasks whose return after the last step is below that before the first, be it by noise alone."""
         return int((self.returns[-1] < self.returns[0]).sum())
+
+    @property
+    def changes(self) -> Changes | None:
+        """Tasks made worse or better beyond noise by all steps; None where no single episodes are known."""
+        if self.episode_returns is None:
+            return None
+        return changed_tasks(self.episode_returns[0], self.episode_returns[-1])
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,9 @@ def evaluate_adaptation(
     key: Sequence[int],
     deterministic: bool = False,
     keep_rollouts: bool = False,
+    measuring: Sampler | None = None,
     progress: Callable[[], object] = lambda: None,
+    shown: Callable[[Array], object] = lambda returns: None,
 ) -> Evaluation:
     """Adapts to every task for K steps, on fresh episodes at every step.
 
@@ -88,7 +98,10 @@ def evaluate_adaptation(
         deterministic: measure returns with mean actions, on episodes of their own; adaptation still
             samples its own.
         keep_rollouts: those that were measured.
+        measuring: samples the episodes that are measured, with the same noise at every number of steps, and
+            no step adapts to them; None measures those that the next step adapts to.
         progress: called after every number of steps.
+        shown: called then with the returns of the measured episodes, [task, episode].
     """
     state = walk.start(parameters, number_of_tasks(tasks))
     returns: list[Array] = []
@@ -97,14 +110,16 @@ def evaluate_adaptation(
 
     def measure(before: TaskState, visit: Visit, step: int) -> None:
         rollout = visit.rollout
-        if deterministic:
-            measured_at = [*key, steps + 1 + step]
-            rollout = walk.sampler.collect(before, tasks, measured_at, deterministic=True)
+        if deterministic or measuring is not None:
+            held_back, number = (walk.sampler, step) if measuring is None else (measuring, 0)
+            measured_at = [*key, steps + 1 + number]
+            rollout = held_back.collect(before, tasks, measured_at, deterministic=deterministic)
         returns.append(rollout.returns.mean(-1).double().cpu().numpy())
         episode_returns.append(rollout.returns.double().cpu().numpy())
         if keep_rollouts:
             kept.append(rollout)
         progress()
+        shown(episode_returns[-1])
 
     for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
         measure(state, visit, step)
