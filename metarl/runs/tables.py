@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,17 @@ _WIDEST = 10_000  # characters; a terminal wraps what is wider than itself
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text, the first column left and the others right; columns without any text are left out.
+    """Cells of text; columns without any text are left out.
 
     Args:
         header: titles, [column].
         rows: cells, [row][column].
+        left: titles of columns that are aligned to the left, as the first one is.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    left: Collection[str] = ()
 
     @property
     def _columns(self) -> list[tuple[str, list[str]]]:
@@ -37,7 +39,8 @@ class Table:
         """For a terminal."""
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for i, (title, _) in enumerate(self._columns):
-            table.add_column(title, justify="right" if i else "left", no_wrap=True)
+            left = not i or title in self.left
+            table.add_column(title, justify="left" if left else "right", no_wrap=True)
         for cells in zip(*(cells for _, cells in self._columns), strict=True):
             table.add_row(*cells)
         return table
