@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from metarl.adaptation.statistics import LEVEL, Interval, sign_test
 from metarl.runs.tables import Table, interval_text, number_text
 
-_BAR = 20
+_BAR = 10
 """Characters of the longest bar."""
 
 
@@ -50,7 +50,7 @@ class LiveCurve:
             interval = interval_text(interval_of(returns))
             bar = "━" * max(1, round(_BAR * height))
             rows.append((f"{step}", number_text(mean), interval, f"{step * self._episodes}", bar, did))
-        titles = ("inner steps", "mean return", "95 % interval", "episodes used", "", "the step")
+        titles = ("step", "return", "95 % interval", "episodes", "", "the step")
         return Table(titles, rows, left=("", "the step"))
 
     def __enter__(self) -> LiveCurve:
@@ -82,7 +82,7 @@ def interval_of(returns: Array) -> Interval:
 
 
 def verdict(before: Array, after: Array) -> str:
-    """ "helped", "made it worse", or "no change beyond noise", by a two-sided sign test over episodes.
+    """ "helped", "made it worse", or "no clear change", by a two-sided sign test over episodes.
 
     Args:
         before, after: returns of episodes to which the step did not adapt, [episode].
@@ -91,4 +91,4 @@ def verdict(before: Array, after: Array) -> str:
         return "helped"
     if 2 * sign_test(after, before) <= LEVEL:
         return "made it worse"
-    return "no change beyond noise"
+    return "no clear change"

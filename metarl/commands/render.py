@@ -25,9 +25,14 @@ from metarl_envs.single_env import TaskEnv
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.commands.one_task import adapt_to, read_task
 from metarl.errors import ConfigError, MetaRLError
-from metarl.policies.policy import remembers
-from metarl.runs.acting import ActingPolicy
-from metarl.runs.films import Act, film_episode, make_filmed, side_by_side
+from metarl.runs.films import (
+    captions_of,
+    film_episode,
+    frames_per_second,
+    make_filmed,
+    mean_action,
+    side_by_side,
+)
 from metarl.runs.tables import task_text
 from metarl.training.progress_bar import Progress
 
@@ -86,7 +91,7 @@ def film_environment(arguments: argparse.Namespace) -> str:
                 seed=arguments.seed,
                 progress=bar.advance,
             )
-            save(arguments.output, frames, fps(env))
+            save(arguments.output, frames, frames_per_second(env))
     return f"{arguments.environment} under random actions is in {arguments.output}"
 
 
@@ -104,8 +109,8 @@ def film_run(arguments: argparse.Namespace) -> str:
             film_episode(env, act, task, length, seed=arguments.seed, progress=bar.advance)
             for env, act in zip(envs, acts, strict=True)
         )
-        captions = ("before adaptation", f"after {arguments.steps} inner step{'s' * (arguments.steps > 1)}")
-        save(arguments.output, side_by_side(before, after, captions), fps(envs[0]))
+        frames = side_by_side(before, after, captions_of(arguments.steps))
+        save(arguments.output, frames, frames_per_second(envs[0]))
     return f"{settings.id}, {task_text(task)}, before and after adaptation, is in {arguments.output}"
 
 
@@ -125,24 +130,8 @@ def task_distribution(env: gymnasium.Env[Any, Any]) -> Any:
         raise ConfigError(f"--task: {error}") from error
 
 
-def mean_action(policy: ActingPolicy) -> Act:
-    """Takes the policy's mean actions.
-
-    Raises:
-        ConfigError: a policy with memory.
-    """
-    if remembers(policy.policy):
-        name = type(policy.policy).__name__
-        raise ConfigError(f"expected a policy without memory to film, got {name}")
-    return lambda observation: policy.predict(observation, deterministic=True)[0]
-
-
-def fps(env: gymnasium.Env[Any, Any]) -> float:
-    return float(env.metadata.get("render_fps", 30))
-
-
-def save(output: Path, frames: Iterable[Frame], frames_per_second: float) -> None:
-    """Writes the frames, or the last one as a picture."""
+def save(output: Path, frames: Iterable[Frame], rate: float) -> None:
+    """Writes the frames, so many a second, or the last one as a picture."""
     imageio: Any = import_module("imageio.v2")  # of the extra "video"
 
     if output.suffix == ".png":
@@ -150,8 +139,8 @@ def save(output: Path, frames: Iterable[Frame], frames_per_second: float) -> Non
         imageio.imwrite(output, last)
         return
     options = {
-        ".mp4": {"fps": frames_per_second, "macro_block_size": 2},
-        ".gif": {"duration": 1000 / frames_per_second, "loop": 0},
+        ".mp4": {"fps": rate, "macro_block_size": 2},
+        ".gif": {"duration": 1000 / rate, "loop": 0},
     }
     with imageio.get_writer(output, **options[output.suffix]) as writer:
         for frame in frames:

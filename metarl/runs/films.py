@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from io import BytesIO
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from PIL import Image, ImageDraw
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
+from metarl.policies.policy import remembers
+from metarl.runs.acting import ActingPolicy
 from metarl.runs.tables import task_text
 
 Act = Callable[[Any], Any]
@@ -67,6 +70,28 @@ def make_filmed(
         raise ConfigError(f"{env_id}: {error}") from error
 
 
+def mean_action(policy: ActingPolicy) -> Act:
+    """Takes the policy's mean actions.
+
+    Raises:
+        ConfigError: a policy with memory.
+    """
+    if remembers(policy.policy):
+        name = type(policy.policy).__name__
+        raise ConfigError(f"expected a policy without memory to film, got {name}")
+    return lambda observation: policy.predict(observation, deterministic=True)[0]
+
+
+def frames_per_second(env: gymnasium.Env[Any, Any]) -> float:
+    """The rate at which the environment's steps are played."""
+    return float(env.metadata.get("render_fps", 30))
+
+
+def captions_of(steps: int) -> tuple[str, str]:
+    """Of the two films that `side_by_side` joins."""
+    return "before adaptation", f"after {steps} inner step{'s' * (steps > 1)}"
+
+
 def film_episode(
     env: gymnasium.Env[Any, Any],
     act: Act,
@@ -108,6 +133,18 @@ def side_by_side(
     for pair in zip_longest(before, after):
         last = [new if new is not None else last[i] for i, new in enumerate(pair)]
         yield np.hstack([annotated(one, text, "top right") for one, text in zip(last, captions, strict=True)])
+
+
+def gif(frames: Sequence[Frame], seconds: float) -> bytes:
+    """An animated GIF that plays for ever.
+
+    Args:
+        seconds: that a frame stands.
+    """
+    first, *others = (Image.fromarray(frame).quantize(128) for frame in frames)
+    file = BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others, duration=round(1000 * seconds), loop=0)
+    return file.getvalue()
 
 
 def annotated(frame: Frame, text: str, corner: Literal["top right", "bottom left"] = "bottom left") -> Frame:

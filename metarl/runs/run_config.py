@@ -24,6 +24,7 @@ CHANGEABLE = {
     "training.environment_steps",
     "training.checkpoint_every",
     "training.snapshot_every",
+    "training.record_video_every",
     "training.threads",
     "training.table_every",
     "training.evaluate_every",

@@ -31,6 +31,7 @@ from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
 from metarl.runs.tables import Table, interval_text, number_text
+from metarl.training.films import film_recorders
 from metarl.training.loop import Training, train
 from metarl.training.observers import Observer, observed, show_evaluation
 from metarl.training.recorders import recorders
@@ -147,15 +148,15 @@ def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observ
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
     )
-    keepers = recorders(run_dir, config.training)
-    with closing(sampler), observed(keepers, start):
+    keepers, films = recorders(run_dir, config.training), film_recorders(experiment)
+    with closing(sampler), observed([*keepers, *films], start):
         return train(
             training,
             start,
             config.training,
             run_dir,
             keepers,
-            observers,
+            [*observers, *films],
             lambda checkpoint: evaluate_run(experiment, checkpoint),
         )
 
