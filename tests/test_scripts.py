@@ -85,7 +85,13 @@ def test_evaluate_writes_table_summary_and_picture(run_dir):
     folder = written(done)
     summary = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
     rows = table(folder)
-    assert list(rows[0]) == ["tasks", "goal_0", "goal_1", *(f"return_after_{k}_steps" for k in range(3))]
+    assert list(rows[0]) == [
+        "tasks",
+        "goal_0",
+        "goal_1",
+        *(f"return_after_{k}_steps" for k in range(3)),
+        "beyond_noise",
+    ]
     assert len(rows) == summary["tasks"] == 5
     for step in range(3):
         mean = sum(float(row[f"return_after_{step}_steps"]) for row in rows) / 5

@@ -17,6 +17,8 @@ class TrainingConfig:
         environment_steps: stops sooner, after the iteration that reaches so many; 0 for no bound.
         checkpoint_every: save a checkpoint every this many iterations.
         snapshot_every: environment steps between policies that are kept beside the last one; 0 for none.
+        record_video_every: film a held-out task before and after adaptation every this many iterations, and
+            before the first one; 0 for never.
         table_every: print a line of the table every this many iterations.
         evaluate_every: evaluate on held-out tasks every this many iterations; 0 for none.
         evaluation_tasks: held-out tasks of an evaluation.
@@ -32,6 +34,7 @@ class TrainingConfig:
     environment_steps: NonNegativeInt = 0
     checkpoint_every: PositiveInt = 1
     snapshot_every: NonNegativeInt = 0
+    record_video_every: NonNegativeInt = 0
     table_every: PositiveInt = 10
     evaluate_every: NonNegativeInt = 0
     evaluation_tasks: PositiveInt = 40
@@ -46,6 +49,7 @@ class TrainingConfig:
         "environment_steps",
         "checkpoint_every",
         "snapshot_every",
+        "record_video_every",
         "table_every",
         "evaluate_every",
         "evaluation_tasks",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.statistics import Interval
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
@@ -30,6 +30,8 @@ from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
+from metarl.runs.tables import Table, interval_text, number_text
+from metarl.training.films import film_recorders
 from metarl.training.loop import Training, train
 from metarl.training.observers import Observer, observed, show_evaluation
 from metarl.training.recorders import recorders
@@ -125,12 +127,12 @@ def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> AdaptationCu
 
 def format_curve(curve: AdaptationCurve) -> str:
     """The table of returns by inner step, for the console."""
-    width = min(shutil.get_terminal_size().columns, 60)
-    rows = [f"{'inner steps':>12}{'mean return':>14}{'95 % interval':>24}", "-" * width]
-    for step, (mean, half) in enumerate(zip(curve.mean, curve.half_width, strict=True)):
-        interval = "" if half != half else f"[{mean - half:.2f}, {mean + half:.2f}]"
-        rows.append(f"{step:>12}{mean:>14.2f}{interval:>24}")
-    return "\n".join(rows)
+    means, halves = curve.mean.tolist(), curve.half_width.tolist()
+    intervals = [Interval(m, m - half, m + half) for m, half in zip(means, halves, strict=True)]
+    rows = [
+        (f"{k}", number_text(interval.mean), interval_text(interval)) for k, interval in enumerate(intervals)
+    ]
+    return Table(("inner steps", "mean return", "95 % interval"), rows).text()
 
 
 def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observer]) -> Checkpoint:
@@ -146,15 +148,15 @@ def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observ
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
     )
-    keepers = recorders(run_dir, config.training)
-    with closing(sampler), observed(keepers, start):
+    keepers, films = recorders(run_dir, config.training), film_recorders(experiment)
+    with closing(sampler), observed([*keepers, *films], start):
         return train(
             training,
             start,
             config.training,
             run_dir,
             keepers,
-            observers,
+            [*observers, *films],
             lambda checkpoint: evaluate_run(experiment, checkpoint),
         )
 

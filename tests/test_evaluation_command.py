@@ -1,0 +1,205 @@
+"""metarl evaluate: several seeds, episodes used, baselines beside, protocols, and what its files hold."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import metarl
+from metarl.commands import evaluate
+from metarl.commands.protocols import PROTOCOLS
+from metarl.experiment.config import read_config
+from metarl.from_scratch.training import run_from_scratch
+
+SECTIONS = {
+    "environment": {"id": "metarl/PointNavigation-v0", "horizon": 6},
+    "policy": {"hidden_sizes": [4]},
+    "sampling": {"tasks": 3, "episodes": 4},
+    "meta_learner": {"name": "maml", "inner_step_size": 0.1},
+    "training": {"iterations": 1, "evaluation_tasks": 2, "evaluation_episodes": 2, "evaluation_steps": 1},
+}
+SMALL = ("--tasks", 3, "--steps", 2, "--episodes", 4, "--quiet")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two seeds of MAML, one of another step size, and a random initialisation, by their names."""
+    folder = tmp_path_factory.mktemp("runs")
+    changes = {
+        "one": {"seed": 1},
+        "two": {"seed": 2},
+        "larger": {"seed": 1, "meta_learner.inner_step_size": 0.4},
+        "untrained": {"seed": 1, "training.iterations": 0},
+        "line": {"seed": 1, "environment.id": "metarl/HalfCheetahDir-v0"},
+    }
+    for name, overrides in changes.items():
+        own = {**overrides, "run_dir": str(folder / name)}
+        metarl.train({**SECTIONS, "run_dir": "unused"}, overrides=own, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def run(runs, monkeypatch, capsys):
+    """(names of runs and words) -> exit code, what was printed and told, and the folder of results."""
+
+    def call(*words):
+        places = [runs / word if str(word) in NAMES else word for word in words]
+        monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, places)])
+        before = {*runs.glob("*/evaluation/*")}
+        code, told = evaluate.main(), capsys.readouterr()
+        made = {*runs.glob("*/evaluation/*")} - before
+        return code, told.out, told.err, made.pop() if made else None
+
+    return call
+
+
+NAMES = ("one", "two", "larger", "untrained", "line", "scratch")
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_several_runs_of_one_config_are_seeds_of_one_result(runs, run):
+    code, out, _, folder = run("one", "two", *SMALL)
+    assert code == 0
+    assert folder.parent == runs / "one" / "evaluation"
+    table = rows(folder / "adaptation.csv")
+    assert [row["seed"] for row in table] == ["1"] * 3 + ["2"] * 3
+    curves = [
+        metarl.evaluate(runs / name, tasks=3, steps=2, episodes=4, seed=0).curve for name in ("one", "two")
+    ]
+    found = np.array([[float(row[f"return_after_{k}_steps"]) for row in table] for k in range(3)])
+    np.testing.assert_allclose(found, np.concatenate([curve.returns for curve in curves], axis=1), rtol=1e-6)
+    summary = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
+    assert (summary["seeds"], summary["tasks"]) == (2, 3)
+    np.testing.assert_allclose(summary["mean_return"], found.mean(1), rtol=1e-6)
+    assert all(
+        low <= mean <= high
+        for low, mean, high in zip(*(summary[k] for k in ("low_95", "mean_return", "high_95")), strict=True)
+    )
+    assert f"{found[2].mean():.2f}" in out
+
+
+def test_runs_of_several_configs_are_no_seeds(run):
+    code, _, err, folder = run("one", "larger", *SMALL)
+    assert (code, folder) == (2, None)
+    assert "meta_learner.inner_step_size: expected 0.1, got 0.4; runs to compare go to --beside" in err
+
+
+def test_episodes_used_measure_on_as_many_episodes_for_every_number(runs, run):
+    code, out, _, folder = run("one", *SMALL, "--episodes_used", 1, 3)
+    assert code == 0
+    policy = metarl.load(runs / "one")
+    tasks = policy.experiment.held_out_tasks(3, 0)
+    means = rows(folder / "means.csv")
+    assert len(means) == 3 * 3
+    for number in (1, 3):
+        curve = policy.experiment.evaluate(
+            policy.parameters, tasks, episodes=number, steps=2, seed=0, held_back=4
+        ).curve
+        found = [float(row["mean_return"]) for row in means if row["episodes_a_step"] == str(number)]
+        np.testing.assert_allclose(found, curve.mean, rtol=1e-6)
+    used = [line.split() for line in out.splitlines() if line.startswith(("1 ", "3 "))][-2:]
+    assert [line[:2] for line in used] == [["1", "2"], ["3", "6"]]
+    assert {"episodes_used.png", "episodes_used.svg"} <= {path.name for path in folder.iterdir()}
+
+
+def test_baselines_stand_beside_on_the_same_tasks(runs, run):
+    code, out, _, folder = run("one", *SMALL, "--beside", "untrained", "larger")
+    assert code == 0
+    beside = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]
+    for name in ("untrained", "larger"):
+        curve = metarl.evaluate(runs / name, tasks=3, steps=2, episodes=4, seed=0).curve
+        np.testing.assert_allclose(beside[name]["mean_return"], curve.mean, rtol=1e-6)
+        assert any(line.startswith(name) for line in out.splitlines())
+    assert (folder / "beside.svg").read_text().startswith("<?xml")
+
+
+def test_a_baseline_of_other_tasks_is_refused(run):
+    code, _, err, folder = run("one", *SMALL, "--beside", "line")
+    assert (code, folder) == (2, None)
+    assert "expected a run of the same tasks; environment.id: expected metarl/PointNavigation-v0" in err
+
+
+def learn_from_scratch(folder):
+    """Results on the first 2 of the held-out tasks, of 4 episodes at every inner step's worth."""
+    training = {"evaluation_tasks": 2, "evaluation_episodes": 4, "evaluation_steps": 2}
+    settings = {"n_steps": 8, "batch_size": 8, "n_epochs": 1}
+    config = read_config(
+        {
+            "seed": 0,
+            "environment": SECTIONS["environment"],
+            "policy": SECTIONS["policy"],
+            "training": training,
+            "from_scratch": {
+                "algorithm": "ppo",
+                "environment_steps": 96,
+                "num_envs": 1,
+                "settings": settings,
+            },
+            "run_dir": str(folder),
+        }
+    )
+    return run_from_scratch(config, resume=True)
+
+
+def test_results_from_scratch_are_read_and_none_is_learned(runs, run):
+    learned = learn_from_scratch(runs / "scratch")
+    before = sorted((runs / "scratch").rglob("*"))
+    code, out, _, folder = run("one", *SMALL, "--beside", "scratch")
+    assert code == 0
+    found = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]["scratch"]
+    assert found["tasks"] == 2
+    np.testing.assert_allclose(found["mean_return"], learned.curve.mean)
+    assert "scratch (2 of the tasks)" in out
+    assert sorted((runs / "scratch").rglob("*")) == before
+
+
+def test_a_baseline_without_results_costs_itself_alone(runs, run):
+    learn_from_scratch(runs / "scratch")
+    words = ("--tasks", 3, "--steps", 2, "--episodes", 3, "--quiet")
+    code, _, err, folder = run("one", *words, "--beside", "scratch", "untrained")
+    assert code == 2
+    assert "--beside scratch: " in err
+    assert "expected results of learning these tasks, on 3 episodes" in err
+    beside = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]
+    assert [*beside] == ["untrained"]
+
+
+def test_what_is_not_held_out_is_not_called_so(run):
+    _, out, *_ = run("line", *SMALL)
+    assert "Return on its 2 tasks, 1 or 2 times each, by number" in out
+    assert "held-out" not in out
+    _, out, *_ = run("one", *SMALL, "--on", "training", "held-out")
+    assert "Return on 3 training tasks" in out
+    assert "Return on 3 held-out tasks" in out
+
+
+def test_a_protocol_sets_what_the_command_line_leaves_out(run, monkeypatch):
+    monkeypatch.setitem(PROTOCOLS, "finn2017", {**PROTOCOLS["finn2017"], "tasks": 2})
+    code, _, _, folder = run("one", "--protocol", "finn2017", "--episodes", 3, "--quiet")
+    assert code == 0
+    found = json.loads((folder / "adaptation.json").read_text())
+    assert found["lists"]["held-out"]["tasks"] == 2
+    assert len(found["lists"]["held-out"]["mean_return"]) == 4
+    protocol = found["protocol"]
+    assert (protocol["protocol"], protocol["episodes"], protocol["later_step_scale"]) == ("finn2017", 3, 0.5)
+
+
+def test_the_report_has_every_task_and_numbers_for_a_person(run):
+    _, out, _, folder = run("one", *SMALL)
+    report = (folder / "adaptation.md").read_text()
+    lines = [line for line in report.splitlines() if line.startswith("| goal [")]
+    assert len(lines) == 3
+    table = rows(folder / "adaptation.csv")
+    for line, row in zip(lines, table, strict=True):
+        before, after = float(row["return_after_0_steps"]), float(row["return_after_2_steps"])
+        goal = f"goal [{float(row['goal_0']):.2f}, {float(row['goal_1']):.2f}]"
+        assert line.startswith(f"| {goal} | {before:.2f} | {after:.2f} | {after - before:.2f} |")
+    assert "|" not in out
+    assert "4 episodes are too few to make it of any of 3 tasks: --episodes 6." in out
+    assert {path.suffix for path in folder.iterdir()} == {".csv", ".json", ".md", ".png", ".svg"}
