@@ -11,7 +11,8 @@ from torch import Tensor
 def unit_vectors(directions: Mapping[str, Tensor]) -> Tensor:
     """The directions [task, ...] as vectors of length 1, [task, D]; a zero one stays zero."""
     joined = torch.cat([value.reshape(len(value), -1) for value in directions.values()], dim=1)
-    return joined / joined.norm(dim=1, keepdim=True).clamp(min=torch.finfo(joined.dtype).tiny)
+    lengths: Tensor = joined.norm(dim=1, keepdim=True).clamp(min=torch.finfo(joined.dtype).tiny)
+    return joined / lengths
 
 
 def mean_cosine(mean_unit_vector: Tensor, count: int) -> Tensor:
