@@ -18,7 +18,7 @@ from metarl.policies.policy import remembers
 from metarl.rollouts.episodes import within
 from metarl.runs.films import Act, film
 
-SIZE = (240, 180)
+SIZE = (320, 240)
 """Of a frame, pixels."""
 _FRAMES = 50
 """Of a film, about."""

@@ -13,7 +13,6 @@ from metarl_envs.tasks import Tasks, unstack_tasks
 from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.curves import EvaluationPoint, training_figure
 from metarl.adaptation.figures.of_evaluation import evaluation_figures
-from metarl.adaptation.figures.strip import strip
 from metarl.adaptation.figures.style import png
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
@@ -39,6 +38,7 @@ from metarl.training.tensorboard.history import read_evaluations
 from metarl.training.tensorboard.layout import page_layout
 from metarl.training.tensorboard.resources import memory
 from metarl.training.tensorboard.settings import hyperparameters
+from metarl.training.tensorboard.strip import strip
 from metarl.training.tensorboard.tags import (
     evaluation_point,
     evaluation_points,
@@ -46,7 +46,7 @@ from metarl.training.tensorboard.tags import (
     return_tag,
 )
 
-_STRIP_FRAMES = 5
+_STRIP_FRAMES = 4
 
 
 class TensorBoardRecorder(Observer):
@@ -67,9 +67,9 @@ class TensorBoardRecorder(Observer):
         self._history: list[EvaluationPoint] = read_evaluations(self._run_dir, steps) if known else []
         first_hidden = steps + 1 if known else 0
         self._events = EventWriter(self._run_dir, first_hidden if there else None, describe)
-        self._events.layout(page_layout())
-        returns = range(self._config.training.evaluation_steps + 1)
-        metrics = [f"{ADAPTATION}/{name}" for name in (*map(return_tag, returns), "gain")]
+        returns = list(map(return_tag, range(self._config.training.evaluation_steps + 1)))
+        self._events.layout(page_layout(returns))
+        metrics = [f"{ADAPTATION}/{name}" for name in (*returns, "gain")]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
         if not known:
             self._events.text(CARD, card(self._config), steps)
@@ -119,9 +119,9 @@ class TensorBoardRecorder(Observer):
         self._events.close()
 
     def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        where = f"{self._config.environment.id} after {checkpoint.iteration} iterations"
+        where = f"after {checkpoint.iteration} iterations"
         figures = evaluation_figures(evaluation, checkpoint.state.parameters, family_of(self._config), where)
-        figures["held_out_return"] = training_figure(self._history, f"Adaptation in training, {where}")
+        figures["held_out_return"] = training_figure(self._history, "Held-out return over training")
         for name, figure in figures.items():
             group = HEALTH if name == "learned_step_sizes" else ADAPTATION
             width, height = figure.get_size_inches() * figure.dpi
@@ -152,7 +152,8 @@ class TensorBoardRecorder(Observer):
     def _frames(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
         shown = self._filmed(checkpoint, evaluation.adapted.parameters, evaluation.curve.tasks)
         if shown is not None:
-            rows = [strip(frames, _STRIP_FRAMES) for frames in shown]
+            captions = ("before", "after adaptation")
+            rows = [strip(frames, _STRIP_FRAMES, name) for frames, name in zip(shown, captions, strict=True)]
             frame = np.concatenate(rows)
             size = frame.shape[1], frame.shape[0]
             self._events.image(f"{ADAPTATION}/frames", picture(frame), size, checkpoint.environment_steps)
