@@ -196,6 +196,10 @@ ENTRIES = {
     f"{HEALTH}/baseline/explained_variance": Entry(
         "Share of the returns' variance that the baseline explains.", "below 0: advantages are noise."
     ),
+    f"{HEALTH}/learned_step_sizes": Entry(
+        "Every learned inner step size: its mean and, of many, the smallest and the largest.",
+        "bars at 0 or below: these parameters do not adapt.",
+    ),
     f"{INTERVALS}/return_after_K_steps_low": Entry(
         "Lower end of the 95 % interval of the return after K steps."
     ),
