@@ -22,6 +22,8 @@ def panels(
     axes = list(figure.subplots(1, columns, sharex=True, sharey=True, squeeze=False)[0])
     for one in axes:
         one.grid(alpha=0.3)
+        if columns > 1:
+            one.locator_params(nbins=4)
     figure.suptitle(title, fontsize=10)
     return figure, axes
 

@@ -46,7 +46,7 @@ from metarl.training.tensorboard.tags import (
     return_tag,
 )
 
-_STRIP_FRAMES = 4
+_STRIP_FRAMES, _FILM_FRAMES = 4, 50
 
 
 class TensorBoardRecorder(Observer):
@@ -69,7 +69,7 @@ class TensorBoardRecorder(Observer):
         self._events = EventWriter(self._run_dir, first_hidden if there else None, describe)
         returns = list(map(return_tag, range(self._config.training.evaluation_steps + 1)))
         self._events.layout(page_layout(returns))
-        metrics = [f"{ADAPTATION}/{name}" for name in (*returns, "gain")]
+        metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
         if not known:
             self._events.text(CARD, card(self._config), steps)
@@ -143,14 +143,15 @@ class TensorBoardRecorder(Observer):
         except MetaRLError as error:
             self.record_fault(checkpoint, error)
             return
-        shown = self._filmed(checkpoint, found.adapted.parameters, tasks)
+        shown = self._filmed(checkpoint, found.adapted.parameters, tasks, _FILM_FRAMES)
         if shown is not None:
             frames = list(side_by_side(shown.before, shown.after, ("before", "after adaptation")))
             size = frames[0].shape[1], frames[0].shape[0]
             self._events.image(f"{ADAPTATION}/film", gif(frames), size, checkpoint.environment_steps)
 
     def _frames(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        shown = self._filmed(checkpoint, evaluation.adapted.parameters, evaluation.curve.tasks)
+        adapted, tasks = evaluation.adapted.parameters, evaluation.curve.tasks
+        shown = self._filmed(checkpoint, adapted, tasks, _STRIP_FRAMES - 1)
         if shown is not None:
             captions = ("before", "after adaptation")
             rows = [strip(frames, _STRIP_FRAMES, name) for frames, name in zip(shown, captions, strict=True)]
@@ -158,13 +159,13 @@ class TensorBoardRecorder(Observer):
             size = frame.shape[1], frame.shape[0]
             self._events.image(f"{ADAPTATION}/frames", picture(frame), size, checkpoint.environment_steps)
 
-    def _filmed(self, checkpoint: Checkpoint, adapted: Parameters, tasks: Tasks) -> Films | None:
+    def _filmed(self, checkpoint: Checkpoint, adapted: Parameters, tasks: Tasks, frames: int) -> Films | None:
         """Films of the first task; None, and a note, where none can be drawn."""
         if not can_be_filmed(self._experiment):
             return None
         task: Mapping[str, Any] = next(unstack_tasks(tasks))
         try:
-            return films(self._experiment, checkpoint.state.parameters, select(adapted, 0), task)
+            return films(self._experiment, checkpoint.state.parameters, select(adapted, 0), task, frames)
         except (MetaRLError, GymnasiumError) as error:
             self._events.text(FAULT, f"No pictures: {error}", checkpoint.environment_steps)
             return None
