@@ -18,12 +18,13 @@ class TrainingConfig:
         checkpoint_every: save a checkpoint every this many iterations.
         snapshot_every: environment steps between policies that are kept beside the last one; 0 for none.
         record_video_every: film a held-out task before and after adaptation every this many iterations, and
-            before the first one; 0 for never.
+            before the first one, for TensorBoard and the folder films; 0 for never.
         table_every: print a line of the table every this many iterations.
         evaluate_every: evaluate on held-out tasks every this many iterations; 0 for none.
         evaluation_tasks: held-out tasks of an evaluation.
         evaluation_episodes: episodes per task and inner step of an evaluation.
         evaluation_steps: inner steps of an evaluation.
+        figures: draw figures for TensorBoard after evaluations on held-out tasks.
         device: "auto" takes a GPU when there is one.
         tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
             a few on a CPU and all on a GPU. Results do not depend on it but for rounding.
@@ -40,6 +41,7 @@ class TrainingConfig:
     evaluation_tasks: PositiveInt = 40
     evaluation_episodes: PositiveInt = 20
     evaluation_steps: PositiveInt = 3
+    figures: bool = True
     device: str = "auto"
     tasks_at_once: NonNegativeInt = 0
     threads: NonNegativeInt = 0
@@ -49,6 +51,7 @@ class TrainingConfig:
         "environment_steps",
         "checkpoint_every",
         "snapshot_every",
+        "figures",
         "record_video_every",
         "table_every",
         "evaluate_every",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 from gymnasium.error import DependencyNotInstalled
@@ -10,35 +9,29 @@ from metarl_envs.tasks import unstack_tasks
 
 from metarl.errors import ConfigError
 from metarl.experiment.build import Experiment
-from metarl.math.parameters import Parameters, select
-from metarl.runs.acting import ActingPolicy
+from metarl.math.parameters import select
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.description import describe
 from metarl.runs.files import FILMS, write_atomically
-from metarl.runs.films import (
-    captions_of,
-    film_episode,
-    frames_per_second,
-    gif,
-    make_filmed,
-    mean_action,
-    side_by_side,
-)
+from metarl.runs.films import captions_of, gif, side_by_side
 from metarl.training.observers import Iteration, Observer
+from metarl.training.tensorboard.films import SIZE, films
+from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
-_SIZE = 320, 240
-_FRAMES = 50  # of a film, about
+_FRAMES, _SECONDS = 50, 0.08
 
 
 class FilmRecorder(Observer):
     """films/iteration_000010.gif, ...: the first held-out task before and after adaptation, side by side.
 
+    TensorBoard has them too.
+
     Raises:
         ConfigError: on the start of a run, a policy with memory, or pictures that cannot be drawn.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, board: TensorBoardRecorder) -> None:
         self._experiment = experiment
+        self._board = board
         self._every = int(experiment.config.training.record_video_every)
 
     def on_start(self, start: Checkpoint) -> None:
@@ -52,41 +45,31 @@ class FilmRecorder(Observer):
     def _record(self, checkpoint: Checkpoint) -> None:
         folder = Path(self._experiment.config.run_dir) / FILMS
         try:
-            film = _film(self._experiment, checkpoint.state.parameters)
+            film = self._film(checkpoint)
         except (ConfigError, DependencyNotInstalled) as error:
             raise ConfigError(f"training.record_video_every: {error}") from error
         folder.mkdir(exist_ok=True)
         write_atomically(folder / f"iteration_{checkpoint.iteration:06}.gif", film)
+        self._board.record_film(checkpoint, film, (2 * SIZE[0], SIZE[1]))
 
-
-def film_recorders(experiment: Experiment) -> list[Observer]:
-    """That of the config's `training.record_video_every`, if it is not 0."""
-    return [FilmRecorder(experiment)] * bool(experiment.config.training.record_video_every)
-
-
-def _film(experiment: Experiment, parameters: Parameters) -> bytes:
-    config, settings = experiment.config, experiment.config.training
-    tasks = experiment.held_out_tasks(1, config.seed)
-    found = experiment.evaluate(
-        parameters,
-        tasks,
-        episodes=int(settings.evaluation_episodes),
-        steps=int(settings.evaluation_steps),
-        seed=config.seed,
-        where="film",
-    )
-    adapted = select(found.adapted.parameters, 0)
-    (task,), horizon = unstack_tasks(tasks), int(config.environment.horizon)
-    every = max(1, horizon // _FRAMES)
-    env = make_filmed(config.environment.id, config.environment.options, _SIZE)
-    with closing(env):
-        before, after = (
-            list(film_episode(env, mean_action(_acting(experiment, theta)), task, horizon, every=every))
-            for theta in (parameters, {name: adapted[name] for name in parameters})
+    def _film(self, checkpoint: Checkpoint) -> bytes:
+        experiment, parameters = self._experiment, checkpoint.state.parameters
+        config, settings = experiment.config, experiment.config.training
+        tasks = experiment.held_out_tasks(1, config.seed)
+        found = experiment.evaluate(
+            parameters,
+            tasks,
+            episodes=int(settings.evaluation_episodes),
+            steps=int(settings.evaluation_steps),
+            seed=config.seed,
+            where="film",
         )
-        frames = side_by_side(before, after, captions_of(int(settings.evaluation_steps)))
-        return gif(list(frames), every / frames_per_second(env))
+        adapted, (task,) = select(found.adapted.parameters, 0), unstack_tasks(tasks)
+        shown = films(experiment, parameters, adapted, task, _FRAMES)
+        captions = captions_of(int(settings.evaluation_steps))
+        return gif(list(side_by_side(shown.before, shown.after, captions)), _SECONDS)
 
 
-def _acting(experiment: Experiment, parameters: Parameters) -> ActingPolicy:
-    return ActingPolicy(describe(experiment), experiment.policy, parameters)
+def film_recorders(experiment: Experiment, board: TensorBoardRecorder) -> list[Observer]:
+    """That of the config's `training.record_video_every`, if it is not 0."""
+    return [FilmRecorder(experiment, board)] * bool(experiment.config.training.record_video_every)

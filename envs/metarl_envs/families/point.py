@@ -12,6 +12,7 @@ from metarl_envs.family import (
     NO_FIELDS,
     Family,
     Fields,
+    Observed,
     RewardTerms,
     State,
     choose_preset,
@@ -117,6 +118,7 @@ def _point(task_space: TaskSpace, reward_terms: RewardTerms, action_scale: float
         terminated=never_terminated,
         action_scale=action_scale,
         scene=Scene(_drawn_model, _FROM_ABOVE, frames_per_second=10),
+        observed=Observed(place=(0, 1)),
     )
 
 

@@ -1,0 +1,64 @@
+"""Frames and films of one held-out task's episode, before and after adaptation."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from metarl_envs.rendering.frames import Frame
+from PIL import Image
+
+from metarl.experiment.build import Experiment
+from metarl.math.parameters import Parameters
+from metarl.policies.policy import remembers
+from metarl.runs.acting import ActingPolicy
+from metarl.runs.description import describe
+from metarl.runs.films import film, mean_action
+
+SIZE = (320, 240)
+"""Of a frame, pixels."""
+
+
+class Films(NamedTuple):
+    """Frames of the same task's episode, with the most likely actions."""
+
+    before: Sequence[Frame]
+    after: Sequence[Frame]
+
+
+def films(
+    experiment: Experiment, before: Parameters, after: Parameters, task: Mapping[str, Any], frames: int
+) -> Films:
+    """The films of a policy with the parameters before and after adaptation.
+
+    Args:
+        frames: of a whole episode, at least, where it has so many steps.
+
+    Raises:
+        ConfigError: the environment draws no pictures.
+        DependencyNotInstalled: there is no OpenGL.
+    """
+    config = experiment.config
+    every = max(1, config.environment.horizon // frames)
+    shown = (
+        film(config, mean_action(acting), task, seed=config.seed, size=SIZE, every=every)
+        for acting in (_acting(experiment, before), _acting(experiment, after))
+    )
+    return Films(*shown)
+
+
+def can_be_filmed(experiment: Experiment) -> bool:
+    """Whether the policy acts by an observation alone, as films ask it to."""
+    return not remembers(experiment.policy)
+
+
+def picture(frame: Frame) -> bytes:
+    """The frame as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, "PNG")
+    return file.getvalue()
+
+
+def _acting(experiment: Experiment, parameters: Parameters) -> ActingPolicy:
+    return ActingPolicy(describe(experiment), experiment.policy, parameters)
