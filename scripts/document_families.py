@@ -44,7 +44,7 @@ def numbers(name: str) -> str:
         "options": ", ".join(f"`{option}`" for option in ("preset", *options)),
     }
     named = {preset: build_family(name, {"preset": preset}) for preset in presets_of(name)}
-    return f"{table(['', ''], facts.items())}\n{preset_table({'': family, **named})}"
+    return f"{table([*facts], [[*facts.values()]])}\n{preset_table({'': family, **named})}"
 
 
 def presets_of(name: str) -> list[str]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import yaml
 
+from metarl.meta_learners.registry import META_LEARNERS
+
 ROOT = Path(__file__).parents[1]
 METRICS = (ROOT / "docs/glossary.md").read_text().partition("## Metrics")[2]
 NAMES = re.findall(r"^\| `([^`]+)` \|", METRICS, re.MULTILINE)
 PATTERNS = [re.sub("NAME$", ".+", re.sub("K(?=_|$)", r"\\d+", name)) for name in NAMES]
-LEARNERS = ("maml", "anil", "e_maml", "promp", "meta_sgd", "maml_pp", "reptile", "imaml", "cavia", "multi_task")
 OWN = {"promp": {"kl_target": 0.01}}
 
 
@@ -18,7 +19,7 @@ def test_the_glossary_has_what_runs_write_and_nothing_else(train_small, small_co
     values = yaml.safe_load(small_config_file.read_text())
     values["training"] |= {"iterations": 1, "evaluate_every": 1}
     written = set()
-    for learner in LEARNERS:
+    for learner in META_LEARNERS:
         own = {"name": learner, **OWN.get(learner, {})}
         small_config_file.write_text(yaml.safe_dump({**values, "meta_learner": own}))
         train_small("--run_dir", str(tmp_path / learner))
