@@ -28,6 +28,7 @@ SMALL = {
         "evaluation_tasks": 2,
         "evaluation_episodes": 2,
         "evaluation_steps": 1,
+        "figures": False,
     },
 }
 

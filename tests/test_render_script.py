@@ -23,9 +23,9 @@ def test_a_run_is_filmed_before_and_after_adaptation(run_dir, tmp_path, suffix, 
     with imageio.get_reader(output) as film:
         frames = [np.asarray(frame)[..., :3] for frame in film]
         assert fps is None or film.get_meta_data()["fps"] == fps
-    assert [frame.shape for frame in frames] == [(120, 320, 3)] * 6
+    assert [frame.shape for frame in frames] == [(120, 320, 3)] * 7
     before, after = frames[-1][:, :160].astype(int), frames[-1][:, 160:].astype(int)
-    assert (np.abs(before[:90] - after[:90]) > 60).any()  # the points; the captions are below
+    assert (np.abs(before - after)[20:90] > 60).any()  # the points and ways; text is above and below
 
 
 @needs_opengl
@@ -38,7 +38,7 @@ def test_an_environment_is_pictured_in_its_task(tmp_path):
         assert done.returncode == 0, done.stderr
         pictures.append(imageio.imread(output))
     assert pictures[0].shape == (120, 160, 3)
-    assert 0 < (pictures[0] != pictures[1]).any(-1).mean() < 0.05
+    assert 0 < (pictures[0] != pictures[1]).any(-1).mean() < 0.08
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,21 @@ class Simulation(Protocol):
         ...
 
 
+class Observed(NamedTuple):
+    """Which numbers of an observation tell a body's motion, by their indices; empty where none do.
+
+    Args:
+        place: x and y, m.
+        velocity: along x and, of a body that is not planar, y, m/s.
+    """
+
+    place: tuple[int, ...] = ()
+    velocity: tuple[int, ...] = ()
+
+
+NOTHING_OBSERVED = Observed()
+
+
 def nothing_more(state: State, tasks: Tasks) -> dict[str, Array]:
     """For families without diagnostics."""
     return {}
@@ -89,6 +104,7 @@ class Family:
             deviation explore as in code that normalises actions to [-10, 10].
         scene: how it is drawn; None for a family without pictures.
         observe_task: append the task to every observation, as `TaskSpace.pack` writes it.
+        observed: where an observation tells place and velocity, for pictures.
     """
 
     task_space: TaskSpace
@@ -106,6 +122,7 @@ class Family:
     action_scale: float = 1.0
     scene: Scene | None = None
     observe_task: bool = False
+    observed: Observed = NOTHING_OBSERVED
 
     def __post_init__(self) -> None:
         if not 0 < self.action_scale < np.inf:

@@ -9,7 +9,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.family import State
 from metarl_envs.rendering.frames import Frame, checked_render_mode
+from metarl_envs.rendering.scene import Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, TaskSpace, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
@@ -38,7 +40,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         frames = render_mode if render_mode == "rgb_array" else None
         options |= {"render_mode": frames, "width": width, "height": height, "autoreset_mode": "Disabled"}
         self._batch = VectorTaskEnv(1, num_threads=1, family=family, **options)
-        self._frame_size = (width, height)
+        self.frame_size = (width, height)
         modes = ["human", "rgb_array"] if self._batch.family.scene else []
         self.metadata = {"render_modes": modes, "render_fps": self._batch.metadata["render_fps"]}
         self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
@@ -48,6 +50,19 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     @property
     def task_space(self) -> TaskSpace:
         return self._batch.family.task_space
+
+    @property
+    def scene(self) -> Scene | None:
+        """How it is drawn; None of a family without pictures."""
+        return self._batch.family.scene
+
+    def current(self) -> tuple[State, Task]:
+        """The state, [nq] and [nv], and the task in force.
+
+        Raises:
+            RuntimeError: called before `reset`.
+        """
+        return self._batch.current(0)
 
     def sample_tasks(self, n: int) -> list[Task]:
         """Draws n tasks from the task space with this environment's generator."""
@@ -114,7 +129,6 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     def _show(self) -> None:
         from metarl_envs.rendering.window import Window  # needs OpenGL, as nothing else here does
 
-        scene = self._batch.family.scene
-        if self._window is None and scene is not None:
-            self._window = Window(scene, *self._frame_size, self.metadata["render_fps"])
-        self._window.draw(*self._batch.current(0))
+        if self._window is None and self.scene is not None:
+            self._window = Window(self.scene, *self.frame_size, self.metadata["render_fps"])
+        self._window.draw(*self.current())

@@ -9,12 +9,19 @@ from typing import NamedTuple
 import torch
 from metarl_envs.tasks import Tasks, number_of_tasks
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from metarl.adaptation.walk import Visit, Walk
-from metarl.math.parameters import Parameters
+from metarl.errors import NonFiniteError
+from metarl.math.directions import mean_cosine, unit_vectors
+from metarl.math.parameters import Parameters, difference
 from metarl.math.returns import masked_mean
+from metarl.meta_learners.learner import MetaLearner
 from metarl.policies.policy import Policy, TaskState, remembers
 from metarl.rollouts.rollout import MetaBatch
+
+_JUDGED_TASKS = 4
+"""Of the cosine that takes a further adaptation."""
 
 
 class Collected(NamedTuple):
@@ -39,16 +46,21 @@ def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Se
     """
     state, steps = walk.start(parameters, number_of_tasks(tasks)), walk.learner.inner_steps
     visits: list[Visit] = []
-    inner_kl = 0.0
-    for visit, adapted in walk.walk(state, tasks, key, steps):
+    inner: list[dict[str, float]] = []
+    moves: list[Parameters] = []
+    for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
         visits.append(visit)
-        inner_kl += _kl(walk.learner.policy, adapted, visit) / steps
+        moves.append(difference(adapted.parameters, state.parameters))
+        kl = _kl(walk.learner.policy, adapted, visit)
+        inner.append({"inner/kl": kl, **_lengths(walk.learner, moves[-1], step)})
         state = adapted
     query = walk.visit(state, tasks, [*key, steps])
     batch = MetaBatch(tuple(visit.batch for visit in visits), query.batch)
     visits.append(query)
     environment_steps = sum(visit.rollout.environment_steps for visit in visits)
-    metrics = {**_metrics(visits, environment_steps), "inner/kl": inner_kl}
+    metrics = {**_metrics(visits, environment_steps), **_mean_of_steps(inner)}
+    if moves and not remembers(walk.learner.policy):
+        metrics |= _support_query_cosine(walk, moves[0], query)
     returns = torch.stack([visit.rollout.returns.mean(-1) for visit in visits])
     return Collected(batch, metrics, environment_steps, returns)
 
@@ -62,6 +74,8 @@ def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float
     return {
         "rollout/return_before": visits[0].rollout.returns.mean().item(),
         "rollout/return_after": query.returns.mean().item(),
+        "rollout/episode_length": query.valid.sum(-1).double().mean().item(),
+        **_success(visits),
         "rollout/diverged_episodes": float(sum(visit.rollout.diverged_episodes for visit in visits)),
         "policy/entropy": masked_mean(behaviour.entropy(), query.valid).item(),
         "policy/std": masked_mean(behaviour.std.mean(-1), query.valid).item(),
@@ -69,6 +83,60 @@ def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float
         **{f"time/{phase}_seconds": spent for phase, spent in seconds.items()},
         "time/environment_steps_per_second": environment_steps / seconds["sampling"],
     }
+
+
+def _success(visits: Sequence[Visit]) -> dict[str, float]:
+    """The share of episodes with success before and after adaptation, of environments that tell."""
+    ends = {"before": visits[0].rollout.success, "after": visits[-1].rollout.success}
+    return {
+        f"rollout/success_{name}": found.double().mean().item()
+        for name, found in ends.items()
+        if found is not None
+    }
+
+
+def _mean_of_steps(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean over inner steps of every diagnostic; no KL where there is no inner step."""
+    if not found:
+        return {"inner/kl": 0.0}
+    return {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+
+
+def _support_query_cosine(walk: Walk, support: Parameters, query: Visit) -> dict[str, float]:
+    """The cosine between the first inner step and the one that the query's episodes ask for, of a few tasks.
+
+    The latter is never taken; one that is not finite has no direction.
+
+    Args:
+        support: how far the first inner step moved the parameters, [task, ...].
+    """
+    few = slice(_JUDGED_TASKS)
+    parameters = {name: values[few] for name, values in query.state.parameters.items()}
+    state = query.state._replace(parameters=parameters)
+    try:
+        asked = walk.adapt(state, tree_map(lambda values: values[few], query.batch))
+    except NonFiniteError:
+        return {}
+    moved = [name for name, values in support.items() if values.any()]
+    if not moved:
+        return {}
+    further = difference(asked.parameters, parameters)
+    first, other = (unit_vectors({name: of[name][few] for name in moved}) for of in (support, further))
+    return {"inner/support_query_cosine": (first * other).sum(1).mean().item()}
+
+
+def _lengths(learner: MetaLearner, moves: Parameters, step: int) -> dict[str, float]:
+    """How far an inner step moved the tasks' parameters [task, ...], and whether all the same way."""
+    if remembers(learner.policy):
+        return {}
+    units = unit_vectors(moves)
+    length = torch.stack([value.square().reshape(len(value), -1).sum(1) for value in moves.values()])
+    found = {"inner/step_norm": length.sum(0).sqrt().mean().item()}
+    if learner.inner_step_size is not None:
+        found["inner/gradient_norm"] = found["inner/step_norm"] / learner.inner_step_size(step)
+    if len(units) > 1:
+        found["inner/task_cosine"] = mean_cosine(units.mean(0), len(units)).item()
+    return found
 
 
 def _kl(policy: Policy, adapted: TaskState, visit: Visit) -> float:

@@ -6,32 +6,30 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable
 from contextlib import closing
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 from gymnasium.error import Error as GymnasiumError
 from jsonargparse.typing import PositiveInt
-from metarl_envs.foreign.adapters import SampledTasks, apply_task
+from metarl_envs.foreign.adapters import SampledTasks
+from metarl_envs.rendering.frames import Frame
 from metarl_envs.single_env import TaskEnv
-from numpy.typing import NDArray
 
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.commands.one_task import adapt_to, read_task
 from metarl.errors import ConfigError, MetaRLError
+from metarl.policies.policy import remembers
 from metarl.runs.acting import ActingPolicy
-from metarl.training.progress_bar import track
+from metarl.runs.films import Act, film_episode, make_filmed, side_by_side
+from metarl.training.progress_bar import Progress
 
-Frame = NDArray[np.uint8]
-Act = Callable[[Any], Any]
-"""Observation -> action."""
 PACKAGES = {".mp4": ("imageio", "imageio_ffmpeg"), ".gif": ("imageio",), ".png": ("imageio",)}
 
 
@@ -49,8 +47,8 @@ def main() -> int:
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
         check_arguments(arguments)
-        film = film_environment if arguments.run_dir is None else film_run
-        print(film(arguments))
+        filmed = film_environment if arguments.run_dir is None else film_run
+        print(filmed(arguments))
     except (MetaRLError, GymnasiumError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -73,18 +71,21 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 
 def film_environment(arguments: argparse.Namespace) -> str:
-    env = make_env(arguments.environment, {}, arguments)
+    env = make_filmed(arguments.environment, {}, size_of(arguments))
     with closing(env):
         task = None if arguments.task is None else read_task(arguments.task, task_distribution(env))
         env.action_space.seed(arguments.seed)
         length = arguments.length or (env.spec and env.spec.max_episode_steps) or 200
-        steps = play(env, lambda observation: env.action_space.sample(), task, length, arguments.seed)
-        save(
-            arguments.output,
-            track(steps, length, "step", quiet=arguments.quiet),
-            partial(frame, env),
-            fps(env),
-        )
+        with Progress(length, "step", quiet=arguments.quiet) as bar:
+            frames = film_episode(
+                env,
+                lambda observation: env.action_space.sample(),
+                task,
+                length,
+                seed=arguments.seed,
+                progress=bar.advance,
+            )
+            save(arguments.output, frames, fps(env))
     return f"{arguments.environment} under random actions is in {arguments.output}"
 
 
@@ -93,29 +94,24 @@ def film_run(arguments: argparse.Namespace) -> str:
     settings = meta_policy.experiment.config.environment
     task = read_task(arguments.task, meta_policy.experiment.task_distribution)
     length = arguments.length or settings.horizon
-    envs = [make_env(settings.id, settings.options, arguments) for _ in range(2)]
-    with closing(envs[0]), closing(envs[1]):
-        policies = (meta_policy, adapt_to(meta_policy, task, arguments)[1])
-        captions = ("before adaptation", "after adaptation")
-        plays = [
-            play(env, mean_action(policy), task, length, arguments.seed)
-            for env, policy in zip(envs, policies, strict=True)
-        ]
-
-        def picture() -> Frame:
-            return np.hstack([captioned(frame(e), c) for e, c in zip(envs, captions, strict=True)])
-
-        steps = track(zip(*plays, strict=True), length, "step", quiet=arguments.quiet)
-        save(arguments.output, steps, picture, fps(envs[0]))
+    acts = [mean_action(meta_policy), mean_action(adapt_to(meta_policy, task, arguments)[1])]
+    envs = [make_filmed(settings.id, settings.options, size_of(arguments)) for _ in acts]
+    with closing(envs[0]), closing(envs[1]), Progress(2 * length, "step", quiet=arguments.quiet) as bar:
+        before, after = (
+            film_episode(env, act, task, length, seed=arguments.seed, progress=bar.advance)
+            for env, act in zip(envs, acts, strict=True)
+        )
+        captions = ("before adaptation", f"after {arguments.steps} inner step{'s' * (arguments.steps > 1)}")
+        save(arguments.output, side_by_side(before, after, captions), fps(envs[0]))
     return f"{settings.id}, task {arguments.task}, before and after adaptation, is in {arguments.output}"
 
 
-def make_env(env_id: str, options: dict[str, Any], arguments: argparse.Namespace) -> gymnasium.Env[Any, Any]:
-    size = {name: getattr(arguments, name) for name in ("width", "height") if getattr(arguments, name)}
-    try:
-        return gymnasium.make(env_id, render_mode="rgb_array", **options, **size)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{env_id}: {error}") from error
+def size_of(arguments: argparse.Namespace) -> tuple[int, int] | None:
+    """Width and height of a picture, as far as they are given; the other is a 4:3 picture's."""
+    width, height = arguments.width, arguments.height
+    if width is None and height is None:
+        return None
+    return width or -(-height * 4 // 3), height or -(-width * 3 // 4)
 
 
 def task_distribution(env: gymnasium.Env[Any, Any]) -> Any:
@@ -127,55 +123,33 @@ def task_distribution(env: gymnasium.Env[Any, Any]) -> Any:
 
 
 def mean_action(policy: ActingPolicy) -> Act:
+    """Takes the policy's mean actions.
+
+    Raises:
+        ConfigError: a policy with memory.
+    """
+    if remembers(policy.policy):
+        name = type(policy.policy).__name__
+        raise ConfigError(f"expected a policy without memory to film, got {name}")
     return lambda observation: policy.predict(observation, deterministic=True)[0]
-
-
-def play(
-    env: gymnasium.Env[Any, Any], act: Act, task: dict[str, Any] | None, length: int, seed: int
-) -> Iterator[None]:
-    """Takes so many steps, one at a time; an episode that has ended stands still."""
-    options = apply_task(env, task) if task else None
-    observation, _ = env.reset(seed=seed, options=options)
-    over = False
-    for _ in range(length):
-        if not over:
-            observation, _, terminated, truncated, _ = env.step(act(observation))
-            over = terminated or truncated
-        yield
-
-
-def frame(env: gymnasium.Env[Any, Any]) -> Frame:
-    return np.asarray(env.render(), dtype=np.uint8)
 
 
 def fps(env: gymnasium.Env[Any, Any]) -> float:
     return float(env.metadata.get("render_fps", 30))
 
 
-def captioned(frame: Frame, caption: str) -> Frame:
-    from PIL import Image, ImageDraw  # imageio's
-
-    picture = Image.fromarray(frame)
-    size = max(12, picture.height // 20)
-    place = (size // 2, picture.height - size // 2)
-    drawn = ImageDraw.Draw(picture)
-    drawn.text(place, caption, "white", font_size=size, anchor="lb", stroke_width=1, stroke_fill="black")
-    return np.asarray(picture)
-
-
-def save(output: Path, steps: Iterable[Any], picture: Callable[[], Frame], frames_per_second: float) -> None:
-    """A picture after every step, or after the last one."""
+def save(output: Path, frames: Iterable[Frame], frames_per_second: float) -> None:
+    """Writes the frames, or the last one as a picture."""
     imageio: Any = import_module("imageio.v2")  # of the extra "video"
 
     if output.suffix == ".png":
-        for _ in steps:
-            pass
-        imageio.imwrite(output, picture())
+        (last,) = deque(frames, maxlen=1)
+        imageio.imwrite(output, last)
         return
     options = {
         ".mp4": {"fps": frames_per_second, "macro_block_size": 2},
         ".gif": {"duration": 1000 / frames_per_second, "loop": 0},
     }
     with imageio.get_writer(output, **options[output.suffix]) as writer:
-        for _ in steps:
-            writer.append_data(picture())
+        for frame in frames:
+            writer.append_data(frame)

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from metarl.adaptation.statistics import Interval
 from metarl.comparison.runs import Result
-from metarl.comparison.statistics import Interval
 from metarl.comparison.summary import Row
 
 _COLUMNS = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metarl.adaptation.statistics import Interval, bootstrap
 from metarl.comparison.runs import Result
-from metarl.comparison.statistics import Interval, bootstrap
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 import gymnasium
 import numpy as np
+from metarl_envs.family import Family
 from metarl_envs.foreign.adapters import SampledTasks
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 from metarl_envs.tasks import Task, Tasks
@@ -63,6 +64,16 @@ def distribution_of(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv
         return SampledTasks(make_env(config))
     except ValueError as error:
         raise ConfigError(f"environment.id: {error}") from error
+
+
+def family_of(config: CommonConfig) -> Family | None:
+    """The task family of a config's environment; None of an environment that is not one of metarl's.
+
+    Raises:
+        ConfigError: the environment cannot be had.
+    """
+    with closing(make_envs(config, 1)) as one:
+        return one.family if isinstance(one, VectorTaskEnv) else None
 
 
 def make_env(config: CommonConfig) -> gymnasium.Env[Any, Any]:

@@ -21,6 +21,9 @@ class TrainingConfig:
         evaluation_tasks: held-out tasks of an evaluation.
         evaluation_episodes: episodes per task and inner step of an evaluation.
         evaluation_steps: inner steps of an evaluation.
+        figures: draw figures for TensorBoard after evaluations on held-out tasks.
+        record_video_every: film an episode before and after adaptation every this many iterations, for
+            TensorBoard, where the environment can be drawn; 0 for frames of one at the end alone.
         device: "auto" takes a GPU when there is one.
         tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
             a few on a CPU and all on a GPU. Results do not depend on it but for rounding.
@@ -36,6 +39,8 @@ class TrainingConfig:
     evaluation_tasks: PositiveInt = 40
     evaluation_episodes: PositiveInt = 20
     evaluation_steps: PositiveInt = 3
+    figures: bool = True
+    record_video_every: NonNegativeInt = 0
     device: str = "auto"
     tasks_at_once: NonNegativeInt = 0
     threads: NonNegativeInt = 0

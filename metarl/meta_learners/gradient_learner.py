@@ -73,7 +73,7 @@ def compose(
         metrics = {**result.metrics, **learned_metrics(result.parameters, learned)}
         return Update(LearnerState(result.parameters, result.state), metrics, result.rejection)
 
-    return MetaLearner(policy, inner_steps, initial_parameters, start, adapt, update)
+    return MetaLearner(policy, inner_steps, initial_parameters, start, adapt, update, rule.size)
 
 
 def gradient_learner(

@@ -48,6 +48,7 @@ class MetaLearner:
         adapt: (one task's state, its episodes [episode, time, ...]) -> its state after adapting to them;
             `state.adaptations` tells how many went before; beyond `inner_steps` they go on as the last ones.
         update: (state, meta-batch) -> one outer step; raises NonFiniteError where a gradient is not finite.
+        inner_step_size: (an inner step's number from 0) -> its size, where it is one number times a gradient.
     """
 
     policy: Policy
@@ -56,6 +57,7 @@ class MetaLearner:
     start: Callable[[Parameters], LearnerState]
     adapt: Callable[[TaskState, Batch], TaskState]
     update: Callable[[LearnerState, MetaBatch], Update]
+    inner_step_size: Callable[[int], float] | None = None
 
     def initial_state(self, generator: torch.Generator) -> LearnerState:
         """The state before training."""

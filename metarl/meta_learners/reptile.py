@@ -95,7 +95,7 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
 
     # The query batch feeds the last inner step.
     rollouts = int(config.inner_steps) - 1
-    return MetaLearner(policy, rollouts, policy.initial_parameters, start, adapt, update)
+    return MetaLearner(policy, rollouts, policy.initial_parameters, start, adapt, update, config.step_size)
 
 
 def mean_displacement(

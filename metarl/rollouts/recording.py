@@ -53,6 +53,7 @@ class Recording:
         self._terminated = np.zeros(envs, dtype=np.bool_)
         self._truncated = np.zeros(envs, dtype=np.bool_)
         self._diverged = np.zeros(envs, dtype=np.bool_)
+        self._success: NDArray[np.bool_] | None = None
 
     def act(self, observation: NDArray[Any], t: int) -> NDArray[Any]:
         """Draws the actions of all environments, [env, action]; the array is reused."""
@@ -84,6 +85,9 @@ class Recording:
         self._terminated, self._truncated = terminated, truncated
         if "diverged" in info:
             self._diverged |= info["diverged"]
+        if "success" in info:
+            told = self._valid[t] & (info["success"] > 0)
+            self._success = told if self._success is None else self._success | told
         over: NDArray[np.bool_] = self._terminated | self._truncated
         if self._actor.remembers:
             last = over | (t == len(self._noise) - 1)
@@ -112,6 +116,7 @@ class Recording:
             behaviour=behaviour,
             behaviour_log_prob=behaviour.log_prob(actions),
             diverged_episodes=int(self._diverged.sum()),
+            success=None if self._success is None else self._by_task(self._success),
         )
 
     def _by_task(self, values: NDArray[Any]) -> Tensor:
@@ -126,8 +131,10 @@ def join_episodes(rollouts: Sequence[Rollout]) -> Rollout:
     parts = [{one.name: getattr(rollout, one.name) for one in fields(rollout)} for rollout in rollouts]
     diverged = sum(part.pop("diverged_episodes") for part in parts)
     carries = [part.pop("carry") for part in parts]
+    successes = [part.pop("success") for part in parts]
     joined = tree_map(lambda *pieces: torch.cat(pieces, dim=1), *parts)
-    return Rollout(**joined, diverged_episodes=diverged, carry=carries[-1])
+    success = None if None in successes else torch.cat(successes, dim=1)
+    return Rollout(**joined, diverged_episodes=diverged, carry=carries[-1], success=success)
 
 
 def _time_last(values: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ class Rollout:
         behaviour_log_prob: [task, episode, time].
         diverged_episodes: episodes ended because the simulation left the finite numbers.
         carry: what a policy with memory carries after the last step, [task, lane, ...].
+        success: [task, episode] bool; a step's info told of success. None where none tells.
     """
 
     observations: Tensor
@@ -42,6 +43,7 @@ class Rollout:
     behaviour_log_prob: Tensor
     diverged_episodes: int = 0
     carry: Carry = field(default_factory=dict)
+    success: Tensor | None = None
 
     def __post_init__(self) -> None:
         episodes = self.rewards.shape[:2]

@@ -30,6 +30,8 @@ CHANGEABLE = {
     "training.evaluation_tasks",
     "training.evaluation_episodes",
     "training.evaluation_steps",
+    "training.figures",
+    "training.record_video_every",
     # Of learning from scratch, which keeps the results of every such setting.
     "from_scratch.environment_steps",
     "from_scratch.evaluation_interval",

@@ -70,7 +70,8 @@ class Observer(Protocol):
     def on_evaluation(self, iterations: int, curve: AdaptationCurve) -> None:
         """After every evaluation on held-out tasks, of the policy after so many iterations.
 
-        That of an iteration comes after its `on_iteration`, the one at the end after all.
+        The first comes before any iteration, unless the run is resumed; that of an iteration after its
+        `on_iteration`, the one at the end after all.
         """
         return
 

@@ -1,12 +1,9 @@
-"""What a run folder keeps of its iterations: progress.csv, TensorBoard's events, and policies on the way."""
+"""What a run folder keeps of its iterations: progress.csv, and policies on the way."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-
-from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
-from torch.utils.tensorboard import SummaryWriter
 
 from metarl.experiment.training_section import TrainingConfig
 from metarl.runs.checkpoint import Checkpoint, save_snapshot
@@ -28,29 +25,9 @@ class CsvRecorder(Observer):
         self._writer = ProgressCsv(self._path, start.iteration)
 
     def on_iteration(self, iteration: Iteration) -> None:
-        _write(self._writer, {**_row(iteration), REJECTION: iteration.rejection or ""}, iteration.number)
-
-
-class TensorBoardRecorder(Observer):
-    """TensorBoard's events; those of iterations that come again are hidden."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self._run_dir = run_dir
-
-    def on_start(self, start: Checkpoint) -> None:
-        resumed = any(self._run_dir.glob("events.out.tfevents.*"))
-        self._writer = TensorBoardOutputFormat(str(self._run_dir))
-        if resumed:
-            self._writer.close()
-            self._writer.writer = SummaryWriter(str(self._run_dir), purge_step=start.iteration)
-            self._writer._is_closed = False
-
-    def on_iteration(self, iteration: Iteration) -> None:
-        text = {REJECTION: iteration.rejection} if iteration.rejection else {}
-        _write(self._writer, {**_row(iteration), **text}, iteration.number)
-
-    def on_end(self) -> None:
-        self._writer.close()
+        row: dict[str, Any] = {ITERATION: iteration.number, **iteration.metrics}
+        row[REJECTION] = iteration.rejection or ""
+        self._writer.write(row, dict.fromkeys(row, ()), iteration.number)
 
 
 class SnapshotRecorder(Observer):
@@ -68,16 +45,3 @@ class SnapshotRecorder(Observer):
         taken = iteration.before.environment_steps, iteration.after.environment_steps
         if self._settings.is_snapshot(*taken):
             save_snapshot(self._run_dir, iteration.after)
-
-
-def recorders(run_dir: Path, settings: TrainingConfig) -> list[Observer]:
-    """All that keep a run; what cannot be read anew comes before the row that says it is there."""
-    return [SnapshotRecorder(run_dir, settings), CsvRecorder(run_dir), TensorBoardRecorder(run_dir)]
-
-
-def _row(iteration: Iteration) -> dict[str, Any]:
-    return {ITERATION: iteration.number, **iteration.metrics}
-
-
-def _write(writer: KVWriter, row: dict[str, Any], step: int) -> None:
-    writer.write(row, dict.fromkeys(row, ()), step)

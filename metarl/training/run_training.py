@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +30,11 @@ from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
+from metarl.training.held_out import HeldOut
 from metarl.training.loop import Training, train
 from metarl.training.observers import Observer, observed, show_evaluation
-from metarl.training.recorders import recorders
+from metarl.training.recorders import CsvRecorder, SnapshotRecorder
+from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 
 def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) -> Checkpoint:
@@ -64,17 +66,26 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
 def run_training(
     experiment: Experiment, start: Checkpoint, observers: Sequence[Observer] = ()
 ) -> tuple[Checkpoint, AdaptationCurve]:
-    """Trains until the config's end or an observer's, then evaluates on held-out tasks.
+    """Evaluates on held-out tasks, trains until the config's end or an observer's, and evaluates again.
 
-    The run folder keeps the evaluation, and the first of its tasks.
+    The run folder keeps the last evaluation, and the first of its tasks. A fault in the first one, of the
+    policy as it starts, is TensorBoard's to tell: training goes on. A resumed run does without it.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
     config = experiment.config
-    with observed(observers, start):
-        final = _train(experiment, start, observers)
-        curve = evaluate_run(experiment, final)
+    _one_thread_an_operation()
+    board = TensorBoardRecorder(experiment)
+    held_out = HeldOut(experiment, board)
+    keepers = _recorders(config, board)
+    with observed(observers, start), observed(keepers, start):
+        if not start.iteration and not config.training.is_done(0, 0):
+            curve = held_out.first(start)
+            if curve is not None:
+                show_evaluation(observers, 0, curve)
+        final = _train(experiment, start, keepers, observers, held_out)
+        curve = held_out(final, last=True)
         run_dir = Path(config.run_dir)
         protocol = evaluation_protocol(config, final)
         write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
@@ -100,27 +111,11 @@ def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Obs
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
-    with observed(observers, start):
-        return _train(experiment, start, observers)
-
-
-def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> AdaptationCurve:
-    """The adaptation curve of a checkpoint on the config's held-out tasks.
-
-    Raises:
-        TrainingError: something was not finite, or an environment failed.
-    """
-    config = experiment.config
-    settings = config.training
-    tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
-    return experiment.evaluate(
-        checkpoint.state.parameters,
-        tasks,
-        episodes=settings.evaluation_episodes,
-        steps=settings.evaluation_steps,
-        seed=config.seed,
-        where=f"evaluation after {checkpoint.iteration} iterations",
-    ).curve
+    _one_thread_an_operation()
+    board = TensorBoardRecorder(experiment)
+    keepers = _recorders(experiment.config, board)
+    with observed(observers, start), observed(keepers, start):
+        return _train(experiment, start, keepers, observers, HeldOut(experiment, board))
 
 
 def format_curve(curve: AdaptationCurve) -> str:
@@ -133,11 +128,25 @@ def format_curve(curve: AdaptationCurve) -> str:
     return "\n".join(rows)
 
 
-def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observer]) -> Checkpoint:
-    config = experiment.config
-    run_dir = Path(config.run_dir)
-    # Threads take whole tasks (TaskMap); threads inside every small operation would only wait for them.
+def _one_thread_an_operation() -> None:
+    """Threads take whole tasks (`TaskMap`); threads inside every small operation would only wait for them."""
     torch.set_num_threads(1)
+
+
+def _recorders(config: ExperimentConfig, board: TensorBoardRecorder) -> list[Observer]:
+    """All that keep a run; what cannot be read anew comes before the row that says it is there."""
+    run_dir = Path(config.run_dir)
+    return [SnapshotRecorder(run_dir, config.training), CsvRecorder(run_dir), board]
+
+
+def _train(
+    experiment: Experiment,
+    start: Checkpoint,
+    keepers: Sequence[Observer],
+    observers: Sequence[Observer],
+    evaluate: Callable[[Checkpoint], AdaptationCurve],
+) -> Checkpoint:
+    config = experiment.config
     sampler = experiment.sampler(config.sampling.tasks, config.sampling.episodes)
     training = Training(
         environment_name=config.environment.id,
@@ -146,17 +155,8 @@ def _train(experiment: Experiment, start: Checkpoint, observers: Sequence[Observ
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
     )
-    keepers = recorders(run_dir, config.training)
-    with closing(sampler), observed(keepers, start):
-        return train(
-            training,
-            start,
-            config.training,
-            run_dir,
-            keepers,
-            observers,
-            lambda checkpoint: evaluate_run(experiment, checkpoint),
-        )
+    with closing(sampler):
+        return train(training, start, config.training, Path(config.run_dir), keepers, observers, evaluate)
 
 
 def _made_agree(run_dir: Path, found: Checkpoint, digest: str, description: PolicyDescription) -> Checkpoint:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from metarl.adaptation.statistics import Interval, bootstrap
 from metarl.comparison.report import markdown, plot, tasks_of, write_csv
 from metarl.comparison.runs import Result
-from metarl.comparison.statistics import Interval, LearningCurve, bootstrap
+from metarl.comparison.statistics import LearningCurve
 from metarl.comparison.summary import summarise
 
 

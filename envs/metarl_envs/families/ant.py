@@ -46,7 +46,7 @@ from metarl_envs.families.locomotion import (
     torso,
     velocity,
 )
-from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.family import Family, Observed, State, choose_preset
 from metarl_envs.plane_parameters import Disc, Heading
 from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
@@ -144,7 +144,12 @@ def ant_goal(preset: str | None = None, *, action_scale: float = 1.0) -> Family:
         return {**near, "reward_bonus": np.full(len(after), bonus)} if bonus else near
 
     family = _ant(TaskSpace({"goal": box if preset == "maml" else disc}), reach, coefficients, action_scale)
-    return replace(family, observation_size=29, observation=partial(positions_and_velocities, skip=0))
+    return replace(
+        family,
+        observation_size=29,
+        observation=partial(positions_and_velocities, skip=0),
+        observed=Observed((0, 1), (15, 16)),
+    )
 
 
 def _ant(
@@ -180,6 +185,7 @@ def _ant(
         terminated=terminated,
         fields=[name for name, use in used.items() if use],
         action_scale=action_scale,
+        observed=Observed(velocity=(13, 14)),
     )
 
 

@@ -35,7 +35,7 @@ from metarl_envs.families.locomotion import (
     torso,
     velocity,
 )
-from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.family import Family, Observed, State, choose_preset
 from metarl_envs.physics.mujoco_models import load_gymnasium_model
 from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
@@ -109,6 +109,7 @@ def _half_cheetah(
         observation=_observation_with_torso if observe_torso else partial(positions_and_velocities, skip=1),
         reward_terms=reward_terms,
         action_scale=action_scale,
+        observed=Observed(velocity=(8,)),
     )
 
 

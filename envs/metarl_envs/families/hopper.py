@@ -16,7 +16,7 @@ from metarl_envs.families.locomotion import (
     velocity,
 )
 from metarl_envs.families.random_physics import random_physics
-from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.family import Family, Observed, State, choose_preset
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
@@ -58,6 +58,7 @@ def hopper_rand_params(
         terminated=_terminated,
         physics=physics,
         action_scale=action_scale,
+        observed=Observed(velocity=(5,)),
     )
 
 

@@ -20,7 +20,7 @@ from metarl_envs.families.locomotion import (
     outside,
     velocity,
 )
-from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.family import Family, Observed, State, choose_preset
 from metarl_envs.plane_parameters import Heading
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
@@ -74,6 +74,7 @@ def humanoid_dir_2d(preset: str | None = None, *, action_scale: float = 1.0) -> 
         terminated=_terminated,
         fields=("subtree_com", "cinert", "cvel", "qfrc_actuator", "cfrc_ext"),
         action_scale=action_scale,
+        observed=Observed(velocity=(22, 23)),
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl_envs.family import Family, Fields, RewardTerms, State, never_terminated
+from metarl_envs.family import Family, Fields, Observed, RewardTerms, State, never_terminated
 from metarl_envs.physics.mujoco_batch import MujocoSimulation
 from metarl_envs.physics.mujoco_models import load_gymnasium_model
 from metarl_envs.rendering.scene import Camera, Scene
@@ -93,6 +93,7 @@ def mujoco_family(
     fields: Sequence[str] = (),
     physics: Callable[[Tasks], Fields] | None = None,
     action_scale: float = 1.0,
+    observed: Observed,
 ) -> Family:
     """A family on one of Gymnasium's MuJoCo bodies; see `Family` for what is not listed.
 
@@ -128,6 +129,7 @@ def mujoco_family(
         physics=physics,
         action_scale=action_scale,
         scene=Scene(load_model, _camera(task_space, height=model.body("torso").pos[2])),
+        observed=observed,
     )
 
 

@@ -12,6 +12,7 @@ from metarl_envs.family import (
     NO_FIELDS,
     Family,
     Fields,
+    Observed,
     RewardTerms,
     State,
     choose_preset,
@@ -34,10 +35,10 @@ _SCENE = """
   <worldbody>
     <light pos="0 0 3" dir="0 0 -1" directional="true" castshadow="false"/>
     <geom type="plane" size="10 10 .1" material="plane"/>
-    <body name="point" pos="0 0 .04">
+    <body name="point" pos="0 0 .07">
       <joint type="slide" axis="1 0 0"/>
       <joint type="slide" axis="0 1 0"/>
-      <geom type="sphere" size=".04" mass="1" rgba=".9 .9 .95 1"/>
+      <geom type="sphere" size=".07" mass="1" rgba=".95 .35 .15 1"/>
     </body>
   </worldbody>
 </mujoco>
@@ -117,6 +118,7 @@ def _point(task_space: TaskSpace, reward_terms: RewardTerms, action_scale: float
         terminated=never_terminated,
         action_scale=action_scale,
         scene=Scene(_drawn_model, _FROM_ABOVE, frames_per_second=10),
+        observed=Observed(place=(0, 1)),
     )
 
 

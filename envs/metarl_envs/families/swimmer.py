@@ -11,7 +11,7 @@ from metarl_envs.families.locomotion import (
     positions_and_velocities,
     velocity,
 )
-from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.family import Family, Observed, State, choose_preset
 from metarl_envs.task_parameters import Array, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 
@@ -43,6 +43,7 @@ def swimmer_vel(preset: str | None = None, *, action_scale: float = 1.0) -> Fami
         observation=partial(positions_and_velocities, skip=2),
         reward_terms=_reward_terms,
         action_scale=action_scale,
+        observed=Observed(velocity=(3, 4)),
     )
 
 

@@ -28,7 +28,7 @@ from metarl_envs.families.locomotion import (
     velocity,
 )
 from metarl_envs.families.random_physics import RandomPhysics, random_physics
-from metarl_envs.family import Family, State, choose_preset
+from metarl_envs.family import Family, Observed, State, choose_preset
 from metarl_envs.task_parameters import Array, Choice, Uniform
 from metarl_envs.tasks import Tasks, TaskSpace
 
@@ -113,6 +113,7 @@ def _walker(
         terminated=_terminated,
         physics=physics,
         action_scale=action_scale,
+        observed=Observed(velocity=(8,)),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 
 from metarl_envs.foreign.adapters import AnyEnv, apply_task
-from metarl_envs.foreign.outcomes import OutcomeError, checked_reset, checked_step
+from metarl_envs.foreign.outcomes import OutcomeError, checked_reset, checked_step, told_success
 from metarl_envs.tasks import Task
 
 
@@ -21,9 +21,10 @@ class EnvBlock(gymnasium.Env[Any, Any]):
     """Some copies of an environment as one, with batched spaces [slot, ...].
 
     A copy whose episode is over is held until the next reset, as in `VectorTaskEnv`. Gymnasium has one
-    reward and one end per environment, so those of the copies are in `info`, [slot] each. An exception, or
-    something that is not a valid outcome, is reported there too, in `info["fault"]`. The copies are built at
-    the first reset, since Gymnasium makes one more block only to read its spaces.
+    reward and one end per environment, so those of the copies are in `info`, [slot] each, and so is success,
+    NaN where a copy does not tell. An exception, or something that is not a valid outcome, is reported there
+    too, in `info["fault"]`. The copies are built at the first reset, since Gymnasium makes one more block
+    only to read its spaces.
 
     Args:
         make_env: builds one copy.
@@ -69,9 +70,10 @@ class EnvBlock(gymnasium.Env[Any, Any]):
         return self._observations, info
 
     def step(self, actions: Any) -> Any:
-        rewards = np.zeros(len(self._terminated))
+        rewards, success = np.zeros(len(self._terminated)), np.full(len(self._terminated), np.nan)
         info = {
             "reward": rewards,
+            "success": success,
             "episode_terminated": self._terminated,
             "episode_truncated": self._truncated,
         }
@@ -80,8 +82,10 @@ class EnvBlock(gymnasium.Env[Any, Any]):
         try:
             for i in np.flatnonzero(running).tolist():
                 place = f"{self._episode(i)}, step {self._elapsed}"
-                outcome = checked_step(self._envs[i].step(actions[i]), self._space, place)
+                returned = self._envs[i].step(actions[i])
+                outcome = checked_step(returned, self._space, place)
                 self._observations[i], rewards[i], self._terminated[i], self._truncated[i] = outcome
+                success[i] = told_success(returned[4])
         except Exception as error:
             info |= _fault(error, self.tasks[i])
         self._elapsed += 1

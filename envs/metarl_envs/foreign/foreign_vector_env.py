@@ -92,7 +92,9 @@ class ForeignVectorEnv:
         ends = (
             info[name].reshape(-1)[: self.num_envs] for name in ("episode_terminated", "episode_truncated")
         )
-        return self._by_env(observation), info["reward"].reshape(-1)[: self.num_envs], *ends, {}
+        success = info["success"].reshape(-1)[: self.num_envs]
+        told = {"success": success} if np.isfinite(success).any() else {}
+        return self._by_env(observation), info["reward"].reshape(-1)[: self.num_envs], *ends, told
 
     def close(self) -> None:
         """Closes the copies and ends their processes, also after errors; harmless when called again."""

@@ -68,6 +68,13 @@ def checked_step(returned: Any, space: gymnasium.Space[Any], place: str) -> Outc
     return Outcome(checked, float(number), bool(terminated), bool(truncated))
 
 
+def told_success(info: Any) -> float:
+    """Success as a step's info tells it, by Meta-World's or stable-baselines3's key; NaN of others."""
+    keys = [key for key in ("success", "is_success") if isinstance(info, dict) and key in info]
+    number = _array(info[keys[0]]) if keys else _array(np.nan)
+    return float(number) if not number.shape and number.dtype.kind in REAL else np.nan
+
+
 def _checked_observation(observation: Any, space: gymnasium.Space[Any], place: str) -> NDArray[Any]:
     values, shape = _array(observation), space.shape or ()
     if values.dtype.kind not in REAL:

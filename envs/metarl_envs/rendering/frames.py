@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl_envs.family import Family, State
-from metarl_envs.rendering.markers import draw_task, tint_by_mass
+from metarl_envs.rendering.markers import draw_task, draw_trail, tint_by_mass
 from metarl_envs.rendering.opengl import open_renderer
 from metarl_envs.rendering.scene import Scene
 from metarl_envs.task_parameters import Array
@@ -44,6 +44,8 @@ class PosedModel:
 
     Attributes:
         model, data: what MuJoCo draws.
+        roams: whether the body can go anywhere on the ground, and not along a line of it alone.
+        place: where on the ground the body is, [2] in m.
         lookat: the place that the camera looks at, [3] in m.
     """
 
@@ -57,6 +59,7 @@ class PosedModel:
         self._body = self.model.body(scene.camera.tracked_body or 1).id
         mujoco.mj_forward(self.model, self.data)
         self._arrow_height = _top(self.model, self.data) + 0.06 * scene.camera.distance
+        self.roams = _roams(self.model)
 
     def pose(self, state: State, task: Task) -> None:
         """Takes one environment's state, [nq] and [nv]; without velocities the body is at rest."""
@@ -64,6 +67,10 @@ class PosedModel:
         self.data.qvel[:] = state.qvel if state.qvel.size else 0.0
         mujoco.mj_forward(self.model, self.data)
         self.model.geom_rgba[:] = tint_by_mass(self._rgba, self.model.geom_bodyid, task)
+
+    @property
+    def place(self) -> Array:
+        return np.array(self.data.xpos[self._body][:2])
 
     @property
     def lookat(self) -> Array:
@@ -106,14 +113,26 @@ class FrameRenderer:
         self._camera = mujoco.MjvCamera()
         self._renderer: Any = open_renderer(self._posed.model, width, height)
 
-    def frame(self, state: State, task: Task) -> Frame:
-        """One environment's picture, [height, width, 3]."""
+    def frame(self, state: State, task: Task, trail: Sequence[Array] = ()) -> Frame:
+        """One environment's picture, [height, width, 3].
+
+        Args:
+            trail: places on the ground to draw a way along, [2] each in m; as `place` gives them.
+        """
         self._posed.pose(state, task)
         self._posed.aim(self._camera)
         self._renderer.update_scene(self._posed.data, self._camera)
         self._posed.draw_task(self._renderer.scene, task)
+        draw_trail(self._renderer.scene, trail, size=self._posed.camera.distance)
         frame: Frame = self._renderer.render()
         return frame
+
+    def place(self, state: State, task: Task) -> Array | None:
+        """Where on the ground one environment's body is, [2] in m; None of bodies that move along a line."""
+        if not self._posed.roams:
+            return None
+        self._posed.pose(state, task)
+        return self._posed.place
 
     def close(self) -> None:
         """Frees the OpenGL context."""
@@ -130,6 +149,12 @@ def _soften_floors(model: mujoco.MjModel) -> None:
             size = model.tex_height[texture] * model.tex_width[texture] * channels
             pixels = model.tex_data[model.tex_adr[texture] :][:size].reshape(-1, channels)
             pixels[:, :3] = _FLOOR + pixels[:, :3] // 16
+
+
+def _roams(model: mujoco.MjModel) -> bool:
+    slides = model.jnt_axis[model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE, :2]
+    free = (model.jnt_type == mujoco.mjtJoint.mjJNT_FREE).any()
+    return bool(free) or np.linalg.matrix_rank(slides) == 2
 
 
 def _colours(model: mujoco.MjModel) -> Array:

@@ -5,7 +5,7 @@ A task is recognised by its keys: `goal`, `angle`, `direction`, `heading`, `velo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +22,8 @@ _HEAVY, _LIGHT = np.array([0.75, 0.1, 0.1]), np.array([0.35, 0.65, 1.0])
 _FULL_TINT = 3 * np.log(1.5)  # the largest mass multiplier of the field's random physics
 _REWARD_RADIUS = 0.2  # of the sparse point family
 _CIRCLE_SEGMENTS = 72
+_TRAIL = (1.0, 0.85, 0.1, 1.0)
+_TRAIL_SEGMENTS = 1000
 
 
 def draw_task(
@@ -51,6 +53,19 @@ def draw_task(
         lift = np.array([0.0, 0.0, 0.06 * size])
         _draw_speed(scene, above + lift, float(task["velocity"]), size, _COMMANDED, "target")
         _draw_speed(scene, above, speed, size, _ACTUAL, "now")
+
+
+def draw_trail(scene: mujoco.MjvScene, places: Sequence[Array], *, size: float) -> None:
+    """Adds the way along places on the ground; of a long one, evenly chosen places and the last.
+
+    Args:
+        places: [2] each, in m.
+        size: the picture's scale, m: the camera's distance.
+    """
+    chosen = [*places[:: 1 + len(places) // _TRAIL_SEGMENTS], *places[-1:]]
+    for start, end in pairwise(np.array([*place, 0.0]) for place in chosen):
+        if (start != end).any():
+            _connect(scene, mujoco.mjtGeom.mjGEOM_CAPSULE, start, end, 0.004 * size, _TRAIL)
 
 
 def tint_by_mass(rgba: Array, bodies: Array, task: Mapping[str, Any]) -> Array:

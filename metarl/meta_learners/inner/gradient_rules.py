@@ -42,7 +42,7 @@ def gradient_rule(
     def step(parameters: Parameters, data: Data, k: int) -> Parameters:
         return inner_step(loss, parameters, data, size(k), names=names, first_order=first_order(k))
 
-    return differentiated(step, recompute=recompute, entries=entries, plain=plain)
+    return differentiated(step, recompute=recompute, entries=entries, plain=plain, size=size)
 
 
 def learned_sizes(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
+from metarl.math.directions import mean_cosine, unit_vectors
 from metarl.math.parameters import Parameters, first_not_finite
 from metarl.meta_learners.inner.gradient_step import Data, InnerStep, inner_path
 
@@ -83,7 +84,14 @@ def mean_gradient(
     if fault := first_not_finite(gradients):
         raise NonFiniteError(f"a meta-gradient of {fault[0]}", fault[1])
     mean, gain = task_map.mean((gradients, gains))
-    return MetaGradient(mean, gain.item(), metrics)
+    return MetaGradient(mean, gain.item(), {**metrics, **_agreement(gradients, task_map)})
+
+
+def _agreement(gradients: Parameters, task_map: TaskMap) -> dict[str, float]:
+    """Whether the tasks ask for the same outer step: the mean cosine between their gradients [task, ...]."""
+    units = unit_vectors(gradients)
+    count = len(task_map.reduction.gather(units[:, :1]))
+    return {"task_cosine": mean_cosine(task_map.mean(units), count).item()} if count > 1 else {}
 
 
 TaskGradient = Callable[[Parameters, Sequence[Data], Data], tuple[Parameters, Tensor]]

@@ -53,6 +53,7 @@ class InnerRule(Generic[Data]):
         linearised: (meta-parameters, tasks' data, map) -> the function whose Jacobian the curvature takes.
         entries: a network's own initial parameters -> what the rule learns beside them, at its start.
         plain: of a rule that is nothing but plain gradient steps; a hand-derived curvature may use it.
+        size: (the step's number from 0) -> its size, of a rule whose steps are one number times a gradient.
     """
 
     step: InnerStep[Data]
@@ -60,6 +61,7 @@ class InnerRule(Generic[Data]):
     linearised: Callable[[Parameters, TaskBatch[Data], TaskMap], Linearised]
     entries: Callable[[Parameters], Parameters]
     plain: PlainSteps | None = None
+    size: Callable[[int], float] | None = None
 
 
 def no_entries(parameters: Parameters) -> Parameters:
@@ -73,6 +75,7 @@ def differentiated(
     recompute: bool = False,
     entries: Callable[[Parameters], Parameters] = no_entries,
     plain: PlainSteps | None = None,
+    size: Callable[[int], float] | None = None,
 ) -> InnerRule[Data]:
     """The rule of a step that is differentiated through as it stands.
 
@@ -88,4 +91,4 @@ def differentiated(
     def linearised(theta: Parameters, batch: TaskBatch[Data], task_map: TaskMap) -> Linearised:
         return Linearised(lambda at, support: inner_path(step, at, support)[-1], batch.support)
 
-    return InnerRule(step, gradient, linearised, entries, plain)
+    return InnerRule(step, gradient, linearised, entries, plain, size)

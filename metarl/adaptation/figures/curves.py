@@ -1,0 +1,84 @@
+"""Returns by number of inner steps: of one evaluation, and of all those of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+from metarl_envs.task_parameters import Array
+
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.figures.style import panels, step_colours, steps_text
+
+_COLOURS = (("tab:blue", "tab:orange"), ("tab:green", "darkgreen"), ("tab:purple", "indigo"))
+"""Of a list's single tasks, and of their mean."""
+
+
+class EvaluationPoint(NamedTuple):
+    """An evaluation in the course of training.
+
+    Args:
+        environment_steps: of training before it.
+        mean, low, high: the tasks' mean return and the ends of its 95 % interval, [step + 1].
+    """
+
+    environment_steps: int
+    mean: Array
+    low: Array
+    high: Array
+
+
+def adaptation_figure(curves: Mapping[str, AdaptationCurve], title: str) -> Figure:
+    """Every task's return by inner step as a thin line, and the means with their 95 % intervals.
+
+    Args:
+        curves: by the name of their task list.
+    """
+    figure, (axes,) = panels(title, height=4.2)
+    for (name, curve), (thin, thick) in zip(curves.items(), cycle(_COLOURS)):
+        steps, tasks = range(len(curve.returns)), curve.returns.shape[1]
+        axes.plot(steps, curve.returns, color=thin, alpha=0.18, linewidth=0.9)
+        axes.plot([], [], color=thin, alpha=0.4, linewidth=0.9, label=f"one {name} task")
+        axes.errorbar(
+            steps,
+            curve.mean,
+            yerr=None if tasks == 1 else curve.half_width,
+            color=thick,
+            linewidth=2.2,
+            marker="o",
+            capsize=4,
+            label=f"mean of {tasks} {name} tasks, 95 % interval",
+        )
+        axes.set_xticks(list(steps))
+    axes.set_xlabel("inner steps")
+    axes.set_ylabel("return")
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def training_figure(points: Sequence[EvaluationPoint], title: str) -> Figure:
+    """Held-out return over environment steps, a line with its 95 % interval for every number of inner steps.
+
+    Lines are as long as evaluations took so many steps.
+    """
+    figure, (axes,) = panels(title, height=4.2)
+    most = max(len(point.mean) for point in points) - 1
+    for step, colour in enumerate(step_colours(most)):
+        there = [point for point in points if step < len(point.mean)]
+        x = [point.environment_steps for point in there]
+        low, mean, high = (np.array([of[step] for of in ends]) for ends in _ends(there))
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(x, mean, color=colour, marker="o", markersize=4, label=f"after {steps_text(step)}")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlabel("environment steps of training")
+    axes.set_ylabel("return on held-out tasks")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _ends(points: Sequence[EvaluationPoint]) -> tuple[list[Array], list[Array], list[Array]]:
+    return [one.low for one in points], [one.mean for one in points], [one.high for one in points]

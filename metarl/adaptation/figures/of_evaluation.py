@@ -1,0 +1,43 @@
+"""All figures of an evaluation, by their name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from metarl_envs.family import Family
+from torch import Tensor
+
+from metarl.adaptation.evaluation import Evaluation
+from metarl.adaptation.figures.by_task import gains_figure, returns_by_parameter
+from metarl.adaptation.figures.curves import adaptation_figure
+from metarl.adaptation.figures.motion import motion_of, speeds_figure, ways_figure
+from metarl.adaptation.figures.step_sizes import step_sizes_figure
+from metarl.adaptation.figures.style import steps_text
+
+
+def evaluation_figures(
+    evaluation: Evaluation, parameters: Mapping[str, Tensor], family: Family | None, where: str
+) -> dict[str, Figure]:
+    """The figures that fit the tasks, the family and the learner.
+
+    Args:
+        parameters: the meta-parameters that were evaluated.
+        family: of the environment; None of one of which no motion is known.
+        where: ends the titles: "after 20 iterations".
+    """
+    curve, rollouts = evaluation.curve, evaluation.rollouts
+    caption = f"after {steps_text(len(curve.returns) - 1)}"
+    found: dict[str, Figure | None] = {
+        "adaptation_curve": adaptation_figure({"held-out": curve}, f"Return by inner step, {where}"),
+        "gains": gains_figure(curve, f"What adaptation gains, by task, {where}"),
+        "return_by_task": returns_by_parameter(curve, f"Return by task, {where}"),
+        "learned_step_sizes": step_sizes_figure(parameters, f"Learned step sizes, {where}"),
+    }
+    if family is not None and rollouts:
+        before, after = (motion_of(rollout, family.observed) for rollout in (rollouts[0], rollouts[-1]))
+        ways = f"Ways to the goals (stars), {where}"
+        found["trajectories"] = ways_figure(before, after, curve.tasks, caption, ways)
+        speeds = f"Asked for and done, {where}"
+        found["speed"] = speeds_figure(before, after, curve.tasks, family.dt, caption, speeds)
+    return {name: figure for name, figure in found.items() if figure is not None}

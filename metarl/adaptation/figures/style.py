@@ -1,0 +1,50 @@
+"""What the figures share: size, grid, and the colours of before and after."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from metarl_envs.task_parameters import Array
+
+BEFORE, AFTER = "tab:gray", "tab:blue"
+_PIXELS_PER_INCH = 100
+
+
+def panels(
+    title: str, columns: int = 1, *, width: float = 6.4, height: float = 4.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure with panels beside each other that share their axes; the width, inches, is of all."""
+    figure = Figure(figsize=(width, height), dpi=_PIXELS_PER_INCH, layout="constrained")
+    axes = list(figure.subplots(1, columns, sharex=True, sharey=True, squeeze=False)[0])
+    for one in axes:
+        one.grid(alpha=0.3)
+    figure.suptitle(title, fontsize=11)
+    return figure, axes
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def step_colours(steps: int) -> list[tuple[float, ...]]:
+    """A colour for every number of inner steps, dark before any, brighter with each."""
+    return colours(np.arange(steps + 1.0), "viridis", 0.0, 1.15 * max(steps, 1))
+
+
+def colours(values: Array, name: str, low: float, high: float) -> list[tuple[float, ...]]:
+    """The colours of values on a map that runs from low to high."""
+    mapped = ScalarMappable(cmap=name)
+    mapped.set_clim(low, high)
+    return [tuple(one) for one in mapped.to_rgba(values)]
+
+
+def steps_text(steps: int) -> str:
+    """ "1 inner step", "2 inner steps"."""
+    return f"{steps} inner step{'s' * (steps != 1)}"

@@ -1,0 +1,193 @@
+"""Films of episodes: frames with the task, the step and the return so far, and the way on a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from itertools import zip_longest
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from metarl_envs.foreign.adapters import apply_task
+from metarl_envs.rendering.frames import Frame, FrameRenderer
+from metarl_envs.rendering.scene import Scene
+from metarl_envs.single_env import TaskEnv
+from metarl_envs.task_parameters import Array
+from PIL import Image, ImageDraw
+
+from metarl.errors import ConfigError
+from metarl.experiment.config import CommonConfig
+
+Act = Callable[[Any], Any]
+"""Observation -> action."""
+_LONGEST_VALUE = 3  # numbers of a task's parameter that are written out
+
+
+def film(
+    config: CommonConfig,
+    act: Act,
+    task: Mapping[str, Any] | None,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] | None = None,
+    every: int = 1,
+) -> list[Frame]:
+    """One episode in an environment of its own: frames at its start, every k-th step and its end.
+
+    Args:
+        config: of the run; its environment and horizon count.
+        act: observation -> action.
+        task: None for the environment's own.
+        seed: of the episode's start.
+        size: width and height in pixels; None for the environment's.
+        every: environment steps between frames.
+
+    Raises:
+        ConfigError: the environment cannot be had, or draws no pictures.
+        DependencyNotInstalled: there is no OpenGL; the message says what to set and to install.
+    """
+    env = make_filmed(config.environment.id, config.environment.options, size)
+    with closing(env):
+        return list(film_episode(env, act, task, config.environment.horizon, seed=seed, every=every))
+
+
+def make_filmed(
+    env_id: str, options: Mapping[str, Any], size: tuple[int, int] | None = None
+) -> gymnasium.Env[Any, Any]:
+    """An environment that draws pictures.
+
+    Raises:
+        ConfigError: it cannot be had, does not take the options or draws no pictures.
+    """
+    pixels: dict[str, Any] = dict(zip(("width", "height"), size, strict=True)) if size else {}
+    try:
+        return gymnasium.make(env_id, render_mode="rgb_array", **options, **pixels)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{env_id}: {error}") from error
+
+
+def film_episode(
+    env: gymnasium.Env[Any, Any],
+    act: Act,
+    task: Mapping[str, Any] | None,
+    length: int,
+    *,
+    seed: int = 0,
+    every: int = 1,
+    progress: Callable[[], object] = lambda: None,
+) -> Iterator[Frame]:
+    """As `film`, frame by frame, in a given environment: at most so many steps of one episode.
+
+    Args:
+        progress: called after every step.
+    """
+    options = apply_task(env, task) if task else None
+    observation, info = env.reset(seed=seed, options=options)
+    shown = task if task is not None else info.get("task")
+    gained, over = 0.0, False
+    with closing(_camera(env)) as camera:
+        yield annotated(camera.picture(), episode_text(shown, 0, gained))
+        for step in range(1, length + 1):
+            observation, reward, terminated, truncated, _ = env.step(act(observation))
+            gained += float(reward)
+            camera.follow()
+            over = terminated or truncated or step == length
+            progress()
+            if over or step % every == 0:
+                yield annotated(camera.picture(), episode_text(shown, step, gained))
+            if over:
+                return
+
+
+def side_by_side(
+    before: Iterable[Frame], after: Iterable[Frame], captions: tuple[str, str]
+) -> Iterator[Frame]:
+    """Two films as one, each with its caption; the one that ends first stands still."""
+    last: list[Frame] = []
+    for pair in zip_longest(before, after):
+        last = [new if new is not None else last[i] for i, new in enumerate(pair)]
+        yield np.hstack([annotated(one, text, "top right") for one, text in zip(last, captions, strict=True)])
+
+
+def annotated(frame: Frame, text: str, corner: Literal["top right", "bottom left"] = "bottom left") -> Frame:
+    """The frame with lines of text in a corner; MuJoCo's own labels stand elsewhere."""
+    picture = Image.fromarray(frame)
+    size = max(10, picture.height // 22)
+    margin = size // 2
+    places = {
+        "top right": ("ra", (picture.width - margin, margin)),
+        "bottom left": ("ld", (margin, picture.height - margin)),
+    }
+    anchor, place = places[corner]
+    ImageDraw.Draw(picture).multiline_text(
+        place,
+        text,
+        "white",
+        font_size=size,
+        anchor=anchor,
+        stroke_width=max(1, size // 10),
+        stroke_fill="black",
+    )
+    return np.asarray(picture)
+
+
+def episode_text(task: Mapping[str, Any] | None, step: int, gained: float) -> str:
+    """ "goal 0.40, -0.40" and below "step 12   return -3.1"; without a task the latter alone."""
+    return "\n".join([*task_lines(task or {}), f"step {step}   return {gained:.1f}"])
+
+
+def task_lines(task: Mapping[str, Any]) -> list[str]:
+    """The task for a person, a line a parameter: its numbers, or of many their range."""
+    return [f"{name.replace('_', ' ')} {_numbers(value)}" for name, value in task.items()]
+
+
+def _numbers(value: Any) -> str:
+    values = np.ravel(value)
+    if values.size > _LONGEST_VALUE:
+        return f"{values.min():.2f} to {values.max():.2f}"
+    return ", ".join(f"{number:.2f}" for number in values.tolist())
+
+
+class _Camera:
+    """Draws an environment in its present state, by its own `render`."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        self._env = env
+
+    def follow(self) -> None:
+        """Takes in where the body is."""
+
+    def picture(self) -> Frame:
+        drawn = self._env.render()
+        if not isinstance(drawn, np.ndarray) or drawn.ndim != 3:
+            raise ConfigError(f"{self._env}: expected render to give [height, width, 3], got {drawn!r:.80}")
+        return np.asarray(drawn, dtype=np.uint8)
+
+    def close(self) -> None:
+        """What is open is the environment's."""
+
+
+class _TrailCamera(_Camera):
+    """Draws one of metarl's own, with the way of a body on a plane."""
+
+    def __init__(self, env: TaskEnv, scene: Scene) -> None:
+        self._task_env = env
+        self._renderer = FrameRenderer(scene, *env.frame_size)
+        self._trail: list[Array] = []
+        self.follow()
+
+    def follow(self) -> None:
+        place = self._renderer.place(*self._task_env.current())
+        self._trail += [] if place is None else [place]
+
+    def picture(self) -> Frame:
+        return self._renderer.frame(*self._task_env.current(), self._trail)
+
+    def close(self) -> None:
+        self._renderer.close()
+
+
+def _camera(env: gymnasium.Env[Any, Any]) -> _Camera:
+    own = env.unwrapped
+    return _TrailCamera(own, own.scene) if isinstance(own, TaskEnv) and own.scene else _Camera(env)

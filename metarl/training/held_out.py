@@ -1,0 +1,62 @@
+"""Evaluations on held-out tasks in the course of training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
+from metarl.errors import TrainingError
+from metarl.experiment.build import Experiment
+from metarl.runs.checkpoint import Checkpoint
+from metarl.training.tensorboard.recorder import TensorBoardRecorder
+
+
+class HeldOut:
+    """Evaluates checkpoints on held-out tasks, each once, and tells TensorBoard's recorder."""
+
+    def __init__(self, experiment: Experiment, board: TensorBoardRecorder) -> None:
+        self._experiment = experiment
+        self._board = board
+        self._last: tuple[int, Evaluation] | None = None
+
+    def __call__(self, checkpoint: Checkpoint, *, last: bool = False) -> AdaptationCurve:
+        """The curve of a checkpoint; raises as `evaluate_run`.
+
+        Args:
+            last: whether training is over.
+        """
+        if self._last is None or self._last[0] != checkpoint.iteration:
+            self._last = checkpoint.iteration, evaluate_run(self._experiment, checkpoint)
+        found = self._last[1]
+        record = self._board.record_end if last else self._board.record_evaluation
+        record(checkpoint, found)
+        self._last = checkpoint.iteration, replace(found, rollouts=())
+        return found.curve
+
+    def first(self, start: Checkpoint) -> AdaptationCurve | None:
+        """The curve of the policy as it starts; None, and a note of the recorder's, where it has a fault."""
+        try:
+            return self(start)
+        except TrainingError as error:
+            self._board.record_fault(start, error)
+            return None
+
+
+def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> Evaluation:
+    """What a checkpoint does on the config's held-out tasks, with its episodes.
+
+    Raises:
+        TrainingError: something was not finite, or an environment failed.
+    """
+    config = experiment.config
+    settings = config.training
+    tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
+    return experiment.evaluate(
+        checkpoint.state.parameters,
+        tasks,
+        episodes=settings.evaluation_episodes,
+        steps=settings.evaluation_steps,
+        seed=config.seed,
+        keep_rollouts=True,
+        where=f"evaluation after {checkpoint.iteration} iterations",
+    )

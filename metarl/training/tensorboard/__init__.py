@@ -1,0 +1,2 @@
+"""What TensorBoard shows of a run: adaptation first, then health, a card and settings. May use: runs and
+below."""

@@ -1,0 +1,82 @@
+"""The card of a run: what it is, how to go on with it, and how to read its charts."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.plain_yaml import dump_yaml
+from metarl.runs.files import HELD_OUT_TASK, VERSION
+from metarl.training.tensorboard.glossary import GROUPS
+
+_ROOT = Path(__file__).parents[3]
+_PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
+
+
+def card(config: ExperimentConfig) -> str:
+    """The card, in Markdown."""
+    settings, run_dir = config.training, Path(config.run_dir)
+    steps = str(settings.evaluation_steps)
+    adapt = ["adapt", str(run_dir), "--task", str(run_dir / HELD_OUT_TASK), "--episodes", "20"]
+    commands = [adapt, ["evaluate", str(run_dir), "--on", "held-out", "out-of-distribution"]]
+    listed = "\n".join(shlex.join(["metarl", *words, "--steps", steps]) for words in commands)
+    budget = (
+        f", at most {settings.environment_steps:,} environment steps" if settings.environment_steps else ""
+    )
+    held_out = (
+        f"{settings.evaluation_tasks} tasks x {settings.evaluation_episodes} episodes, "
+        f"{settings.evaluation_steps} inner steps"
+    )
+    lines = [
+        f"## {config.meta_learner_name} on {config.environment.id}",
+        f"Seed {config.seed}; {settings.iterations} iterations{budget}. Held-out evaluations: {held_out}.",
+        "### Where to look",
+        "The axis of every chart is environment steps. Begin with the page **Custom Scalars**, where bands "
+        "are 95 % intervals and nothing has to be smoothed, then **Images**. On **Scalars**, set smoothing "
+        "to 0 for charts of few points; the *i* of a chart says what it means and what a sick value looks like. "
+        "**HParams** is the table of a sweep.",
+        _table(GROUPS, ("group", "what it shows")),
+        "### Go on",
+        f"```\n{listed}\n```",
+        "### Made with",
+        _table(versions(), ("what", "version")),
+    ]
+    return "\n\n".join(lines)
+
+
+def config_text(config: ExperimentConfig) -> str:
+    """The resolved config, in Markdown."""
+    return f"```yaml\n{dump_yaml(config.as_dict())}```"
+
+
+def versions() -> dict[str, str]:
+    """Of what the run is made with; metarl's commit too, where it is a git work tree of its own."""
+    commit = _commit(_ROOT)
+    own = f"{VERSION}, commit {commit}" if commit else VERSION
+    return {
+        "metarl": own,
+        "Python": platform.python_version(),
+        **{package: version(package) for package in _PACKAGES},
+    }
+
+
+def _commit(folder: Path) -> str | None:
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _table(rows: Mapping[str, Any], titles: tuple[str, str]) -> str:
+    lines = [f"| {titles[0]} | {titles[1]} |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())]
+    return "\n".join(lines)

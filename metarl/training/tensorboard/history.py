@@ -1,0 +1,47 @@
+"""Evaluations that a run's event files hold, for a run that goes on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import (
+    IMAGES,
+    SCALARS,
+    TENSORS,
+    EventAccumulator,
+)
+
+from metarl.adaptation.figures.curves import EvaluationPoint
+from metarl.training.tensorboard.glossary import ADAPTATION, INTERVALS
+from metarl.training.tensorboard.tags import return_tag
+
+_RETURN = re.compile(rf"^{ADAPTATION}/return_after_(\d+)_steps?$")
+
+
+def read_evaluations(run_dir: Path, environment_steps: int) -> list[EvaluationPoint]:
+    """The evaluations until so many environment steps, in their order; none of version 0.1.0's files."""
+    events = EventAccumulator(str(run_dir), size_guidance={SCALARS: 0, IMAGES: 1, TENSORS: 1}).Reload()
+    tags = events.Tags()["scalars"]
+    steps = sorted(int(found[1]) for found in map(_RETURN.match, tags) if found)
+    lines = {
+        step: [
+            {event.step: event.value for event in events.Scalars(tag)}
+            for tag in (
+                f"{ADAPTATION}/{return_tag(step)}",
+                f"{INTERVALS}/{return_tag(step)}_low",
+                f"{INTERVALS}/{return_tag(step)}_high",
+            )
+        ]
+        for step in steps
+    }
+    if not lines:
+        return []
+    times = sorted(time for time in lines[0][0] if time <= environment_steps)
+    return [_point(time, [ends for ends in lines.values() if time in ends[0]]) for time in times]
+
+
+def _point(time: int, lines: list[list[dict[int, float]]]) -> EvaluationPoint:
+    mean, low, high = (np.array([ends[i][time] for ends in lines]) for i in range(3))
+    return EvaluationPoint(time, mean, low, high)

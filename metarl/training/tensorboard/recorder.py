@@ -1,0 +1,169 @@
+"""What of a training goes into its event files, as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.error import Error as GymnasiumError
+from metarl_envs.tasks import Tasks, unstack_tasks
+
+from metarl.adaptation.evaluation import Evaluation
+from metarl.adaptation.figures.curves import EvaluationPoint, training_figure
+from metarl.adaptation.figures.of_evaluation import evaluation_figures
+from metarl.adaptation.figures.strip import strip
+from metarl.adaptation.figures.style import png
+from metarl.errors import MetaRLError
+from metarl.experiment.build import Experiment
+from metarl.experiment.environments import family_of
+from metarl.math.parameters import Parameters, select
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.films import side_by_side
+from metarl.training.observers import Iteration, Observer
+from metarl.training.tensorboard.card import card, config_text
+from metarl.training.tensorboard.events import EventWriter, has_events
+from metarl.training.tensorboard.films import Films, can_be_filmed, films, gif, picture
+from metarl.training.tensorboard.glossary import (
+    ADAPTATION,
+    CARD,
+    FAULT,
+    HEALTH,
+    REJECTION,
+    RESOURCES,
+    SETTINGS,
+    describe,
+)
+from metarl.training.tensorboard.history import read_evaluations
+from metarl.training.tensorboard.layout import page_layout
+from metarl.training.tensorboard.resources import memory
+from metarl.training.tensorboard.settings import hyperparameters
+from metarl.training.tensorboard.tags import (
+    evaluation_point,
+    evaluation_points,
+    iteration_points,
+    return_tag,
+)
+
+_STRIP_FRAMES = 5
+
+
+class TensorBoardRecorder(Observer):
+    """A run's event files; everything is on one axis of environment steps.
+
+    Of a run that is resumed, what comes again is hidden, and nothing else: every step is there once.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._config = experiment.config
+        self._run_dir = Path(experiment.config.run_dir)
+
+    def on_start(self, start: Checkpoint) -> None:
+        there, steps = has_events(self._run_dir), start.environment_steps
+        self._first_step = steps
+        known = there and start.iteration > 0
+        self._history: list[EvaluationPoint] = read_evaluations(self._run_dir, steps) if known else []
+        first_hidden = steps + 1 if known else 0
+        self._events = EventWriter(self._run_dir, first_hidden if there else None, describe)
+        self._events.layout(page_layout())
+        returns = range(self._config.training.evaluation_steps + 1)
+        metrics = [f"{ADAPTATION}/{name}" for name in (*map(return_tag, returns), "gain")]
+        self._events.settings(hyperparameters(self._config.as_dict()), metrics)
+        if not known:
+            self._events.text(CARD, card(self._config), steps)
+            self._events.text(SETTINGS, config_text(self._config), steps)
+        self._events.flush()
+
+    def on_iteration(self, iteration: Iteration) -> None:
+        step = iteration.environment_steps
+        used = {f"{RESOURCES}/{name}": value for name, value in memory().items()}
+        for tag, value in {**iteration_points(iteration.metrics), **used}.items():
+            self._events.scalar(tag, value, step)
+        if iteration.rejection:
+            self._events.text(REJECTION, f"Iteration {iteration.number}: {iteration.rejection}", step)
+        every = int(self._config.training.record_video_every)
+        if every and iteration.after.iteration % every == 0:
+            self._film(iteration.after)
+        self._events.flush()
+
+    def record_evaluation(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
+        """Writes what an evaluation on held-out tasks found; one of the same step was the same."""
+        step = checkpoint.environment_steps
+        if any(point.environment_steps == step for point in self._history):
+            return
+        point = evaluation_point(evaluation, step)
+        self._history.append(point)
+        for tag, value in evaluation_points(evaluation, point).items():
+            self._events.scalar(tag, value, step)
+        if self._config.training.figures:
+            self._draw(checkpoint, evaluation)
+        self._events.flush()
+
+    def record_fault(self, checkpoint: Checkpoint, error: MetaRLError) -> None:
+        """Writes that, and why, an evaluation could not be had."""
+        self._events.text(FAULT, str(error), checkpoint.environment_steps)
+
+    def record_end(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
+        """Writes the last evaluation, and frames of an episode of its first task."""
+        seen, family = len(self._history), family_of(self._config)
+        self.record_evaluation(checkpoint, evaluation)
+        is_new = len(self._history) > seen or checkpoint.environment_steps > self._first_step
+        if is_new and self._config.training.figures and family and family.scene:
+            self._frames(checkpoint, evaluation)
+        self._events.end_settings()
+        self._events.flush()
+
+    def on_end(self) -> None:
+        self._events.close()
+
+    def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
+        where = f"{self._config.environment.id} after {checkpoint.iteration} iterations"
+        figures = evaluation_figures(evaluation, checkpoint.state.parameters, family_of(self._config), where)
+        figures["held_out_return"] = training_figure(self._history, f"Adaptation in training, {where}")
+        for name, figure in figures.items():
+            group = HEALTH if name == "learned_step_sizes" else ADAPTATION
+            width, height = figure.get_size_inches() * figure.dpi
+            size = round(width), round(height)
+            self._events.image(f"{group}/{name}", png(figure), size, checkpoint.environment_steps)
+
+    def _film(self, checkpoint: Checkpoint) -> None:
+        """A film of the first held-out task's episode."""
+        settings, experiment = self._config.training, self._experiment
+        tasks = experiment.held_out_tasks(1, self._config.seed)
+        try:
+            found = experiment.evaluate(
+                checkpoint.state.parameters,
+                tasks,
+                episodes=settings.evaluation_episodes,
+                steps=settings.evaluation_steps,
+                seed=self._config.seed,
+            )
+        except MetaRLError as error:
+            self.record_fault(checkpoint, error)
+            return
+        shown = self._filmed(checkpoint, found.adapted.parameters, tasks)
+        if shown is not None:
+            frames = list(side_by_side(shown.before, shown.after, ("before", "after adaptation")))
+            size = frames[0].shape[1], frames[0].shape[0]
+            self._events.image(f"{ADAPTATION}/film", gif(frames), size, checkpoint.environment_steps)
+
+    def _frames(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
+        shown = self._filmed(checkpoint, evaluation.adapted.parameters, evaluation.curve.tasks)
+        if shown is not None:
+            rows = [strip(frames, _STRIP_FRAMES) for frames in shown]
+            frame = np.concatenate(rows)
+            size = frame.shape[1], frame.shape[0]
+            self._events.image(f"{ADAPTATION}/frames", picture(frame), size, checkpoint.environment_steps)
+
+    def _filmed(self, checkpoint: Checkpoint, adapted: Parameters, tasks: Tasks) -> Films | None:
+        """Films of the first task; None, and a note, where none can be drawn."""
+        if not can_be_filmed(self._experiment):
+            return None
+        task: Mapping[str, Any] = next(unstack_tasks(tasks))
+        try:
+            return films(self._experiment, checkpoint.state.parameters, select(adapted, 0), task)
+        except (MetaRLError, GymnasiumError) as error:
+            self._events.text(FAULT, f"No pictures: {error}", checkpoint.environment_steps)
+            return None

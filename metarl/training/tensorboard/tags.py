@@ -1,0 +1,78 @@
+"""Columns of progress.csv, and what an evaluation found, as tags of charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from metarl_envs.tasks import number_tasks
+
+from metarl.adaptation.evaluation import Evaluation
+from metarl.adaptation.figures.by_task import gains
+from metarl.adaptation.figures.curves import EvaluationPoint
+from metarl.adaptation.statistics import bootstrap, changed_tasks
+from metarl.rollouts.rollout import Rollout
+from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, RESOURCES, TRAINING
+
+_AXES = ("rollout/environment_steps",)
+"""Columns that are no charts."""
+_GROUPS = {"rollout": TRAINING, "time": RESOURCES}
+
+
+def iteration_points(metrics: Mapping[str, float]) -> dict[str, float]:
+    """An iteration's points by tag; those of an evaluation are left to `evaluation_points`."""
+    points = {
+        tag_of(column): value
+        for column, value in metrics.items()
+        if column not in _AXES and not column.startswith("evaluation/")
+    }
+    ends = [metrics.get(f"rollout/return_{end}") for end in ("before", "after")]
+    if ends[0] is not None and ends[1] is not None:
+        points[f"{TRAINING}/gain"] = ends[1] - ends[0]
+    return points
+
+
+def tag_of(column: str) -> str:
+    """The tag of a column: "rollout/..." is of training, "time/..." of resources, all others of health."""
+    group, _, name = column.partition("/")
+    return f"{_GROUPS[group]}/{name}" if group in _GROUPS else f"{HEALTH}/{column}"
+
+
+def return_tag(steps: int) -> str:
+    """Of the held-out return after so many inner steps, without its group."""
+    return f"return_after_{steps}_step{'s' * (steps != 1)}"
+
+
+def evaluation_point(evaluation: Evaluation, environment_steps: int) -> EvaluationPoint:
+    """The evaluation's means and their intervals."""
+    mean, half = evaluation.curve.mean, np.nan_to_num(evaluation.curve.half_width)
+    return EvaluationPoint(environment_steps, mean, mean - half, mean + half)
+
+
+def evaluation_points(evaluation: Evaluation, point: EvaluationPoint) -> dict[str, float]:
+    """An evaluation's points by tag."""
+    curve = evaluation.curve
+    points: dict[str, float] = {}
+    for step, (mean, low, high) in enumerate(zip(point.mean, point.low, point.high, strict=True)):
+        points[f"{ADAPTATION}/{return_tag(step)}"] = float(mean)
+        points[f"{INTERVALS}/{return_tag(step)}_low"] = float(low)
+        points[f"{INTERVALS}/{return_tag(step)}_high"] = float(high)
+    numbers = number_tasks(curve.tasks)
+    strata = numbers if len(set(numbers.tolist())) < len(numbers) else None
+    gain = bootstrap(gains(curve)[None], np.random.default_rng(0), strata)
+    points[f"{ADAPTATION}/gain"] = gain.mean
+    points[f"{INTERVALS}/gain_low"], points[f"{INTERVALS}/gain_high"] = gain.low, gain.high
+    if curve.episode_returns is not None:
+        changed = changed_tasks(curve.episode_returns[0], curve.episode_returns[-1])
+        points[f"{ADAPTATION}/share_of_tasks_made_worse"] = float(changed.worse.mean())
+    if evaluation.rollouts:
+        for end, rollout in (("before", evaluation.rollouts[0]), ("after", evaluation.rollouts[-1])):
+            points |= {f"{ADAPTATION}/{name}_{end}": value for name, value in _episodes(rollout).items()}
+    return points
+
+
+def _episodes(rollout: Rollout) -> dict[str, float]:
+    found = {"episode_length": rollout.valid.sum(-1).double().mean().item()}
+    if rollout.success is not None:
+        found["success"] = rollout.success.double().mean().item()
+    return found
