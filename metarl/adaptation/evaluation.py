@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks, number_tasks
 
-from metarl.adaptation.walk import Visit, Walk
+from metarl.adaptation.statistics import Changes, changed_tasks
+from metarl.adaptation.walk import Sampler, Walk
 from metarl.math.parameters import Parameters
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import Rollout
@@ -51,8 +53,15 @@ class AdaptationCurve:
 
     @property
     def worsened(self) -> int:
-        """Tasks whose return after the last step is below that before the first."""
+        """Tasks whose return after the last step is below that before the first, be it by noise alone."""
         return int((self.returns[-1] < self.returns[0]).sum())
+
+    @property
+    def changes(self) -> Changes | None:
+        """Tasks made worse or better beyond noise by all steps; None where no single episodes are known."""
+        if self.episode_returns is None:
+            return None
+        return changed_tasks(self.episode_returns[0], self.episode_returns[-1])
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,9 @@ def evaluate_adaptation(
     key: Sequence[int],
     deterministic: bool = False,
     keep_rollouts: bool = False,
+    measuring: Sampler | None = None,
     progress: Callable[[], object] = lambda: None,
+    shown: Callable[[Array], object] = lambda returns: None,
 ) -> Evaluation:
     """Adapts to every task for K steps, on fresh episodes at every step.
 
@@ -88,27 +99,54 @@ def evaluate_adaptation(
         deterministic: measure returns with mean actions, on episodes of their own; adaptation still
             samples its own.
         keep_rollouts: those that were measured.
+        measuring: samples the episodes that are measured, with the same noise at every number of steps, and
+            no step adapts to them; None measures those that the next step adapts to.
         progress: called after every number of steps.
+        shown: called then with the returns of the measured episodes, [task, episode].
     """
-    state = walk.start(parameters, number_of_tasks(tasks))
+    means: list[Array] = []
     returns: list[Array] = []
-    episode_returns: list[Array] = []
     kept: list[Rollout] = []
-
-    def measure(before: TaskState, visit: Visit, step: int) -> None:
-        rollout = visit.rollout
-        if deterministic:
-            measured_at = [*key, steps + 1 + step]
-            rollout = walk.sampler.collect(before, tasks, measured_at, deterministic=True)
-        returns.append(rollout.returns.mean(-1).double().cpu().numpy())
-        episode_returns.append(rollout.returns.double().cpu().numpy())
+    state = walk.start(parameters, number_of_tasks(tasks))
+    walked = measured_walk(
+        walk, state, tasks, steps=steps, key=key, deterministic=deterministic, measuring=measuring
+    )
+    for at, rollout in walked:
+        state = at
+        returns.append(rollout.returns.double().cpu().numpy())
+        means.append(rollout.returns.mean(-1).double().cpu().numpy())
         if keep_rollouts:
             kept.append(rollout)
         progress()
-
-    for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
-        measure(state, visit, step)
-        state = adapted
-    measure(state, walk.visit(state, tasks, [*key, steps]), steps)
-    curve = AdaptationCurve(tasks, np.stack(returns), np.stack(episode_returns))
+        shown(returns[-1])
+    curve = AdaptationCurve(tasks, np.stack(means), np.stack(returns))
     return Evaluation(curve, state, tuple(kept))
+
+
+def measured_walk(
+    walk: Walk,
+    state: TaskState,
+    tasks: Any,
+    *,
+    steps: int,
+    key: Sequence[int],
+    deterministic: bool = False,
+    measuring: Sampler | None = None,
+) -> Iterator[tuple[TaskState, Rollout]]:
+    """The state after 0, 1, ..., K inner steps, each with the episodes that measure it.
+
+    Args:
+        state: before adaptation, tensors [task, ...].
+        tasks: as the samplers take them.
+        deterministic, measuring: as of `evaluate_adaptation`.
+    """
+
+    def held_back(before: TaskState, step: int) -> Rollout:
+        sampler, number = (walk.sampler, step) if measuring is None else (measuring, 0)
+        return sampler.collect(before, tasks, [*key, steps + 1 + number], deterministic=deterministic)
+
+    apart = deterministic or measuring is not None
+    for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
+        yield state, held_back(state, step) if apart else visit.rollout
+        state = adapted
+    yield state, held_back(state, steps) if apart else walk.visit(state, tasks, [*key, steps]).rollout

@@ -1,60 +1,121 @@
 """Adapts a run's meta-policy to one task: metarl adapt RUN_DIR --task '{"velocity": 1.5}'
---episodes 20 --steps 3 [--save goal.safetensors]. Prints the return after every step, and writes it to a
-CSV and to TensorBoard, in RUN_DIR/adaptation."""
+--episodes 20 --steps 3 [--save goal.safetensors]; or in an environment of your own, --env ID or --env
+module:callable. Shows the return after every step, and whether the step helped; the curve (CSV, TensorBoard)
+and the policy, in one file, are in RUN_DIR/adaptation."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
+from jsonargparse.typing import PositiveInt
+from metarl_envs.task_parameters import Array
 from torch.utils.tensorboard import SummaryWriter
 
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
-from metarl.commands.one_task import adapt_to, read_task
-from metarl.errors import MetaRLError
+from metarl.commands.live_curve import LiveCurve
+from metarl.commands.one_task import adapt_in, adapt_to, read_object, read_task
+from metarl.commands.own_env import open_env
+from metarl.errors import ConfigError, MetaRLError
 from metarl.policies.plain import modules_named
-from metarl.runs.files import TABLE
+from metarl.runs.files import ADAPTED, TABLE
+from metarl.runs.load import load_meta_policy
+from metarl.runs.meta_policy import AdaptedPolicy
 from metarl.runs.results import new_adaptation, write_adaptation
-from metarl.training.run_training import format_curve
+from metarl.runs.tables import task_text
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add_run_arguments(parser)
-    parser.add_argument("--task", required=True, help="as JSON, e.g. '{\"velocity\": 1.5}', or a file of it")
+    parser.add_argument("--task", help="as JSON, e.g. '{\"velocity\": 1.5}', or a file of it")
+    parser.add_argument(
+        "--env",
+        metavar="ID",
+        help="an environment of your own instead of the run's: its id, or module:callable; --task is set by "
+        "its hook (set_task, ...), and without --task it keeps its own",
+    )
+    parser.add_argument("--env_options", help="keyword arguments of --env as JSON, or a file of it")
     add_adaptation_arguments(parser, steps=1, episodes="episodes of every step")
+    parser.add_argument(
+        "--held_back",
+        type=PositiveInt,
+        metavar="N",
+        help="further episodes, the same after every step, that tell whether it helped and that no step "
+        "adapts to (those of the next step)",
+    )
     parser.add_argument(
         "--save",
         type=Path,
         metavar="PATH",
-        help="write the adapted policy: a name in .safetensors, or a folder",
+        help="write the adapted policy here too: a name in .safetensors, or a folder",
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
-        meta_policy = load_run(arguments)
-        task = read_task(arguments.task, meta_policy.experiment.task_distribution)
-        curve, adapted = adapt_to(meta_policy, task, arguments)
-        folder = new_adaptation(arguments.run_dir, task)
-        if curve.episode_returns is not None:
-            write_adaptation(folder, curve.episode_returns[:, 0])
+        with LiveCurve(arguments.episodes, arguments.steps, quiet=arguments.quiet) as curve:
+            returns, adapted, place, title = adapt(arguments, curve)
+        folder = new_adaptation(arguments.run_dir, place)
+        write_adaptation(folder, returns)
         with SummaryWriter(str(folder)) as writer:
-            for step, value in enumerate(curve.mean):
+            for step, value in enumerate(returns.mean(1).tolist()):
                 writer.add_scalar("adaptation/return", value, step)
-        name = meta_policy.description.environment["id"]
-        print(f"{name}, task {arguments.task}, {arguments.episodes} episodes per step:\n")
-        print(format_curve(curve))
+        adapted.save(folder / ADAPTED)
+        print(f"{title}, {arguments.episodes} episodes per step:\n\n{curve.table().text()}\n")
+        print(f"{measured_on(arguments)} (sign test).")
         print(
             f"\nThe curve is in {folder / TABLE} and in TensorBoard: tensorboard --logdir {arguments.run_dir}"
         )
+        print_policy(adapted, folder / ADAPTED)
         if arguments.save is not None:
             adapted.save(arguments.save)
+            print_policy(adapted, arguments.save)
     except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if arguments.save is not None:
-        trust = ", trust=True" * bool(modules_named(adapted.description.policy))
-        print(f'The adapted policy is in {arguments.save}: metarl.load("{arguments.save}"{trust})')
     return 0
+
+
+def adapt(
+    arguments: argparse.Namespace, curve: LiveCurve
+) -> tuple[Array, AdaptedPolicy, dict[str, Any], str]:
+    """The episodes' returns, the adapted policy, what names its folder, and what it was adapted to.
+
+    Raises:
+        MetaRLError: it cannot be adapted so.
+    """
+    options = {"held_back": arguments.held_back, "shown": curve.show}
+    if arguments.env is None:
+        if arguments.task is None:
+            raise ConfigError("--task: expected the task to adapt to, as JSON; without it, --env")
+        meta_policy = load_run(arguments)
+        task = read_task(arguments.task, meta_policy.experiment.task_distribution)
+        name = meta_policy.description.environment["id"]
+        returns, adapted = adapt_to(meta_policy, task, arguments, **options)
+        return returns, adapted, task, f"{name}, {task_text(task)}"
+    meta_policy = load_meta_policy(arguments.run_dir, arguments.device, trust=arguments.trust)
+    given = arguments.env_options
+    keywords = {} if given is None else read_object("--env_options", given, "'{\"mass\": 2}'")
+    task_given = arguments.task is not None
+    own_task = read_object("--task", arguments.task, "'{\"velocity\": 1.5}'") if task_given else None
+    with closing(open_env(arguments.env, keywords)) as env:
+        returns, adapted = adapt_in(env, meta_policy, own_task, arguments, **options)
+    place = {"env": re.sub("[/:]", "-", arguments.env), **(own_task or {})}
+    return returns, adapted, place, f"{arguments.env}, {task_text(own_task) if own_task else 'its own task'}"
+
+
+def measured_on(arguments: argparse.Namespace) -> str:
+    """Which episodes the returns are of."""
+    if arguments.held_back is not None:
+        return f"Measured on {arguments.held_back} held-back episodes, to which no step adapts"
+    return "Measured on the episodes of the next step, and after the last on as many fresh ones"
+
+
+def print_policy(adapted: AdaptedPolicy, path: Path) -> None:
+    trust = ", trust=True" * bool(modules_named(adapted.description.policy))
+    print(f'The adapted policy is in {path}: metarl.load("{path}"{trust})')

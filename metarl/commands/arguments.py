@@ -15,7 +15,8 @@ from metarl.training.progress_bar import add_quiet
 
 def add_run_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     """The folder of a run, and how it is loaded."""
-    parser.add_argument("run_dir", type=Path, nargs=nargs, help="folder of a run")
+    several = ", or of several that differ in their seeds" if nargs == "+" else ""
+    parser.add_argument("run_dir", type=Path, nargs=nargs, help=f"folder of a run{several}")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
     add_quiet(parser)
@@ -33,16 +34,18 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser, *, steps: int, epi
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="determines tasks and noise (0)")
 
 
-def load_run(arguments: argparse.Namespace, **changes: Any) -> MetaPolicy:
+def load_run(arguments: argparse.Namespace, folder: Path | None = None, **changes: Any) -> MetaPolicy:
     """The meta-policy of the run that the arguments name, and its experiment built.
 
     Args:
+        folder: of a run, where the arguments name several.
         changes: as `metarl.load` takes them.
 
     Raises:
         RunError: there is none, or it names a module and is not trusted.
         ConfigError: the device is not there, or the environment cannot be had.
     """
-    meta_policy = load_meta_policy(arguments.run_dir, arguments.device, trust=arguments.trust, **changes)
+    run_dir = arguments.run_dir if folder is None else folder
+    meta_policy = load_meta_policy(run_dir, arguments.device, trust=arguments.trust, **changes)
     _ = meta_policy.experiment
     return meta_policy

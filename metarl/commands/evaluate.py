@@ -1,38 +1,71 @@
-"""Evaluates a run: metarl evaluate RUN_DIR --tasks 40 --steps 3. Returns are measured on episodes
-that adaptation did not use. Writes a CSV, a JSON and a PNG into a folder of its own in RUN_DIR/evaluation,
-after every list of tasks; one that fails costs itself alone, and the exit code is 2."""
+"""Evaluates a run: metarl evaluate RUN_DIR --tasks 40 --steps 3, or several that differ in their seeds:
+metarl evaluate RUN RUN2 RUN3. Returns are measured on episodes that adaptation did not use. Writes tables
+(CSV, JSON, Markdown) and pictures (PNG, SVG) into a folder of their own in RUN_DIR/evaluation, after every
+list of tasks; one that fails costs itself alone, and the exit code is 2."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
-from metarl_envs.task_files import read_tasks
-from metarl_envs.tasks import Tasks, TaskSpace
 
-from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.measurement import Measured
+from metarl.adaptation.measurement_plots import draw_beside, draw_episodes_used
 from metarl.adaptation.plots import plot_adaptation
-from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
-from metarl.errors import ConfigError, MetaRLError
-from metarl.experiment.build import Experiment
-from metarl.runs.files import PLOT, SUMMARY, TABLE
-from metarl.runs.meta_policy import MetaPolicy
-from metarl.runs.results import HELD_OUT, new_evaluation, write_results
+from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments
+from metarl.commands.baselines import Baseline, load_baselines
+from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, titles_of
+from metarl.commands.protocols import PROTOCOLS
+from metarl.errors import MetaRLError
+from metarl.runs.evaluation_report import changes_text, list_tables, worse_table, write_evaluation
+from metarl.runs.files import PLOT
+from metarl.runs.results import HELD_OUT, new_evaluation
+from metarl.runs.tables import measured_text
 from metarl.training.progress_bar import Progress, write_line
-from metarl.training.run_training import format_curve
 
-TRAINING, BEYOND = "training", "out-of-distribution"
-OPTIONS = ("episodes", "seed", "deterministic", "later_step_scale", "scale")
+OPTIONS = (
+    "protocol",
+    "episodes",
+    "steps",
+    "seed",
+    "deterministic",
+    "later_step_scale",
+    "scale",
+    "episodes_used",
+)
 """Of a measurement, as adaptation.json keeps them."""
+EPISODES_USED, BESIDE = "episodes_used.png", "beside.png"
 
 
 def main() -> int:
+    arguments = read_arguments()
+    torch.set_num_threads(1)  # threads take whole tasks, as in training
+    try:
+        titles = titles_of(arguments.on)
+        config = check_seeds(arguments)
+        baselines = load_baselines(arguments, config)
+        measured, folder, faults = evaluate(arguments, titles, baselines, config.environment.id)
+    except (MetaRLError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    own = own_name(arguments)
+    for one in measured.values():
+        show(own, one)
+    if folder is not None:
+        names = sorted(path.name for path in folder.iterdir())
+        print(f"\nWritten to {folder}:\n  {'  '.join(names)}")
+    return 2 if faults else 0
+
+
+def read_arguments() -> argparse.Namespace:
+    """Those of the command line; what they leave out is the protocol's, if they name one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_run_arguments(parser)
+    add_run_arguments(parser, nargs="+")
+    parser.add_argument("--protocol", choices=[*PROTOCOLS], help="a paper's tasks, episodes and steps")
     parser.add_argument("--tasks", type=PositiveInt, default=40, help="tasks of a drawn list (40)")
     parser.add_argument(
         "--on",
@@ -43,6 +76,22 @@ def main() -> int:
         "YAML file of tasks (held-out)",
     )
     add_adaptation_arguments(parser, steps=3, episodes="episodes of every task and step")
+    parser.add_argument(
+        "--episodes_used",
+        type=PositiveInt,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="also adapt to N episodes a step, measured on --episodes further ones: 1 2 5 10 20",
+    )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="runs to show beside: a random initialisation, multi-task, learning from scratch, ...",
+    )
     parser.add_argument("--deterministic", action="store_true", help="measure with mean actions")
     parser.add_argument(
         "--later_step_scale",
@@ -56,97 +105,69 @@ def main() -> int:
         default=1.5,
         help="out-of-distribution tasks lie beyond the usual range, up to so many times as wide (1.5)",
     )
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)  # threads take whole tasks, as in training
-    try:
-        titles = titles_of(arguments.on)
-        meta_policy = load_run(arguments, later_step_scale=arguments.later_step_scale)
-        curves, folder = evaluate(arguments, titles, meta_policy)
-    except (MetaRLError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for name, curve in curves.items():
-        count = curve.returns.shape[1]
-        print(f"\n{curve.count} {name} tasks:\n\n{format_curve(curve)}")
-        print(f"\nAdaptation made {curve.worsened} of {count} tasks worse.")
-    if curves:
-        print(f"\nWritten to {folder}:\n  {TABLE}  {SUMMARY}  {PLOT}")
-    return 0 if len(curves) == len(titles) else 2
-
-
-def titles_of(lists: list[str]) -> dict[str, str]:
-    """What each list of `--on` is called in the results.
-
-    Raises:
-        ConfigError: two lists of one name.
-    """
-    titles = {name: name if name in (HELD_OUT, TRAINING, BEYOND) else Path(name).stem for name in lists}
-    if len(set(titles.values())) < len(lists):
-        raise ConfigError(f"--on: expected lists of different names, got {' '.join(lists)}")
-    return titles
+    named = parser.parse_args().protocol
+    parser.set_defaults(**PROTOCOLS.get(named, {}))
+    return parser.parse_args()
 
 
 def evaluate(
-    arguments: argparse.Namespace, titles: dict[str, str], meta_policy: MetaPolicy
-) -> tuple[dict[str, AdaptationCurve], Path | None]:
-    """The curve of every task list that could be measured, by its name, and the folder that keeps them."""
-    curves: dict[str, AdaptationCurve] = {}
-    protocol = {option: getattr(arguments, option) for option in OPTIONS}
-    folder = None
-    with Progress(len(titles) * (arguments.steps + 1), "rollout", quiet=arguments.quiet) as bar:
+    arguments: argparse.Namespace,
+    titles: Mapping[str, str],
+    baselines: Mapping[str, Baseline],
+    environment: str,
+) -> tuple[dict[str, Measured], Path | None, int]:
+    """What was measured on every task list, by its name, the folder that keeps it, and how much failed."""
+    measured: dict[str, Measured] = {}
+    folder, faults = None, 0
+
+    def failed(what: str, error: MetaRLError) -> None:
+        nonlocal faults
+        faults += 1
+        write_line(f"error: {what}: {error}", sys.stderr)
+
+    total = len(titles) * rollouts_of_a_list(arguments, baselines)
+    with Progress(total, "rollout", quiet=arguments.quiet) as bar:
         for name, title in titles.items():
             try:
-                curves[title] = measure(arguments, name, meta_policy, bar.advance)
+                measured[title] = measure(
+                    arguments,
+                    name,
+                    baselines,
+                    bar.advance,
+                    lambda label, error: failed(f"--beside {label}", error),
+                )
             except MetaRLError as error:
-                write_line(f"error: --on {name}: {error}", sys.stderr)
+                failed(f"--on {name}", error)
                 continue
-            folder = folder or new_evaluation(arguments.run_dir)
-            write_results(folder, curves, protocol)
-            plot_adaptation(curves, meta_policy.experiment.config.environment.id, folder / PLOT)
-    return curves, folder
+            folder = folder or new_evaluation(arguments.run_dir[0])
+            protocol = {option: getattr(arguments, option) for option in OPTIONS}
+            heading = f"{environment}, {', '.join(map(str, arguments.run_dir))}"
+            write_evaluation(folder, heading, own_name(arguments), measured, protocol)
+            draw(folder, own_name(arguments), environment, measured)
+    return measured, folder, faults
 
 
-def measure(
-    arguments: argparse.Namespace, name: str, meta_policy: MetaPolicy, progress: Callable[[], object]
-) -> AdaptationCurve:
-    """The curve of one task list.
-
-    Raises:
-        MetaRLError: no such list for this environment, or one that cannot be measured.
-    """
-    if name == BEYOND:
-        beyond = {"out_of_distribution": arguments.scale}
-        scale = arguments.later_step_scale
-        meta_policy = load_run(arguments, later_step_scale=scale, environment_options=beyond)
-    return meta_policy.experiment.evaluate(
-        meta_policy.parameters,
-        task_list(meta_policy.experiment, name, arguments),
-        episodes=arguments.episodes,
-        steps=arguments.steps,
-        seed=arguments.seed,
-        deterministic=arguments.deterministic,
-        progress=progress,
-        where=f"evaluation on {name} tasks",
-    ).curve
+def own_name(arguments: argparse.Namespace) -> str:
+    """What is evaluated, beside which others may stand."""
+    return str(arguments.run_dir[0].name or arguments.run_dir[0])
 
 
-def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) -> Tasks:
-    """The tasks of a list by its name, or of a file.
+def draw(folder: Path, own: str, title: str, measured: Mapping[str, Measured]) -> None:
+    """Every picture as a PNG and an SVG."""
+    for suffix in (".png", ".svg"):
+        curves = {name: one.own.pooled for name, one in measured.items()}
+        plot_adaptation(curves, title, (folder / PLOT).with_suffix(suffix))
+        if any(one.by_episodes for one in measured.values()):
+            draw_episodes_used(measured, title).savefig((folder / EPISODES_USED).with_suffix(suffix))
+        if any(one.beside for one in measured.values()):
+            draw_beside(measured, own, title).savefig((folder / BESIDE).with_suffix(suffix))
 
-    Raises:
-        ConfigError: no such list, or a file without tasks of this environment.
-    """
-    if name in (HELD_OUT, BEYOND):
-        return experiment.held_out_tasks(arguments.tasks, arguments.seed)
-    if name == TRAINING:
-        return experiment.training_tasks(arguments.tasks)
-    space = experiment.task_distribution
-    if not Path(name).is_file() or not isinstance(space, TaskSpace):
-        raise ConfigError(
-            f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks of one of metarl's "
-            "environments"
-        )
-    try:
-        return read_tasks(name, space)
-    except (OSError, ValueError) as error:
-        raise ConfigError(str(error).removeprefix(f"{name}: ")) from error
+
+def show(own: str, one: Measured) -> None:
+    """Prints what was measured on one list."""
+    for heading, table in list_tables(own, one).items():
+        print(f"\n{heading}:\n\n{table.text()}")
+    gain = one.own.gain
+    print(f"\nGain of all steps: {measured_text(gain)}.\n{changes_text(one.own)}")
+    if (worse := worse_table(one.own)) is not None:
+        print(f"\n{worse.text()}")

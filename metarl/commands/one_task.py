@@ -4,57 +4,128 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+import numpy as np
+from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import stack_tasks
 
-from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.evaluation import measured_walk
 from metarl.errors import ConfigError
 from metarl.math.parameters import select
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
-from metarl.training.progress_bar import Progress
 
 
 def adapt_to(
-    meta_policy: MetaPolicy, task: dict[str, Any], arguments: argparse.Namespace
-) -> tuple[AdaptationCurve, AdaptedPolicy]:
-    """The curve of the task and the policy after its last step, in environments of the run; a bar shows it.
+    meta_policy: MetaPolicy,
+    task: dict[str, Any],
+    arguments: argparse.Namespace,
+    *,
+    held_back: int | None = None,
+    shown: Callable[[Array], object] = lambda returns: None,
+) -> tuple[Array, AdaptedPolicy]:
+    """The returns of the task's episodes, [step + 1, episode], and the policy after the last step.
+
+    It adapts in environments of the run.
+
+    Args:
+        held_back: episodes to measure after every number of steps, to which no step adapts; None measures
+            those that the next step adapts to.
+        shown: called after every number of steps with the returns of the measured episodes, [episode].
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
-    with Progress(arguments.steps + 1, "rollout", quiet=arguments.quiet) as bar:
-        found = meta_policy.experiment.evaluate(
-            meta_policy.parameters,
-            stack_tasks([task]),
-            episodes=arguments.episodes,
+    returns: list[Array] = []
+
+    def show(measured: Array) -> None:
+        returns.append(measured[0])
+        shown(measured[0])
+
+    found = meta_policy.experiment.evaluate(
+        meta_policy.parameters,
+        stack_tasks([task]),
+        episodes=arguments.episodes,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        held_back=held_back,
+        shown=show,
+    )
+    parameters, means = select(found.adapted.parameters, 0), tuple(found.curve.mean.tolist())
+    return np.stack(returns), meta_policy.adapted_to(task, parameters, means)
+
+
+def adapt_in(
+    env: gymnasium.Env[Any, Any],
+    meta_policy: MetaPolicy,
+    task: dict[str, Any] | None,
+    arguments: argparse.Namespace,
+    *,
+    held_back: int | None = None,
+    shown: Callable[[Array], object] = lambda returns: None,
+) -> tuple[Array, AdaptedPolicy]:
+    """As `adapt_to`, in an environment of the user's own; None leaves the environment's own task.
+
+    Raises:
+        ConfigError: a task or an environment that does not fit.
+        NonFiniteError: a reward, an observation or the adapted parameters are not finite.
+    """
+    returns: list[Array] = []
+    try:
+        walk = meta_policy.walk(env, arguments.episodes)
+        state = walk.start(meta_policy.parameters, 1)
+        walked = measured_walk(
+            walk,
+            state,
+            task,
             steps=arguments.steps,
-            seed=arguments.seed,
-            progress=bar.advance,
+            key=(arguments.seed,),
+            measuring=meta_policy.episodes(env, held_back) if held_back else None,
         )
-    parameters, returns = select(found.adapted.parameters, 0), tuple(found.curve.mean.tolist())
-    return found.curve, meta_policy.adapted_to(task, parameters, returns)
+        for at, rollout in walked:
+            state = at
+            returns.append(rollout.returns[0].double().cpu().numpy())
+            shown(returns[-1])
+    except ValueError as error:
+        raise ConfigError(f"--env: {error}") from error
+    adapted = select(state.parameters, 0)
+    parameters = {name: adapted[name] for name in meta_policy.parameters}
+    means = tuple(float(one.mean()) for one in returns)
+    return np.stack(returns), meta_policy.adapted_to(task, parameters, means)
 
 
 def read_task(text: str, task_distribution: Any) -> dict[str, Any]:
-    """The task of `--task`: JSON, or the name of a file with it.
+    """The task of `--task`, which the distribution takes: JSON, or the name of a file with it.
 
     Raises:
         ConfigError: no JSON object, or no task of the environment.
     """
-    given = text
-    try:
-        if not text.lstrip().startswith("{"):
-            text = Path(text).read_text()
-        task = json.loads(text)
-    except (OSError, ValueError) as error:
-        expected = "JSON such as '{\"velocity\": 1.5}', or a file of it"
-        raise ConfigError(f"--task: expected {expected}, got {given}") from error
-    if not isinstance(task, dict):
-        raise ConfigError(f"--task: expected a JSON object, got {text}")
+    task = read_object("--task", text, "'{\"velocity\": 1.5}'")
     try:
         valid: dict[str, Any] = task_distribution.validate(task)
     except ValueError as error:
         raise ConfigError(f"--task: {error}") from error
     return valid
+
+
+def read_object(option: str, text: str, example: str) -> dict[str, Any]:
+    """What an option gives as a JSON object, or as the name of a file with one.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    given = text
+    try:
+        if not text.lstrip().startswith("{"):
+            text = Path(text).read_text()
+        found = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{option}: expected JSON such as {example}, or a file of it, got {given}"
+        ) from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{option}: expected a JSON object, got {text}")
+    return found

@@ -28,6 +28,7 @@ from metarl.errors import ConfigError, MetaRLError
 from metarl.policies.policy import remembers
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.films import Act, film_episode, make_filmed, side_by_side
+from metarl.runs.tables import task_text
 from metarl.training.progress_bar import Progress
 
 PACKAGES = {".mp4": ("imageio", "imageio_ffmpeg"), ".gif": ("imageio",), ".png": ("imageio",)}
@@ -94,7 +95,9 @@ def film_run(arguments: argparse.Namespace) -> str:
     settings = meta_policy.experiment.config.environment
     task = read_task(arguments.task, meta_policy.experiment.task_distribution)
     length = arguments.length or settings.horizon
-    acts = [mean_action(meta_policy), mean_action(adapt_to(meta_policy, task, arguments)[1])]
+    with Progress(arguments.steps + 1, "rollout", quiet=arguments.quiet) as bar:
+        _, adapted = adapt_to(meta_policy, task, arguments, shown=lambda returns: bar.advance())
+    acts = [mean_action(meta_policy), mean_action(adapted)]
     envs = [make_filmed(settings.id, settings.options, size_of(arguments)) for _ in acts]
     with closing(envs[0]), closing(envs[1]), Progress(2 * length, "step", quiet=arguments.quiet) as bar:
         before, after = (
@@ -103,7 +106,7 @@ def film_run(arguments: argparse.Namespace) -> str:
         )
         captions = ("before adaptation", f"after {arguments.steps} inner step{'s' * (arguments.steps > 1)}")
         save(arguments.output, side_by_side(before, after, captions), fps(envs[0]))
-    return f"{settings.id}, task {arguments.task}, before and after adaptation, is in {arguments.output}"
+    return f"{settings.id}, {task_text(task)}, before and after adaptation, is in {arguments.output}"
 
 
 def size_of(arguments: argparse.Namespace) -> tuple[int, int] | None:

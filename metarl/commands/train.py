@@ -20,6 +20,7 @@ from metarl.experiment.config import (
     read_config,
     sections_of,
 )
+from metarl.experiment.environments import held_out_phrase, task_distribution
 from metarl.experiment.key_help import explain_keys
 from metarl.experiment.names import named_modules
 from metarl.experiment.shipped import shipped_configs
@@ -115,9 +116,10 @@ class Summary(Observer):
 
 def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Outcome, str]:
     summary = Summary()
-    train(config, observers=[summary], resume=resume, quiet=quiet)
+    policy = train(config, observers=[summary], resume=resume, quiet=quiet)
     curve, end = summary.curve, summary.end
-    text = f"\nReturn on {curve.count} held-out tasks, by number of inner steps:\n\n{format_curve(curve)}\n"
+    tasks = held_out_phrase(policy.experiment.task_distribution, curve.tasks)
+    text = f"\nReturn on {tasks}, by number of inner steps:\n\n{format_curve(curve)}\n"
     if summary.rejected:
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
         share = f"{summary.rejected} of {summary.updates} updates"
@@ -138,14 +140,15 @@ def learn_from_scratch(config: ScratchExperiment, resume: bool, quiet: bool) -> 
     settings, training = config.from_scratch, config.training
     tasks = training.evaluation_tasks
     if not quiet:
-        what = f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} held-out tasks"
+        what = f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} tasks"
         write_line(f"{what}, run folder {config.run_dir}")
     bar = Progress(planned_steps(config), "step", leave=True, quiet=quiet)
     with hold_run_folder(Path(config.run_dir)), bar:
         result = run_from_scratch(config, resume, bar.advance)
+    learned = held_out_phrase(task_distribution(config), result.curve.tasks)
     inner_step = training.evaluation_episodes * config.environment.horizon
     text = (
-        f"\nReturn on {result.curve.count} held-out tasks, by number of inner steps, each as {inner_step:,} "
+        f"\nReturn on {learned}, by number of inner steps, each as {inner_step:,} "
         f"environment steps of learning:\n\n{format_curve(result.curve)}\n"
         f"\n{'environment steps':>18}{'seconds':>10}{'mean return':>14}   a task\n"
     )

@@ -100,19 +100,27 @@ def difference(one: AnyExperiment, other: AnyExperiment) -> str | None:
     equally large meta-batches, a seed gives both the same training tasks.
     """
 
+    def meta_trains(config: AnyExperiment) -> bool:
+        return isinstance(config, ExperimentConfig) and config.training.iterations > 0
+
+    if reason := other_tasks(one, other):
+        return reason
+    if meta_trains(one) and meta_trains(other) and one.sampling.tasks != other.sampling.tasks:
+        return f"sampling.tasks: expected {one.sampling.tasks}, got {other.sampling.tasks}"
+    return None
+
+
+def other_tasks(one: AnyExperiment, other: AnyExperiment) -> str | None:
+    """How two configs differ in tasks or horizon: "key: expected ..., got ..."; None if they do not."""
+
     def posed(config: AnyExperiment) -> dict[str, object]:
         environment = config.environment
         options = {key: value for key, value in environment.options.items() if key not in _OF_POLICIES}
         return {"id": environment.id, "horizon": environment.horizon, "options": options}
 
-    def meta_trains(config: AnyExperiment) -> bool:
-        return isinstance(config, ExperimentConfig) and config.training.iterations > 0
-
     for key, expected in posed(one).items():
         if posed(other)[key] != expected:
             return f"environment.{key}: expected {expected}, got {posed(other)[key]}"
-    if meta_trains(one) and meta_trains(other) and one.sampling.tasks != other.sampling.tasks:
-        return f"sampling.tasks: expected {one.sampling.tasks}, got {other.sampling.tasks}"
     return None
 
 

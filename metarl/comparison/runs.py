@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from metarl_envs.task_parameters import Array
-from metarl_envs.tasks import Tasks, TaskSpace, number_tasks
 from numpy.typing import NDArray
 
 from metarl.comparison.entries import Entry
@@ -16,7 +15,7 @@ from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import ScratchExperiment
-from metarl.experiment.environments import TaskDistribution, held_out_tasks, task_distribution
+from metarl.experiment.environments import held_out_tasks, strata_of, task_distribution
 from metarl.from_scratch.training import train_from_scratch
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
 from metarl.runs.progress import read_progress
@@ -90,7 +89,7 @@ def _run(
         np.array([one.returns[-1].mean() for one in judged]),
         complete=wanted <= {one.iteration for one in judged},
     )
-    strata = _strata(experiment.task_distribution, experiment.held_out_tasks(protocol.tasks, protocol.seed))
+    strata = strata_of(experiment.task_distribution, experiment.held_out_tasks(protocol.tasks, protocol.seed))
     returns = judged[-1].returns
     return Result(entry.label, entry.seed, returns, strata, steps[-1], float(seconds[-1]), learning)
 
@@ -116,15 +115,8 @@ def _run_from_scratch(
     learning = LearningCurve(
         found.environment_steps.astype(np.float64), found.seconds.mean(1), found.returns.mean(1)
     )
-    strata = _strata(task_distribution(config), tasks)
+    strata = strata_of(task_distribution(config), tasks)
     steps, seconds = int(found.environment_steps[-1]), float(found.seconds[-1].mean())
     return Result(
         entry.label, entry.seed, found.curve.returns, strata, steps, seconds, learning, per_task=True
     )
-
-
-def _strata(source: TaskDistribution, tasks: Tasks) -> NDArray[np.int64] | None:
-    """The tasks' numbers, where the list holds all tasks that exist; None for drawn ones."""
-    numbers = number_tasks(tasks)
-    size = source.size if isinstance(source, TaskSpace) else None
-    return numbers if size == len(np.unique(numbers)) else None

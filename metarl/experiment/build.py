@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
 import torch
 from metarl_envs.foreign.foreign_vector_env import ForeignEnvError, ForeignVectorEnv
+from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
@@ -87,20 +88,27 @@ class Experiment:
         seed: int,
         deterministic: bool = False,
         keep_rollouts: bool = False,
+        held_back: int | None = None,
         progress: Callable[[], object] = lambda: None,
+        shown: Callable[[Array], object] = lambda returns: None,
         where: str = "evaluation",
     ) -> Evaluation:
         """The adaptation curve on given tasks, and the adapted states.
 
         Args:
             keep_rollouts: also the rollouts that were measured.
+            held_back: episodes of every task to measure at every number of steps, to which no step adapts;
+                None measures those that the next step adapts to.
+            progress, shown: as of `evaluate_adaptation`.
             where: names the evaluation in errors.
 
         Raises:
             TrainingError: something was not finite, or an environment failed.
         """
-        name = self.config.environment.id
-        with closing(self.sampler(number_of_tasks(tasks), episodes)) as sampler:
+        name, count = self.config.environment.id, number_of_tasks(tasks)
+        with ExitStack() as opened:
+            sampler = opened.enter_context(closing(self.sampler(count, episodes)))
+            measuring = opened.enter_context(closing(self.sampler(count, held_back))) if held_back else None
             try:
                 return evaluate_adaptation(
                     self.walk(sampler),
@@ -110,7 +118,9 @@ class Experiment:
                     key=(seed, 0, EVALUATION),
                     deterministic=deterministic,
                     keep_rollouts=keep_rollouts,
+                    measuring=measuring,
                     progress=progress,
+                    shown=shown,
                 )
             except NonFiniteError as error:
                 raise name_fault(error, name, tasks, where) from error

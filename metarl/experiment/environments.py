@@ -12,8 +12,9 @@ import numpy as np
 from metarl_envs.family import Family
 from metarl_envs.foreign.adapters import SampledTasks
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
-from metarl_envs.tasks import Task, Tasks
+from metarl_envs.tasks import Task, Tasks, TaskSpace, number_of_tasks, number_tasks
 from metarl_envs.vector_env import VectorTaskEnv
+from numpy.typing import NDArray
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
@@ -55,6 +56,26 @@ def task_distribution(config: CommonConfig) -> TaskDistribution:
 
 def sample_held_out(distribution: TaskDistribution, n: int, seed: int) -> Tasks:
     return distribution.sample_held_out(n, np.random.default_rng([seed, 0, HELD_OUT_TASKS]))
+
+
+def strata_of(source: TaskDistribution, tasks: Tasks) -> NDArray[np.int64] | None:
+    """The tasks' numbers, [task], where the list holds all tasks that exist; None for drawn ones."""
+    numbers = number_tasks(tasks)
+    size = source.size if isinstance(source, TaskSpace) else None
+    return numbers if size == len(np.unique(numbers)) else None
+
+
+def held_out_phrase(source: TaskDistribution, tasks: Tasks) -> str:
+    """What a list of held-out tasks is: "40 held-out tasks", or "its 2 tasks, 20 times each"."""
+    count, different = number_of_tasks(tasks), len(np.unique(number_tasks(tasks)))
+    if not isinstance(source, TaskSpace) or source.size is None:
+        repeated = "" if different == count else f" ({different} different)"
+        return f"{count} held-out task{'s' * (count > 1)}{repeated}"
+    times, more = divmod(count, source.size)
+    if not times:
+        return f"{count} of its {source.size} tasks"
+    often = f"{times} or {times + 1} times each" if more else f"{times} times each"
+    return f"its {source.size} tasks" + f", {often}" * (count > source.size)
 
 
 def distribution_of(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from metarl_envs.task_parameters import Array
+from metarl_envs.tasks import Tasks, unstack_tasks
 from numpy.typing import NDArray
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.errors import RunError
-from metarl.runs.files import write_atomically
+from metarl.errors import ConfigError, RunError
+from metarl.runs.files import RESULTS, write_atomically
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,45 @@ def gather(outcomes: Sequence[TaskOutcome], tasks: Any, at_inner_steps: Sequence
         np.array([outcome.seconds for outcome in outcomes]).T,
         returns,
     )
+
+
+def kept_curve(run_dir: Path, tasks: Tasks, at: Sequence[int], episodes: int) -> AdaptationCurve:
+    """The curve of the first of the tasks, as far as the run folder keeps their results; nothing is learned.
+
+    Args:
+        at: environment steps of learning after 0, ..., K inner steps' worth.
+        episodes: of a measurement.
+
+    Raises:
+        ConfigError: the folder has no such results of the first task.
+    """
+    kept = [json.loads(path.read_text()) for path in sorted((run_dir / RESULTS).glob("*.json"))]
+    found: list[list[float]] = []
+    for task in unstack_tasks(tasks):
+        asked = {
+            "task": {name: np.asarray(value).tolist() for name, value in task.items()},
+            "episodes": episodes,
+        }
+        fitting = (_returns_at(one, at) for one in kept if asked.items() <= one["protocol"].items())
+        returns = next((one for one in fitting if one is not None), None)
+        if returns is None:
+            break
+        found.append(returns)
+    if not found:
+        raise ConfigError(
+            f"{run_dir}: expected results of learning these tasks, on {episodes} episodes and after "
+            f"{list(at)} environment steps, found none; give the --seed, --episodes and --steps of its "
+            "results"
+        )
+    return AdaptationCurve({name: v[: len(found)] for name, v in tasks.items()}, np.array(found).T)
+
+
+def _returns_at(kept: dict[str, Any], at: Sequence[int]) -> list[float] | None:
+    """Those of a task's file after so many environment steps each; None where it has no such measurement."""
+    targets, returns = kept["protocol"]["evaluated_after"], kept["returns"]
+    if not {*at} <= {*targets}:
+        return None
+    return [returns[targets.index(steps)] for steps in at]
 
 
 def write_outcome(path: Path, protocol: dict[str, Any], outcome: TaskOutcome) -> None:

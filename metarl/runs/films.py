@@ -18,10 +18,10 @@ from PIL import Image, ImageDraw
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
+from metarl.runs.tables import task_text
 
 Act = Callable[[Any], Any]
 """Observation -> action."""
-_LONGEST_VALUE = 3  # numbers of a task's parameter that are written out
 
 
 def film(
@@ -133,20 +133,9 @@ def annotated(frame: Frame, text: str, corner: Literal["top right", "bottom left
 
 
 def episode_text(task: Mapping[str, Any] | None, step: int, gained: float) -> str:
-    """ "goal 0.40, -0.40" and below "step 12   return -3.1"; without a task the latter alone."""
-    return "\n".join([*task_lines(task or {}), f"step {step}   return {gained:.1f}"])
-
-
-def task_lines(task: Mapping[str, Any]) -> list[str]:
-    """The task for a person, a line a parameter: its numbers, or of many their range."""
-    return [f"{name.replace('_', ' ')} {_numbers(value)}" for name, value in task.items()]
-
-
-def _numbers(value: Any) -> str:
-    values = np.ravel(value)
-    if values.size > _LONGEST_VALUE:
-        return f"{values.min():.2f} to {values.max():.2f}"
-    return ", ".join(f"{number:.2f}" for number in values.tolist())
+    """The task, a line a parameter, and below "step 12   return -3.1"."""
+    lines = [task_text({name: value}) for name, value in (task or {}).items()]
+    return "\n".join([*lines, f"step {step}   return {gained:.1f}"])
 
 
 class _Camera:

@@ -127,6 +127,24 @@ class MetaPolicy(ActingPolicy):
             raise ValueError(
                 f"expected evaluation_episodes of at least 0, or None, got {evaluation_episodes}"
             )
+        walk = self.walk(env, episodes)
+        state, returns = walk.start(self.parameters, 1), []
+        for visit, adapted in walk.walk(state, task, (seed,), steps):
+            returns.append(visit.rollout.returns.mean().item())
+            state = adapted
+        if measured:
+            rollout = self.episodes(env, measured).collect(state, task, (seed, steps))
+            returns.append(rollout.returns.mean().item())
+        found = select(state.parameters, 0)
+        return self.adapted_to(task, {name: found[name] for name in self.parameters}, tuple(returns))
+
+    def walk(self, env: gymnasium.Env[Any, Any], episodes: int) -> Walk:
+        """The adaptation walk on so many episodes of one task in an environment.
+
+        Raises:
+            ValueError: an environment that does not fit, or a policy with memory.
+            RunError: the meta-learner names a module, and the policy was loaded without trust.
+        """
         if remembers(self.policy):
             kind = type(self.policy).__name__
             raise ValueError(
@@ -136,18 +154,10 @@ class MetaPolicy(ActingPolicy):
         self.check_fits(env)
         task_map = TaskMap.for_device(self.device)
         learner, advantages = rebuild_learner(self.description, self.parameters, task_map, self._trust)
-        walk = Walk(self._episodes(env, episodes), learner, advantages, task_map)
-        state, returns = walk.start(self.parameters, 1), []
-        for visit, adapted in walk.walk(state, task, (seed,), steps):
-            returns.append(visit.rollout.returns.mean().item())
-            state = adapted
-        if measured:
-            rollout = self._episodes(env, measured).collect(state, task, (seed, steps))
-            returns.append(rollout.returns.mean().item())
-        found = select(state.parameters, 0)
-        return self.adapted_to(task, {name: found[name] for name in self.parameters}, tuple(returns))
+        return Walk(self.episodes(env, episodes), learner, advantages, task_map)
 
-    def _episodes(self, env: gymnasium.Env[Any, Any], episodes: int) -> EpisodeSampler:
+    def episodes(self, env: gymnasium.Env[Any, Any], episodes: int) -> EpisodeSampler:
+        """Samples so many episodes of one task in an environment, up to the run's horizon."""
         horizon = self.description.environment["horizon"]
         return EpisodeSampler(env, self.policy, episodes=episodes, horizon=horizon)
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks
 
 from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.statistics import Changes
 from metarl.runs.files import (
     ADAPTATION,
     EVALUATION,
@@ -46,15 +47,20 @@ def new_adaptation(run_dir: Path, task: Mapping[str, Any]) -> Path:
 def task_name(task: Mapping[str, Any]) -> str:
     """The task as the name of a folder: letters, digits and =.,_+- alone, at most 80 of them.
 
-    A name that is not the task letter by letter ends in twelve characters that only this task has.
+    Numbers have at most four digits. A name that is not the task letter by letter but for these ends in
+    twelve characters that only this task has.
     """
     plain = {name: np.ravel(value).tolist() for name, value in task.items()}
-    whole = "_".join(f"{name}={','.join(map(str, values))}" for name, values in plain.items())
+    whole = "_".join(f"{name}={','.join(map(_short, values))}" for name, values in plain.items())
     name = _UNSAFE.sub("-", whole)
     if name == whole and len(name) <= _LONGEST_NAME:
         return name
     ending = f"_{protocol_digest(plain)}"
     return name[: _LONGEST_NAME - len(ending)] + ending
+
+
+def _short(value: Any) -> str:
+    return str(float(f"{value:.4g}")) if isinstance(value, float) else str(value)
 
 
 def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol: Mapping[str, Any]) -> None:
@@ -64,8 +70,8 @@ def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol:
         curves: by the name of their task list, all of the same parameters and steps.
         protocol: how they were measured.
     """
-    write_atomically(folder / TABLE, _csv(_rows(curves)))
-    lists = {name: _summarised(curve) for name, curve in curves.items()}
+    write_atomically(folder / TABLE, csv_bytes(task_rows([({"tasks": n}, c) for n, c in curves.items()])))
+    lists = {name: summarised(curve) for name, curve in curves.items()}
     text = json.dumps({"lists": lists, "protocol": dict(protocol)}, indent=2)
     write_atomically(folder / SUMMARY, f"{text}\n".encode())
 
@@ -88,7 +94,7 @@ def write_adaptation(folder: Path, returns: Array) -> None:
             half = 1.96 * values.std(ddof=1) / np.sqrt(episodes)
             interval = [mean - half, mean + half]
         rows.append([step, mean, *interval, *values.tolist()])
-    write_atomically(folder / TABLE, _csv(rows))
+    write_atomically(folder / TABLE, csv_bytes(rows))
 
 
 def write_held_out_task(run_dir: Path, tasks: Tasks) -> None:
@@ -109,32 +115,52 @@ def _new_folder(parent: Path, name: str) -> Path:
             path = parent / f"{name}_{number}"
 
 
-def _rows(curves: Mapping[str, AdaptationCurve]) -> Iterable[list[Any]]:
-    """A title, then a row for every task: its list, its numbers, its return after every number of steps."""
-    for n, (name, curve) in enumerate(curves.items()):
+def task_rows(labelled: Sequence[tuple[Mapping[str, str], AdaptationCurve]]) -> Iterable[list[Any]]:
+    """A title, then a row for every task: its labels, its numbers, its return after every number of steps.
+
+    The last column says whether adaptation made it "worse" or "better" beyond noise.
+
+    Args:
+        labelled: curves, each with the same labels by their column.
+    """
+    for n, (labels, curve) in enumerate(labelled):
         columns = {key: values.reshape(len(values), -1) for key, values in curve.tasks.items()}
+        changes = curve.changes
         if n == 0:
             named = [
                 f"{key}_{i}" if values.shape[1] > 1 else key
                 for key, values in columns.items()
                 for i in range(values.shape[1])
             ]
-            yield ["tasks", *named, *(f"return_after_{step}_steps" for step in range(len(curve.returns)))]
+            returns = [f"return_after_{step}_steps" for step in range(len(curve.returns))]
+            yield [*labels, *named, *returns, "beyond_noise"]
         for i in range(number_of_tasks(curve.tasks)):
             task = [number for values in columns.values() for number in values[i].tolist()]
-            yield [name, *task, *curve.returns[:, i].tolist()]
+            yield [*labels.values(), *task, *curve.returns[:, i].tolist(), change_name(changes, i)]
 
 
-def _summarised(curve: AdaptationCurve) -> dict[str, Any]:
+def change_name(changes: Changes | None, task: int) -> str:
+    """ "worse", "better", or nothing where it cannot be told from noise."""
+    if changes is None:
+        return ""
+    return "worse" * bool(changes.worse[task]) or "better" * bool(changes.better[task])
+
+
+def summarised(curve: AdaptationCurve) -> dict[str, Any]:
+    """The means of a curve as plain data."""
+    changes = curve.changes
     return {
         "tasks": curve.returns.shape[1],
         "mean_return": curve.mean.tolist(),
         "half_width_95": [None if h != h else h for h in curve.half_width.tolist()],
         "tasks_made_worse": curve.worsened,
+        "worse_beyond_noise": None if changes is None else int(changes.worse.sum()),
+        "better_beyond_noise": None if changes is None else int(changes.better.sum()),
     }
 
 
-def _csv(rows: Iterable[list[Any]]) -> bytes:
+def csv_bytes(rows: Iterable[list[Any]]) -> bytes:
+    """The rows as a file."""
     buffer = io.StringIO(newline="")
     csv.writer(buffer).writerows(rows)
     return buffer.getvalue().encode()

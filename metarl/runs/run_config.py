@@ -92,6 +92,24 @@ def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
+def difference_but_seed(one: AnyExperiment, other: AnyExperiment) -> str | None:
+    """How two configs differ in more than their seeds and what may change: "key: expected ..., got ..."."""
+    expected, got = (_flat(config.as_dict()) for config in (one, other))
+    for key in {**expected, **got}:
+        if key not in CHANGEABLE | {"seed"} and expected.get(key) != got.get(key):
+            return f"{key}: expected {expected.get(key)!r}, got {got.get(key)!r}"
+    return None
+
+
+def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by "section.key"."""
+    flat: dict[str, Any] = {}
+    for name, value in sections.items():
+        inner = value if isinstance(value, dict) else {}
+        flat |= {f"{name}.{key}": item for key, item in inner.items()} or {name: value}
+    return flat
+
+
 def load_run_config(run_dir: Path, *, trust: bool = False) -> AnyExperiment:
     """Reads the resolved config of a run folder.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +12,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.statistics import Interval
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
@@ -30,6 +30,7 @@ from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
+from metarl.runs.tables import Table, interval_text, number_text
 from metarl.training.held_out import HeldOut
 from metarl.training.loop import Training, train
 from metarl.training.observers import Observer, observed, show_evaluation
@@ -120,12 +121,12 @@ def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Obs
 
 def format_curve(curve: AdaptationCurve) -> str:
     """The table of returns by inner step, for the console."""
-    width = min(shutil.get_terminal_size().columns, 60)
-    rows = [f"{'inner steps':>12}{'mean return':>14}{'95 % interval':>24}", "-" * width]
-    for step, (mean, half) in enumerate(zip(curve.mean, curve.half_width, strict=True)):
-        interval = "" if half != half else f"[{mean - half:.2f}, {mean + half:.2f}]"
-        rows.append(f"{step:>12}{mean:>14.2f}{interval:>24}")
-    return "\n".join(rows)
+    means, halves = curve.mean.tolist(), curve.half_width.tolist()
+    intervals = [Interval(m, m - half, m + half) for m, half in zip(means, halves, strict=True)]
+    rows = [
+        (f"{k}", number_text(interval.mean), interval_text(interval)) for k, interval in enumerate(intervals)
+    ]
+    return Table(("inner steps", "mean return", "95 % interval"), rows).text()
 
 
 def _one_thread_an_operation() -> None:

@@ -1,5 +1,7 @@
 """Adaptation curves: fresh episodes at every step, the papers' protocols, and the lists of tasks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,36 @@ def test_mean_actions_measure_and_drawn_ones_adapt(policy):
     still = experiment.sampler(3, 4).collect(TaskState(by_mean), tasks, [0], deterministic=True)
     torch.testing.assert_close(still.actions, still.behaviour.mean)
     np.testing.assert_allclose(mean.returns[2], still.returns.mean(-1).numpy(), rtol=1e-6)
+
+
+def test_held_back_episodes_measure_and_others_adapt(policy):
+    """As many at every step and with the same noise, whatever the number of those that a step adapts to."""
+    _, by_plain = evaluate(policy)
+    shown = []
+    held, by_held = evaluate(policy, held_back=6, shown=shown.append)
+    assert all(torch.equal(by_plain[n], value) for n, value in by_held.items())
+    assert held.episode_returns.shape == (3, 3, 6)
+    np.testing.assert_array_equal(np.stack(shown), held.episode_returns)
+    tasks = policy.experiment.held_out_tasks(3, 5)
+    few = policy.experiment.evaluate(policy.parameters, tasks, episodes=1, steps=2, seed=5, held_back=6)
+    np.testing.assert_array_equal(few.curve.returns[0], held.returns[0])
+    assert not np.allclose(few.curve.returns[1], held.returns[1])
+    still = policy.experiment.evaluate(
+        policy.parameters, tasks, episodes=4, steps=1, seed=5, held_back=6, keep_rollouts=True
+    )
+    torch.testing.assert_close(
+        *[(r.actions - r.behaviour.mean)[:, :, 0] / r.behaviour.std[:, :, 0] for r in still.rollouts]
+    )
+
+
+def test_changes_are_those_of_the_last_step_beyond_noise(policy):
+    curve, _ = evaluate(policy)
+    episodes = np.random.default_rng(0).normal(size=(3, 2, 20))
+    episodes[2, 0] -= 9.0
+    changes = replace(curve, episode_returns=episodes).changes
+    assert changes.worse.tolist() == [True, False]
+    assert not changes.better.any()
+    assert replace(curve, episode_returns=None).changes is None
 
 
 def test_later_steps_are_scaled_as_asked(policy, tmp_path):

@@ -1,0 +1,94 @@
+"""An adaptation as it happens: a line for every number of inner steps, and what the last step did."""
+
+from __future__ import annotations
+
+import math
+import sys
+from types import TracebackType
+
+import numpy as np
+from metarl_envs.task_parameters import Array
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+
+from metarl.adaptation.statistics import LEVEL, Interval, sign_test
+from metarl.runs.tables import Table, interval_text, number_text
+
+_BAR = 20
+"""Characters of the longest bar."""
+
+
+class LiveCurve:
+    """The curve of one task in a terminal; elsewhere it is a table when it is finished.
+
+    Args:
+        episodes: of every inner step.
+        steps: inner steps.
+        quiet: show nothing before the end.
+    """
+
+    def __init__(self, episodes: int, steps: int, *, quiet: bool = False) -> None:
+        self._episodes, self._steps = episodes, steps
+        self._measured: list[Array] = []
+        self._live = Live(console=Console(highlight=False), transient=True, auto_refresh=True)
+        self._shown = not quiet and sys.stdout.isatty()
+
+    def show(self, returns: Array) -> None:
+        """Takes the measured episodes of the next number of steps, [episode], and shows them."""
+        self._measured.append(np.asarray(returns))
+        self._refresh()
+
+    def table(self) -> Table:
+        """The curve as far as it goes."""
+        means = [float(returns.mean()) for returns in self._measured]
+        lowest, highest = min(means, default=0.0), max(means, default=0.0)
+        rows = []
+        for step, (mean, returns) in enumerate(zip(means, self._measured, strict=True)):
+            height = (mean - lowest) / (highest - lowest) if highest > lowest else 1.0
+            did = verdict(self._measured[step - 1], returns) if step else ""
+            interval = interval_text(interval_of(returns))
+            bar = "━" * max(1, round(_BAR * height))
+            rows.append((f"{step}", number_text(mean), interval, f"{step * self._episodes}", bar, did))
+        titles = ("inner steps", "mean return", "95 % interval", "episodes used", "", "the step")
+        return Table(titles, rows, left=("", "the step"))
+
+    def __enter__(self) -> LiveCurve:
+        if self._shown:
+            self._live.start()
+            self._refresh()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._live.stop()
+
+    def _refresh(self) -> None:
+        if self._shown:
+            done = len(self._measured)
+            if not done:
+                self._live.update(Spinner("dots", "episodes before adaptation"))
+                return
+            self._live.update(self.table().rich(), refresh=True)
+
+
+def interval_of(returns: Array) -> Interval:
+    """The mean of episodes and 1.96 standard errors to both sides, [episode]; NaN of one episode."""
+    count = len(returns)
+    half = 1.96 * returns.std(ddof=1) / math.sqrt(count) if count > 1 else math.nan
+    return Interval(float(returns.mean()), float(returns.mean() - half), float(returns.mean() + half))
+
+
+def verdict(before: Array, after: Array) -> str:
+    """ "helped", "made it worse", or "no change beyond noise", by a two-sided sign test over episodes.
+
+    Args:
+        before, after: returns of episodes to which the step did not adapt, [episode].
+    """
+    if 2 * sign_test(before, after) <= LEVEL:
+        return "helped"
+    if 2 * sign_test(after, before) <= LEVEL:
+        return "made it worse"
+    return "no change beyond noise"

@@ -1,0 +1,167 @@
+"""Runs measured on lists of tasks: what `metarl evaluate` does between its arguments and its files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from metarl_envs.task_files import read_tasks
+from metarl_envs.tasks import Tasks, TaskSpace, number_of_tasks
+
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.measurement import Measured, SeedCurves
+from metarl.commands.arguments import load_run
+from metarl.commands.baselines import Baseline
+from metarl.errors import ConfigError, MetaRLError
+from metarl.experiment.build import Experiment
+from metarl.experiment.config import AnyExperiment
+from metarl.experiment.environments import held_out_phrase, strata_of
+from metarl.runs.meta_policy import MetaPolicy
+from metarl.runs.results import HELD_OUT
+from metarl.runs.run_config import difference_but_seed
+
+TRAINING, BEYOND = "training", "out-of-distribution"
+
+
+def titles_of(lists: Sequence[str]) -> dict[str, str]:
+    """What each list of `--on` is called in the results.
+
+    Raises:
+        ConfigError: two lists of one name.
+    """
+    titles = {name: name if name in (HELD_OUT, TRAINING, BEYOND) else Path(name).stem for name in lists}
+    if len(set(titles.values())) < len(lists):
+        raise ConfigError(f"--on: expected lists of different names, got {' '.join(lists)}")
+    return titles
+
+
+def check_seeds(arguments: argparse.Namespace) -> AnyExperiment:
+    """The config of the runs to measure, but for the others' seeds.
+
+    Raises:
+        MetaRLError: one cannot be loaded, or they differ in more than their seeds.
+    """
+    first, *others = [
+        load_run(arguments, folder, later_step_scale=arguments.later_step_scale).experiment.config
+        for folder in arguments.run_dir
+    ]
+    for folder, config in zip(arguments.run_dir[1:], others, strict=True):
+        if reason := difference_but_seed(first, config):
+            raise ConfigError(
+                f"{folder}: expected a run of the same config with another seed; {reason}; runs to compare "
+                "go to --beside"
+            )
+    return first
+
+
+def rollouts_of_a_list(arguments: argparse.Namespace, baselines: Mapping[str, Baseline]) -> int:
+    """Rollouts that measure one list, for the progress."""
+    curves: int = len(arguments.run_dir) * (1 + len(arguments.episodes_used))
+    curves += sum(baseline.curves_to_measure for baseline in baselines.values())
+    return curves * int(arguments.steps + 1)
+
+
+def measure(
+    arguments: argparse.Namespace,
+    name: str,
+    baselines: Mapping[str, Baseline],
+    progress: Callable[[], object],
+    failed: Callable[[str, MetaRLError], object],
+) -> Measured:
+    """What the runs, and those beside them, do on one task list.
+
+    Args:
+        failed: called with the name of a baseline that cannot be measured, and why.
+
+    Raises:
+        MetaRLError: no such list for this environment, or one that cannot be measured.
+    """
+    options = {"out_of_distribution": arguments.scale} if name == BEYOND else {}
+    where = f"evaluation on {name} tasks"
+
+    def load(folder: Path) -> MetaPolicy:
+        scale = arguments.later_step_scale
+        return load_run(arguments, folder, later_step_scale=scale, environment_options=options)
+
+    def curve(policy: MetaPolicy, tasks: Tasks, number: int | None = None) -> AdaptationCurve:
+        return curve_of(policy, tasks, arguments, where=where, progress=progress, number=number)
+
+    seeds = [load(folder) for folder in arguments.run_dir]
+    lists = [task_list(one.experiment, name, arguments) for one in seeds]
+    tasks, experiment = lists[0], seeds[0].experiment
+    strata = None if name == TRAINING else strata_of(experiment.task_distribution, tasks)
+    own, *others = (
+        SeedCurves(tuple(curve(*pair, number) for pair in zip(seeds, lists, strict=True)), strata)
+        for number in (None, *arguments.episodes_used)
+    )
+    beside = {}
+    for label, baseline in baselines.items():
+        try:
+            beside[label] = baseline.measure(tasks, lambda folder: curve(load(folder), tasks))
+        except MetaRLError as error:
+            failed(label, error)
+    by_episodes = dict(zip(arguments.episodes_used, others, strict=True))
+    return Measured(phrase_of(name, experiment, tasks), own, by_episodes, beside)
+
+
+def curve_of(
+    policy: MetaPolicy,
+    tasks: Tasks,
+    arguments: argparse.Namespace,
+    *,
+    where: str,
+    progress: Callable[[], object],
+    number: int | None = None,
+) -> AdaptationCurve:
+    """The curve of one run.
+
+    Args:
+        number: episodes of every inner step, where it is not that of the episodes to measure; held-back
+            ones are measured then.
+
+    Raises:
+        TrainingError: something was not finite, or an environment failed.
+    """
+    return policy.experiment.evaluate(
+        policy.parameters,
+        tasks,
+        episodes=number or arguments.episodes,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        deterministic=arguments.deterministic,
+        held_back=number and arguments.episodes,
+        progress=progress,
+        where=where,
+    ).curve
+
+
+def phrase_of(name: str, experiment: Experiment, tasks: Tasks) -> str:
+    """ "40 held-out tasks", where they are held out; "40 training tasks", "3 tasks of mine"."""
+    count = number_of_tasks(tasks)
+    noun = f"task{'s' * (count > 1)}"
+    if name == HELD_OUT:
+        return held_out_phrase(experiment.task_distribution, tasks)
+    return f"{count} {name} {noun}" if name in (TRAINING, BEYOND) else f"{count} {noun} of {Path(name).name}"
+
+
+def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) -> Tasks:
+    """The tasks of a list by its name, or of a file.
+
+    Raises:
+        ConfigError: no such list, or a file without tasks of this environment.
+    """
+    if name in (HELD_OUT, BEYOND):
+        return experiment.held_out_tasks(arguments.tasks, arguments.seed)
+    if name == TRAINING:
+        return experiment.training_tasks(arguments.tasks)
+    space = experiment.task_distribution
+    if not Path(name).is_file() or not isinstance(space, TaskSpace):
+        raise ConfigError(
+            f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks of one of metarl's "
+            "environments"
+        )
+    try:
+        return read_tasks(name, space)
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error).removeprefix(f"{name}: ")) from error

@@ -1,0 +1,183 @@
+"""The files of an evaluation: every task, the means, and both as Markdown; and its tables for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from metarl_envs.tasks import unstack_tasks
+
+from metarl.adaptation.measurement import Measured, SeedCurves
+from metarl.adaptation.statistics import LEVEL, Interval, episodes_to_tell
+from metarl.runs.files import MEANS, REPORT, SUMMARY, TABLE, write_atomically
+from metarl.runs.results import change_name, csv_bytes, summarised, task_rows
+from metarl.runs.tables import Table, interval_text, measured_text, number_text, task_text
+
+
+def write_evaluation(
+    folder: Path, title: str, own: str, measured: Mapping[str, Measured], protocol: Mapping[str, Any]
+) -> None:
+    """Writes adaptation.csv, a line for every task, means.csv and adaptation.json, and adaptation.md.
+
+    Args:
+        title: of the Markdown.
+        own: the name of what is evaluated, beside which baselines may stand.
+        measured: by the name of the task list.
+        protocol: how it was measured.
+    """
+    several = any(len(one.own.curves) > 1 for one in measured.values())
+    labelled = [
+        ({"tasks": name, **({"seed": str(seed)} if several else {})}, curve)
+        for name, one in measured.items()
+        for seed, curve in enumerate(one.own.curves, start=1)
+    ]
+    write_atomically(folder / TABLE, csv_bytes(task_rows(labelled)))
+    write_atomically(folder / MEANS, csv_bytes(_mean_rows(own, measured)))
+    lists = {name: _summary(one) for name, one in measured.items()}
+    text = json.dumps({"lists": lists, "protocol": dict(protocol)}, indent=2)
+    write_atomically(folder / SUMMARY, f"{text}\n".encode())
+    write_atomically(folder / REPORT, _markdown(title, own, measured, protocol).encode())
+
+
+def list_tables(own: str, one: Measured) -> dict[str, Table]:
+    """The tables of one list by their headings: by inner steps, and by episodes used."""
+    tables = {f"Return on {one.phrase}, by number of inner steps": _by_steps(own, one)}
+    if one.by_episodes:
+        heading = "Return by episodes used, with the interval after the last step"
+        tables[heading] = _by_episodes(one)
+    return tables
+
+
+def changes_text(curves: SeedCurves) -> str:
+    """What adaptation did to single tasks, as far as it can be told from noise."""
+    count, changes = curves.returns[:, 0].size, curves.changes
+    below = f"noise included, the mean return of {curves.worsened} fell"
+    if changes is None:
+        return f"Of {count} tasks, {below}."
+    worse, better = changes.worse.sum(), changes.better.sum()
+    text = (
+        f"Beyond noise, adaptation made {worse} of {count} tasks worse and {better} better; {below}.\n"
+        f"(Sign test over episodes, Holm's levels over tasks: noise alone makes such a claim on at most "
+        f"{LEVEL:.0%} of lists.)"
+    )
+    episodes, needed = _episodes(curves), episodes_to_tell(count)
+    if episodes < needed:
+        text += f"\n{episodes} episodes are too few to make it of any of {count} tasks: --episodes {needed}."
+    return text
+
+
+def worse_table(curves: SeedCurves) -> Table | None:
+    """The tasks made worse beyond noise; None where there are none, or that is not known."""
+    rows = [row for row in _task_cells(curves) if row[-1] == "worse"]
+    return Table(_TASK_HEADER, rows) if rows else None
+
+
+_TASK_HEADER = ("task", "seed", "before", "after", "gain", "beyond noise")
+
+
+def _by_steps(own: str, one: Measured) -> Table:
+    if not one.beside:
+        rows = [
+            (f"{step}", number_text(interval.mean), interval_text(interval))
+            for step, interval in enumerate(one.own.intervals)
+        ]
+        return Table(("inner steps", "mean return", "95 % interval"), rows)
+    steps = range(len(one.own.intervals))
+    curves = {own: one.own, **one.beside}
+    rows_beside = [
+        (_name(name, of, one.own), *map(measured_text, of.intervals)) for name, of in curves.items()
+    ]
+    return Table(("", *(f"{k} step{'s' * (k != 1)}" for k in steps)), rows_beside)
+
+
+def _name(name: str, curves: SeedCurves, own: SeedCurves) -> str:
+    """With what a row has fewer of than the evaluated runs."""
+    seeds = f"{len(curves.curves)} seeds" if len(curves.curves) > 1 else ""
+    fewer = f"{curves.tasks} of the tasks" if curves.tasks < own.tasks else ""
+    beside = ", ".join(filter(None, (seeds, fewer)))
+    return f"{name} ({beside})" if beside else name
+
+
+def _by_episodes(one: Measured) -> Table:
+    steps = range(1, len(one.own.intervals))
+    rows = [
+        (
+            f"{number}",
+            f"{number * steps[-1]}",
+            *(number_text(interval.mean) for interval in curves.intervals),
+            interval_text(curves.intervals[-1]),
+        )
+        for number, curves in sorted(one.by_episodes.items())
+    ]
+    titles = ("before", *(f"{k} step{'s' * (k > 1)}" for k in steps))
+    return Table(("episodes a step", "in all", *titles, "95 % interval"), rows)
+
+
+def _task_cells(curves: SeedCurves) -> Iterator[tuple[str, ...]]:
+    pooled, several = curves.pooled, len(curves.curves) > 1
+    changes = pooled.changes
+    for i, task in enumerate(unstack_tasks(pooled.tasks)):
+        before, after = pooled.returns[[0, -1], i].tolist()
+        numbers = (number_text(value) for value in (before, after, after - before))
+        seed = f"{i // curves.tasks + 1}" * several
+        yield task_text(task), seed, *numbers, change_name(changes, i)
+
+
+def _episodes(curves: SeedCurves) -> int:
+    found = curves.curves[0].episode_returns
+    return 0 if found is None else found.shape[-1]
+
+
+def _markdown(title: str, own: str, measured: Mapping[str, Measured], protocol: Mapping[str, Any]) -> str:
+    settings = ", ".join(f"{key} {value}" for key, value in protocol.items() if value not in (None, []))
+    parts = [
+        f"# {title}",
+        f"Measured with {settings}. Intervals are 95 % bootstrap intervals over seeds and tasks.",
+    ]
+    for one in measured.values():
+        parts.append(f"## {one.phrase[0].upper()}{one.phrase[1:]}")
+        for heading, table in list_tables(own, one).items():
+            parts += [f"{heading}:", table.markdown().rstrip()]
+        parts += [changes_text(one.own), Table(_TASK_HEADER, list(_task_cells(one.own))).markdown().rstrip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _mean_rows(own: str, measured: Mapping[str, Measured]) -> Iterator[list[Any]]:
+    """A title, then a row for every list, run, number of episodes and number of inner steps."""
+    yield ["tasks", "run", "seeds", "episodes_a_step", "step", "mean_return", "low_95", "high_95"]
+    for name, one in measured.items():
+        episodes = _episodes(one.own)
+        rows = [(own, episodes, one.own), *((own, number, of) for number, of in one.by_episodes.items())]
+        rows += [(label, episodes, of) for label, of in one.beside.items()]
+        for label, number, curves in rows:
+            for step, interval in enumerate(curves.intervals):
+                yield [name, label, len(curves.curves), number, step, *map(_or_empty, interval)]
+
+
+def _or_empty(value: float) -> float | str:
+    return "" if value != value else value
+
+
+def _summary(one: Measured) -> dict[str, Any]:
+    return {
+        **summarised(one.own.pooled),
+        "tasks": one.own.tasks,
+        "phrase": one.phrase,
+        "seeds": len(one.own.curves),
+        **_intervals(one.own),
+        "gain": _plain(one.own.gain),
+        "episodes_used": {str(number): _intervals(of) for number, of in one.by_episodes.items()},
+        "beside": {name: {"tasks": of.tasks, **_intervals(of)} for name, of in one.beside.items()},
+    }
+
+
+def _intervals(curves: SeedCurves) -> dict[str, Any]:
+    plain = [_plain(one) for one in curves.intervals]
+    return {key: [one[key] for one in plain] for key in ("mean_return", "low_95", "high_95")}
+
+
+def _plain(interval: Interval) -> dict[str, float | None]:
+    names = ("mean_return", "low_95", "high_95")
+    return {name: None if value != value else value for name, value in zip(names, interval, strict=True)}
