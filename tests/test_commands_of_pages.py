@@ -22,6 +22,7 @@ SMALL_RUN = {
     "training.evaluation_tasks": "2",
     "training.evaluation_episodes": "2",
     "training.evaluation_steps": "1",
+    "training.figures": "false",
 }
 FEW = ["--episodes", "2"]
 SMALLER = {
