@@ -74,7 +74,7 @@ def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float
     return {
         "rollout/return_before": visits[0].rollout.returns.mean().item(),
         "rollout/return_after": query.returns.mean().item(),
-        "rollout/episode_length": query.valid.sum(-1).double().mean().item(),
+        "rollout/steps_per_episode": query.valid.sum(-1).double().mean().item(),
         **_success(visits),
         "rollout/diverged_episodes": float(sum(visit.rollout.diverged_episodes for visit in visits)),
         "policy/entropy": masked_mean(behaviour.entropy(), query.valid).item(),

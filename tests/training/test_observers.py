@@ -48,7 +48,16 @@ def same(one, other):
 def test_an_observer_sees_everything_in_its_order(train_small, tmp_path):
     diary = Diary()
     final = train_small("--training.iterations", "3", "--training.evaluate_every", "2", observers=[diary])
-    assert diary.calls == ["start", 0, 1, "evaluation after 2", 2, "evaluation after 3", "end"]
+    assert diary.calls == [
+        "start",
+        "evaluation after 0",
+        0,
+        1,
+        "evaluation after 2",
+        2,
+        "evaluation after 3",
+        "end",
+    ]
     assert diary.start.iteration == 0
     assert same(diary.iterations[-1].after.state.parameters, final.state.parameters)
     for one, following in zip(diary.iterations, diary.iterations[1:], strict=False):
@@ -81,7 +90,7 @@ def test_an_observer_stops_training_and_the_iteration_is_kept(train_small, tmp_p
     final = train_small(*settings, observers=[stopper, diary])
     assert final.iteration == load_checkpoint(tmp_path / "run").iteration == 2
     assert len(rows(tmp_path / "run")) == 2
-    assert diary.calls == ["start", 0, 1, "evaluation after 2", "end"]
+    assert diary.calls == ["start", "evaluation after 0", 0, 1, "evaluation after 2", "end"]
     assert (tmp_path / "run/held_out_task.json").is_file()
     whole = train_small("--run_dir", str(tmp_path / "whole"))
     resumed = train_small(*settings, resume=True, observers=[diary])
@@ -102,7 +111,7 @@ def test_an_observer_that_fails_costs_no_iteration(train_small, tmp_path, act, e
     diary, failing = Diary(), Diary(at=2, act=act)
     with pytest.raises(error):
         train_small("--training.checkpoint_every", "10", observers=[diary, failing])
-    assert diary.calls == ["start", 0, 1, 2, "end"]
+    assert diary.calls == ["start", "evaluation after 0", 0, 1, 2, "end"]
     assert failing.calls[-1] == "end"
     assert load_checkpoint(tmp_path / "run").iteration == 3
     assert len(rows(tmp_path / "run")) == 3

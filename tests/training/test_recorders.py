@@ -1,16 +1,14 @@
 import csv
-import time
 
 import pytest
 from stable_baselines3.common.logger import Logger
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from metarl.meta_learners.learner import LearnerState
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.progress import ProgressCsv
 from metarl.training.console import ConsoleTable
 from metarl.training.observers import Iteration
-from metarl.training.recorders import CsvRecorder, TensorBoardRecorder
+from metarl.training.recorders import CsvRecorder
 
 
 def write(folder, iterations, start=0, extra=None):
@@ -77,16 +75,6 @@ def test_progress_shows_a_resumed_run_once_and_why_a_step_was_rejected(tmp_path)
     expected = ["0.0", "1.0", "2.0", "303.0", "304.0", "305.0", "0.5"]
     assert [row["value"] for row in rows(tmp_path)] == expected
     assert [row["update/rejection"] for row in rows(tmp_path)] == [""] * 6 + ["no step improves"]
-
-
-def test_tensorboard_shows_a_resumed_run_once(tmp_path):
-    for start, stop in ((0, 5), (3, 6)):
-        time.sleep(1.1)  # event files are told apart by the second they were begun
-        record(TensorBoardRecorder(tmp_path), start, stop)
-    events = EventAccumulator(str(tmp_path))
-    events.Reload()
-    points = [(event.step, event.value) for event in events.Scalars("value")]
-    assert points == [(0, 0), (1, 1), (2, 2), (3, 303), (4, 304), (5, 305)]
 
 
 @pytest.mark.parametrize(("every", "shown"), [(3, ["0", "3", "4"]), (2, ["0", "2", "4"])])

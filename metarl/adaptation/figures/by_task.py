@@ -70,7 +70,7 @@ def _on_a_line(curve: AdaptationCurve, values: Array, name: str, title: str) -> 
 
 
 def _map(curve: AdaptationCurve, values: Array, name: str, title: str) -> Figure:
-    figure, axes = panels(title, 2, width=8.2)
+    figure, axes = panels(title, 2, width=5.8, height=3.0)
     low, high = float(curve.returns[[0, -1]].min()), float(curve.returns[[0, -1]].max())
     captions = ("before adaptation", f"after {steps_text(len(curve.returns) - 1)}")
     for one, returns, caption in zip(axes, (curve.returns[0], curve.returns[-1]), captions, strict=True):

@@ -38,7 +38,7 @@ def adaptation_figure(curves: Mapping[str, AdaptationCurve], title: str) -> Figu
     Args:
         curves: by the name of their task list.
     """
-    figure, (axes,) = panels(title, height=4.2)
+    figure, (axes,) = panels(title)
     for (name, curve), (thin, thick) in zip(curves.items(), cycle(_COLOURS)):
         steps, tasks = range(len(curve.returns)), curve.returns.shape[1]
         axes.plot(steps, curve.returns, color=thin, alpha=0.18, linewidth=0.9)
@@ -65,7 +65,7 @@ def training_figure(points: Sequence[EvaluationPoint], title: str) -> Figure:
 
     Lines are as long as evaluations took so many steps.
     """
-    figure, (axes,) = panels(title, height=4.2)
+    figure, (axes,) = panels(title)
     most = max(len(point.mean) for point in points) - 1
     for step, colour in enumerate(step_colours(most)):
         there = [point for point in points if step < len(point.mean)]

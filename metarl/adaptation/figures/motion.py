@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from metarl.adaptation.figures.style import colours, panels
 from metarl.rollouts.rollout import Rollout, next_observations
 
-_TASKS, _EPISODES = 6, 4
+_TASKS, _EPISODES = 6, 2
 """That are drawn."""
 
 
@@ -64,7 +64,7 @@ def ways_figure(before: Motion, after: Motion, tasks: Tasks, caption: str, title
     goals = goals_of(tasks)
     if goals is None or before.place is None or after.place is None:
         return None
-    figure, axes = panels(title, 2, width=8.2)
+    figure, axes = panels(title, 2, width=5.8, height=3.0)
     for one, ways, name in zip(
         axes, (before.place, after.place), ("before adaptation", caption), strict=True
     ):
@@ -92,7 +92,7 @@ def speeds_figure(
     commanded = next((name for name in ("velocity", "direction", "heading") if name in tasks), None)
     if commanded is None or before.velocity is None or after.velocity is None:
         return None
-    figure, axes = panels(title, 2, width=8.2)
+    figure, axes = panels(title, 2, width=5.8, height=3.0)
     asked = np.ravel(tasks[commanded])
     for one, velocity, name in zip(
         axes, (before.velocity, after.velocity), ("before adaptation", caption), strict=True

@@ -11,18 +11,20 @@ from matplotlib.figure import Figure
 from metarl_envs.task_parameters import Array
 
 BEFORE, AFTER = "tab:gray", "tab:blue"
-_PIXELS_PER_INCH = 100
+_PIXELS_PER_INCH = 120
 
 
 def panels(
-    title: str, columns: int = 1, *, width: float = 6.4, height: float = 4.0
+    title: str, columns: int = 1, *, width: float = 5.0, height: float = 3.4
 ) -> tuple[Figure, list[Axes]]:
     """A figure with panels beside each other that share their axes; the width, inches, is of all."""
     figure = Figure(figsize=(width, height), dpi=_PIXELS_PER_INCH, layout="constrained")
     axes = list(figure.subplots(1, columns, sharex=True, sharey=True, squeeze=False)[0])
     for one in axes:
         one.grid(alpha=0.3)
-    figure.suptitle(title, fontsize=11)
+        if columns > 1:
+            one.locator_params(nbins=4)
+    figure.suptitle(title, fontsize=10)
     return figure, axes
 
 

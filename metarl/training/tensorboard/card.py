@@ -39,7 +39,7 @@ def card(config: ExperimentConfig) -> str:
         "### Where to look",
         "The axis of every chart is environment steps. Begin with the page **Custom Scalars**, where bands "
         "are 95 % intervals and nothing has to be smoothed, then **Images**. On **Scalars**, set smoothing "
-        "to 0 for charts of few points; the *i* of a chart says what it means and what a sick value looks like. "
+        "to 0 for charts of few points; a chart's *i* says what it means and what a sick value looks like. "
         "**HParams** is the table of a sweep.",
         _table(GROUPS, ("group", "what it shows")),
         "### Go on",

@@ -18,10 +18,8 @@ from metarl.policies.policy import remembers
 from metarl.rollouts.episodes import within
 from metarl.runs.films import Act, film
 
-SIZE = (240, 180)
+SIZE = (320, 240)
 """Of a frame, pixels."""
-_FRAMES = 50
-"""Of a film, about."""
 _MILLISECONDS = 80
 
 
@@ -32,15 +30,20 @@ class Films(NamedTuple):
     after: Sequence[Frame]
 
 
-def films(experiment: Experiment, before: Parameters, after: Parameters, task: Mapping[str, Any]) -> Films:
+def films(
+    experiment: Experiment, before: Parameters, after: Parameters, task: Mapping[str, Any], frames: int
+) -> Films:
     """The films of a policy with the parameters before and after adaptation.
+
+    Args:
+        frames: of a whole episode, at least, where it has so many steps.
 
     Raises:
         ConfigError: the environment draws no pictures.
         DependencyNotInstalled: there is no OpenGL.
     """
     config = experiment.config
-    every = max(1, config.environment.horizon // _FRAMES)
+    every = max(1, config.environment.horizon // frames)
     shown = (
         film(config, _acting(experiment, parameters), task, seed=config.seed, size=SIZE, every=every)
         for parameters in (before, after)

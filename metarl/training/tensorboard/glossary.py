@@ -12,7 +12,7 @@ ADAPTATION, TRAINING, HEALTH, INTERVALS, RESOURCES = (
     "intervals_95",
     "resources",
 )
-CARD, SETTINGS, FAULT = "about/run", "about/config", "about/missing"
+CARD, SETTINGS, FAULT = "about/card", "about/config", "about/missing"
 REJECTION = f"{HEALTH}/update/rejection"
 GROUPS = {
     ADAPTATION: "Held-out tasks, at the start, at the end and at every evaluation: the answer.",
@@ -52,10 +52,10 @@ ENTRIES = {
         "their episodes, Holm's correction).",
         "above 0: look at which ones in the figure return_by_task.",
     ),
-    f"{ADAPTATION}/episode_length_before": Entry(
+    f"{ADAPTATION}/steps_per_episode_before": Entry(
         "Mean steps of a held-out task's episode before adaptation."
     ),
-    f"{ADAPTATION}/episode_length_after": Entry(
+    f"{ADAPTATION}/steps_per_episode_after": Entry(
         "Mean steps of a held-out task's episode after the last inner step.",
         "shorter than before where an episode ends by falling.",
     ),
@@ -100,14 +100,14 @@ ENTRIES = {
         "Mean return of the iteration's tasks after the last inner step.", "flat, or below return_before."
     ),
     f"{TRAINING}/gain": Entry("return_after less return_before.", "about or below 0."),
-    f"{TRAINING}/episode_length": Entry(
+    f"{TRAINING}/steps_per_episode": Entry(
         "Mean steps of an episode after the last inner step.", "shrinking, where episodes end by falling."
     ),
     f"{TRAINING}/success_before": Entry("Share of episodes with success before the first inner step."),
     f"{TRAINING}/success_after": Entry(
         "Share of episodes with success after the last inner step.", "flat at 0."
     ),
-    f"{TRAINING}/diverged_episodes": Entry(
+    f"{HEALTH}/diverged_episodes": Entry(
         "Episodes that the simulator had to end.", "above 0 again and again: actions are too large."
     ),
     f"{HEALTH}/inner/kl": Entry(
@@ -195,6 +195,10 @@ ENTRIES = {
     ),
     f"{HEALTH}/baseline/explained_variance": Entry(
         "Share of the returns' variance that the baseline explains.", "below 0: advantages are noise."
+    ),
+    f"{HEALTH}/learned_step_sizes": Entry(
+        "Every learned inner step size: its mean and, of many, the smallest and the largest.",
+        "bars at 0 or below: these parameters do not adapt.",
     ),
     f"{INTERVALS}/return_after_K_steps_low": Entry(
         "Lower end of the 95 % interval of the return after K steps."

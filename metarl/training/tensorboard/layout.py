@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, TRAINING
 
 
-def page_layout() -> dict[str, dict[str, list[Any]]]:
-    """Charts by title, by category; the same for every run, so that TensorBoard draws them once.
+def page_layout(returns: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+    """Charts by title, by category.
 
-    Bands are 95 % intervals. In a chart of several lines, a colour is a run, and a marker a line.
+    TensorBoard draws a chart that several runs ask for once. Bands are 95 % intervals, and are not smoothed;
+    in a chart of several lines, a colour is a run, and a marker a line.
+
+    Args:
+        returns: the names of held-out returns after 0, 1, ... inner steps.
     """
     return {
         "Does it adapt? Held-out tasks, over environment steps": {
@@ -18,15 +23,16 @@ def page_layout() -> dict[str, dict[str, list[Any]]]:
                 rf"^{ADAPTATION}/return_after_\d+_steps?$"
             ),
             "Adaptation gain": _band(f"{ADAPTATION}/gain", f"{INTERVALS}/gain"),
-            "Return before adaptation": _return_band("return_after_0_steps"),
-            "Return after 1 inner step": _return_band("return_after_1_step"),
-            "Tasks made worse, beyond noise": _lines(rf"^{ADAPTATION}/share_of_tasks_made_worse$"),
-            "Success before and after": _lines(rf"^{ADAPTATION}/success_(before|after)$"),
+            **{
+                name.capitalize().replace("_", " "): _band(f"{ADAPTATION}/{name}", f"{INTERVALS}/{name}")
+                for name in returns
+            },
+            "Share of tasks made worse, beyond noise": _unsmoothed(f"{ADAPTATION}/share_of_tasks_made_worse"),
         },
         "Is it still improving? The tasks of training": {
             "Return before and after inner steps": _lines(rf"^{TRAINING}/return_(before|after)$"),
             "Gain": _lines(rf"^{TRAINING}/gain$"),
-            "Episode length": _lines(rf"^{TRAINING}/episode_length$"),
+            "Steps per episode": _lines(rf"^{TRAINING}/steps_per_episode$"),
         },
         "Is it well? Inner steps, outer step, exploration": {
             "KL of inner and outer steps": _lines(rf"^{HEALTH}/(inner|update)/kl$"),
@@ -45,9 +51,10 @@ def _lines(pattern: str) -> list[Any]:
     return ["Multiline", [pattern]]
 
 
-def _return_band(tag: str) -> list[Any]:
-    return _band(f"{ADAPTATION}/{tag}", f"{INTERVALS}/{tag}")
-
-
 def _band(value: str, ends: str) -> list[Any]:
     return ["Margin", [value, f"{ends}_low", f"{ends}_high"]]
+
+
+def _unsmoothed(tag: str) -> list[Any]:
+    """A band of no width: TensorBoard smooths lines, but no bands."""
+    return ["Margin", [tag, tag, tag]]

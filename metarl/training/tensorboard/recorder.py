@@ -13,7 +13,6 @@ from metarl_envs.tasks import Tasks, unstack_tasks
 from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.curves import EvaluationPoint, training_figure
 from metarl.adaptation.figures.of_evaluation import evaluation_figures
-from metarl.adaptation.figures.strip import strip
 from metarl.adaptation.figures.style import png
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
@@ -39,6 +38,7 @@ from metarl.training.tensorboard.history import read_evaluations
 from metarl.training.tensorboard.layout import page_layout
 from metarl.training.tensorboard.resources import memory
 from metarl.training.tensorboard.settings import hyperparameters
+from metarl.training.tensorboard.strip import strip
 from metarl.training.tensorboard.tags import (
     evaluation_point,
     evaluation_points,
@@ -46,7 +46,7 @@ from metarl.training.tensorboard.tags import (
     return_tag,
 )
 
-_STRIP_FRAMES = 5
+_STRIP_FRAMES, _FILM_FRAMES = 4, 50
 
 
 class TensorBoardRecorder(Observer):
@@ -67,9 +67,9 @@ class TensorBoardRecorder(Observer):
         self._history: list[EvaluationPoint] = read_evaluations(self._run_dir, steps) if known else []
         first_hidden = steps + 1 if known else 0
         self._events = EventWriter(self._run_dir, first_hidden if there else None, describe)
-        self._events.layout(page_layout())
-        returns = range(self._config.training.evaluation_steps + 1)
-        metrics = [f"{ADAPTATION}/{name}" for name in (*map(return_tag, returns), "gain")]
+        returns = list(map(return_tag, range(self._config.training.evaluation_steps + 1)))
+        self._events.layout(page_layout(returns))
+        metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
         if not known:
             self._events.text(CARD, card(self._config), steps)
@@ -119,9 +119,9 @@ class TensorBoardRecorder(Observer):
         self._events.close()
 
     def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        where = f"{self._config.environment.id} after {checkpoint.iteration} iterations"
+        where = f"after {checkpoint.iteration} iterations"
         figures = evaluation_figures(evaluation, checkpoint.state.parameters, family_of(self._config), where)
-        figures["held_out_return"] = training_figure(self._history, f"Adaptation in training, {where}")
+        figures["held_out_return"] = training_figure(self._history, "Held-out return over training")
         for name, figure in figures.items():
             group = HEALTH if name == "learned_step_sizes" else ADAPTATION
             width, height = figure.get_size_inches() * figure.dpi
@@ -143,27 +143,29 @@ class TensorBoardRecorder(Observer):
         except MetaRLError as error:
             self.record_fault(checkpoint, error)
             return
-        shown = self._filmed(checkpoint, found.adapted.parameters, tasks)
+        shown = self._filmed(checkpoint, found.adapted.parameters, tasks, _FILM_FRAMES)
         if shown is not None:
             frames = list(side_by_side(shown.before, shown.after, ("before", "after adaptation")))
             size = frames[0].shape[1], frames[0].shape[0]
             self._events.image(f"{ADAPTATION}/film", gif(frames), size, checkpoint.environment_steps)
 
     def _frames(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        shown = self._filmed(checkpoint, evaluation.adapted.parameters, evaluation.curve.tasks)
+        adapted, tasks = evaluation.adapted.parameters, evaluation.curve.tasks
+        shown = self._filmed(checkpoint, adapted, tasks, _STRIP_FRAMES - 1)
         if shown is not None:
-            rows = [strip(frames, _STRIP_FRAMES) for frames in shown]
+            captions = ("before", "after adaptation")
+            rows = [strip(frames, _STRIP_FRAMES, name) for frames, name in zip(shown, captions, strict=True)]
             frame = np.concatenate(rows)
             size = frame.shape[1], frame.shape[0]
             self._events.image(f"{ADAPTATION}/frames", picture(frame), size, checkpoint.environment_steps)
 
-    def _filmed(self, checkpoint: Checkpoint, adapted: Parameters, tasks: Tasks) -> Films | None:
+    def _filmed(self, checkpoint: Checkpoint, adapted: Parameters, tasks: Tasks, frames: int) -> Films | None:
         """Films of the first task; None, and a note, where none can be drawn."""
         if not can_be_filmed(self._experiment):
             return None
         task: Mapping[str, Any] = next(unstack_tasks(tasks))
         try:
-            return films(self._experiment, checkpoint.state.parameters, select(adapted, 0), task)
+            return films(self._experiment, checkpoint.state.parameters, select(adapted, 0), task, frames)
         except (MetaRLError, GymnasiumError) as error:
             self._events.text(FAULT, f"No pictures: {error}", checkpoint.environment_steps)
             return None

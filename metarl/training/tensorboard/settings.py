@@ -7,19 +7,37 @@ from typing import Any
 
 from metarl.runs.run_config import CHANGEABLE
 
+Cell = bool | int | float | str
 _NOT_COMPARED = CHANGEABLE | {"training.device", "training.tasks_at_once", "environment.vectorization"}
 """Settings on which results do not depend, or that a resumed run may change."""
+_FIRST = {
+    "meta_learner.name": "Algorithm",
+    "environment.id": "Environment",
+    "meta_learner.inner_step_size": "Inner step size",
+    "meta_learner.inner_steps": "Inner steps",
+    "seed": "Seed",
+}
+"""The page shows five columns by itself, the first of the alphabet, in which capitals come first."""
+_OF_THE_OUTER_STEP = {"clipped": "ppo", "trust_region": "trpo"}
 
 
-def hyperparameters(config: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
-    """The settings that a sweep may compare, by their dotted keys; lists as text."""
-    flat = _flat(config, "")
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, Cell]:
+    """The settings that have effect and that a sweep may compare, by column; lists as text.
+
+    Args:
+        config: the sections of the resolved config.
+    """
+    learner = config["meta_learner"]
+    idle = [name for name, outer in _OF_THE_OUTER_STEP.items() if learner.get("outer", outer) != outer]
+    used = {**config, "meta_learner": {key: value for key, value in learner.items() if key not in idle}}
     return {
-        key: _cell(value) for key, value in flat.items() if key not in _NOT_COMPARED and value is not None
+        _FIRST.get(key, key): _cell(value)
+        for key, value in _flat(used, "").items()
+        if key not in _NOT_COMPARED and value is not None
     }
 
 
-def _cell(value: Any) -> bool | int | float | str:
+def _cell(value: Any) -> Cell:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 

@@ -17,6 +17,7 @@ from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, 
 _AXES = ("rollout/environment_steps",)
 """Columns that are no charts."""
 _GROUPS = {"rollout": TRAINING, "time": RESOURCES}
+_ELSEWHERE = {"rollout/diverged_episodes": f"{HEALTH}/diverged_episodes"}
 
 
 def iteration_points(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -33,9 +34,10 @@ def iteration_points(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def tag_of(column: str) -> str:
-    """The tag of a column: "rollout/..." is of training, "time/..." of resources, all others of health."""
+    """The tag of a column: "rollout/..." is of training, "time/..." of resources, others of health."""
     group, _, name = column.partition("/")
-    return f"{_GROUPS[group]}/{name}" if group in _GROUPS else f"{HEALTH}/{column}"
+    usual = f"{_GROUPS[group]}/{name}" if group in _GROUPS else f"{HEALTH}/{column}"
+    return _ELSEWHERE.get(column, usual)
 
 
 def return_tag(steps: int) -> str:
@@ -72,7 +74,7 @@ def evaluation_points(evaluation: Evaluation, point: EvaluationPoint) -> dict[st
 
 
 def _episodes(rollout: Rollout) -> dict[str, float]:
-    found = {"episode_length": rollout.valid.sum(-1).double().mean().item()}
+    found = {"steps_per_episode": rollout.valid.sum(-1).double().mean().item()}
     if rollout.success is not None:
         found["success"] = rollout.success.double().mean().item()
     return found

@@ -1,0 +1,99 @@
+"""Figures draw what the records hold."""
+
+import numpy as np
+import pytest
+import torch
+
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.figures.by_task import gains_figure, returns_by_parameter
+from metarl.adaptation.figures.curves import EvaluationPoint, adaptation_figure, training_figure
+from metarl.adaptation.figures.step_sizes import step_sizes_figure
+from metarl.adaptation.figures.style import png
+from metarl.adaptation.plots import plot_adaptation
+
+TASKS = {"velocity": np.array([0.5, 1.0, 2.0])}
+RETURNS = np.array([[-5.0, -6.0, -9.0], [-3.0, -7.0, -4.0], [-2.0, -6.5, -3.0]])
+CURVE = AdaptationCurve(TASKS, RETURNS)
+
+
+def lines(axes):
+    return [np.asarray(line.get_ydata()) for line in axes.get_lines()]
+
+
+def test_the_curve_has_a_thin_line_a_task_and_the_mean():
+    (axes,) = adaptation_figure({"held-out": CURVE}, "title").axes
+    drawn = [line for line in lines(axes) if len(line) == 3]
+    for task in range(3):
+        assert any(np.array_equal(line, RETURNS[:, task]) for line in drawn)
+    assert any(np.allclose(line, RETURNS.mean(1)) for line in drawn)
+    assert "mean of 3 held-out tasks" in axes.get_legend().get_texts()[1].get_text()
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_plot_adaptation_writes_a_file(tmp_path, ending):
+    plot_adaptation({"held-out": CURVE}, "title", tmp_path / f"curve.{ending}")
+    assert (tmp_path / f"curve.{ending}").stat().st_size > 1000
+
+
+def test_held_out_returns_over_training_are_a_line_a_step():
+    points = [
+        EvaluationPoint(step, RETURNS.mean(1) + step, RETURNS.min(1), RETURNS.max(1)) for step in (0, 9)
+    ]
+    (axes,) = training_figure(points, "title").axes
+    for k, line in enumerate(axes.get_lines()):
+        np.testing.assert_allclose(line.get_xdata(), [0, 9])
+        np.testing.assert_allclose(line.get_ydata(), RETURNS.mean(1)[k] + np.array([0, 9]))
+    assert [one.get_text() for one in axes.get_legend().get_texts()][1] == "after 1 inner step"
+
+
+def test_an_evaluation_with_fewer_steps_leaves_the_others_lines_whole():
+    long, short = (
+        EvaluationPoint(n, RETURNS.mean(1)[:k], *[RETURNS.mean(1)[:k]] * 2) for n, k in ((0, 3), (5, 2))
+    )
+    (axes,) = training_figure([long, short], "title").axes
+    assert [len(line.get_xdata()) for line in axes.get_lines()] == [2, 2, 1]
+
+
+def test_bars_of_gains_hold_losses_or_gains():
+    (axes,) = gains_figure(CURVE, "title").axes
+    bars = [bar for bar in axes.patches if bar.get_height()]
+    assert sum(bar.get_height() for bar in bars) == 3
+    red = sum(bar.get_height() for bar in bars if bar.get_facecolor()[0] > 0.5)
+    assert red == 1
+    assert not any(bar.get_x() < 0 < bar.get_x() + bar.get_width() - 1e-12 for bar in bars)
+
+
+def test_gains_that_are_all_the_same_are_drawn():
+    png(gains_figure(AdaptationCurve(TASKS, np.zeros((2, 3))), "title"))
+
+
+def test_returns_stand_against_the_tasks_number():
+    (axes,) = returns_by_parameter(CURVE, "title").axes
+    before, after = (found.get_offsets() for found in axes.collections[1:])
+    np.testing.assert_allclose(before, np.stack((TASKS["velocity"], RETURNS[0]), axis=1))
+    np.testing.assert_allclose(after, np.stack((TASKS["velocity"], RETURNS[-1]), axis=1))
+
+
+def test_returns_of_places_are_a_map_before_and_after():
+    goals = np.array([[0.1, 0.2], [0.3, -0.4], [-0.5, 0.0]])
+    figure = returns_by_parameter(AdaptationCurve({"goal": goals}, RETURNS), "title")
+    for axes, returns in zip(figure.axes[:2], (RETURNS[0], RETURNS[-1]), strict=True):
+        np.testing.assert_allclose(axes.collections[0].get_offsets(), goals)
+        np.testing.assert_allclose(axes.collections[0].get_array(), returns)
+        assert axes.collections[0].get_clim() == (-9.0, -2.0)
+
+
+def test_tasks_of_many_numbers_have_no_such_figure():
+    assert returns_by_parameter(AdaptationCurve({"body_mass": np.ones((3, 14))}, RETURNS), "title") is None
+
+
+def test_learned_step_sizes_are_bars_by_layer():
+    parameters = {
+        "mean.weight": torch.zeros(2, 2),
+        "step_size.mean.weight": torch.tensor([[0.1, 0.2], [0.3, 0.4]]),
+        "step_size.log_std": torch.tensor([-0.1, -0.1]),
+    }
+    (axes,) = step_sizes_figure(parameters, "title").axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["mean.weight", "log_std"]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.25, -0.1])
+    assert step_sizes_figure({"mean.weight": torch.zeros(2)}, "title") is None

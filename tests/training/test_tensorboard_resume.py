@@ -1,0 +1,72 @@
+"""Event files of a run that stops and goes on: no step twice, none missing."""
+
+import shutil
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
+
+from metarl.training.observers import Observer
+from metarl.training.tensorboard.glossary import ADAPTATION, TRAINING
+from metarl.training.tensorboard.history import read_evaluations
+
+RETURN, TRAINED = f"{ADAPTATION}/return_after_1_step", f"{TRAINING}/return_after"
+
+
+def read(folder, tag):
+    events = EventAccumulator(str(folder)).Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+class Killed(Observer):
+    """Copies the run folder as a kill in an iteration would leave it."""
+
+    def __init__(self, run_dir, copy, at):
+        self.run_dir, self.copy, self.at = run_dir, copy, at
+
+    def on_iteration(self, iteration):
+        if iteration.number == self.at:
+            shutil.copytree(self.run_dir, self.copy)
+
+
+@pytest.mark.parametrize("every", ["1", "3"])
+def test_a_killed_run_that_goes_on_shows_every_step_once(train_small, tmp_path, every):
+    settings = ("--training.evaluate_every", "2", "--training.checkpoint_every", every)
+    killed = Killed(tmp_path / "run", tmp_path / "killed", at=2)
+    train_small(*settings, observers=[killed])
+    train_small(*settings, "--run_dir", str(tmp_path / "killed"), resume=True)
+    for tag in (RETURN, TRAINED):
+        whole = read(tmp_path / "run", tag)
+        assert len(whole) == (3 if tag == RETURN else 4)
+        assert read(tmp_path / "killed", tag) == whole
+
+
+def test_a_longer_run_keeps_the_evaluation_where_it_ended(train_small, tmp_path):
+    final = train_small("--training.iterations", "2")
+    longer = train_small("--training.iterations", "3", resume=True)
+    train_small("--training.iterations", "3", resume=True)
+    steps = [step for step, _ in read(tmp_path / "run", RETURN)]
+    assert steps == [0, final.environment_steps, longer.environment_steps]
+    assert len(read(tmp_path / "run", TRAINED)) == 3
+
+
+def test_the_figure_over_training_goes_on_from_what_the_files_hold(train_small, tmp_path):
+    final = train_small("--training.iterations", "2", "--training.evaluate_every", "1")
+    found = read_evaluations(tmp_path / "run", final.environment_steps)
+    assert [point.environment_steps for point in found] == [
+        step for step, _ in read(tmp_path / "run", RETURN)
+    ]
+    assert [point.mean[1] for point in found] == [value for _, value in read(tmp_path / "run", RETURN)]
+    assert all((point.low <= point.mean).all() and (point.mean <= point.high).all() for point in found)
+    assert len(read_evaluations(tmp_path / "run", final.environment_steps - 1)) == 2
+
+
+def test_events_of_earlier_versions_stay_as_they_were(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    for file in (tmp_path / "run").glob("events.out.tfevents.*"):
+        file.unlink()
+    with SummaryWriter(str(tmp_path / "run")) as writer:
+        writer.add_scalar("rollout/return_after", -3.0, 0)
+    train_small("--training.iterations", "2", resume=True)
+    assert read(tmp_path / "run", "rollout/return_after") == [(0, -3.0)]
+    assert len(read(tmp_path / "run", TRAINED)) == 1
