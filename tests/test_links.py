@@ -11,7 +11,7 @@ from metarl.experiment.config import read_config
 from metarl.experiment.shipped import CONFIGS, shipped_configs
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 REFERENCE = (ROOT / "docs/reference.md").read_text()
 
 
@@ -29,7 +29,7 @@ def anchors(page):
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page):
     links = [*re.findall(r"\]\(([^)\s]+)\)", prose(page)), *re.findall(r'src="([^"]+)"', prose(page))]
     for link in links:
@@ -67,6 +67,14 @@ def test_every_page_can_be_reached_from_the_readme():
 )
 def test_every_public_name_is_in_the_reference(package, name):
     assert re.search(rf"`({package}\.)?{name}\b", REFERENCE)
+
+
+@pytest.mark.parametrize("package", [metarl, metarl_envs], ids=lambda package: package.__name__)
+def test_every_public_name_is_on_an_api_page(package):
+    page = (ROOT / f"docs/api/{package.__name__}.md").read_text()
+    listed = re.findall(rf"^::: {package.__name__}\.(\w+)$", page, re.MULTILINE)
+    assert set(package.__all__) == set(listed)
+    assert len(set(listed)) == len(listed)
 
 
 def keys(section, prefix=""):

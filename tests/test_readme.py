@@ -1,6 +1,8 @@
 """The Python of the README and of the pages of docs runs as it stands, and their configs are configs."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -14,20 +16,40 @@ import metarl
 from metarl.commands.compare import check_markers
 from metarl.experiment.config import read_config
 from metarl.meta_learners.registry import META_LEARNERS
+from metarl.policies.registry import POLICIES
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = {path.name: path.read_text() for path in (README, *sorted((ROOT / "docs").glob("*.md")))}
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text() for path in (README, *sorted((ROOT / "docs").rglob("*.md")))
+}
 TEXT = "\n".join(PAGES.values())
-BLOCKS = re.findall(r"<!-- tested(: a trained run)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = re.findall(r"<!-- tested(: [a-z ]+)? -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+LINEAR = {"name": "linear", "initial_std": 0.7}
 
 
 def blocks(containing):
     return next(code for _, code in BLOCKS if containing in code)
 
 
+def run(containing):
+    """The names of a block of code that was run, as a module is."""
+    names: dict[str, object] = {"__name__": "page"}
+    exec(blocks(containing), names)
+    return names
+
+
+@pytest.fixture
+def quickstart(train_small, tmp_path, monkeypatch):
+    """A small run where the pages look for the quickstart's."""
+    monkeypatch.chdir(tmp_path)
+    train_small(
+        "--run_dir", "runs/quickstart", "--training.iterations", "1", "--policy.hidden_sizes", "[64, 64]"
+    )
+
+
 def test_every_block_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 8
+    assert len(BLOCKS) == TEXT.count("```python") == 14
 
 
 def test_the_readme_is_short_and_compare_finds_its_place_there():
@@ -35,42 +57,96 @@ def test_the_readme_is_short_and_compare_finds_its_place_there():
     check_markers(README)
 
 
+def test_the_home_page_shows_the_readmes_tables():
+    between = PAGES["README.md"].split("<!-- comparison: ")[1].split("<!-- end of comparison")[0]
+    rows = [line for line in between.splitlines() if line.startswith("|")]
+    assert rows == [line for line in PAGES["docs/index.md"].splitlines() if line.startswith("|")]
+
+
 def test_the_tutorials_config_is_one(tmp_path):
-    (config,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (config,) = re.findall(r"```yaml\n(.*?)```", PAGES["docs/tutorial.md"], re.DOTALL)
     (tmp_path / "mine.yaml").write_text(config)
     assert read_config(tmp_path / "mine.yaml").meta_learner_name == "promp"
 
 
-def test_a_run_adapts_in_python(train_small, tmp_path):
-    environment = ("--environment.id", "metarl/HalfCheetahVel-v0", "--environment.options", "{}")
-    train_small(*environment, "--training.iterations", "1")
-    code = blocks("evaluate_policy(adapted").replace("runs/half_cheetah_vel", str(tmp_path / "run"))
-    names: dict[str, object] = {}
-    exec(code.replace("max_episode_steps=100", "max_episode_steps=5"), names)
-    assert names["action"].shape == (6,)
-    assert np.isfinite([names["before"], names["after"]]).all()
+def test_a_run_adapts_in_python(quickstart):
+    names = run("evaluate_policy(adapted")
+    assert names["action"].shape == (2,)
+    assert np.isfinite([names["before"], names["after"], names["mean_return"]]).all()
 
 
-def test_the_tutorials_policy_acts(train_small, tmp_path):
-    train_small("--training.iterations", "1")
-    code = blocks("runs/quickstart").replace("runs/quickstart", str(tmp_path / "run"))
-    names: dict[str, object] = {}
-    exec(code.replace("episodes=20", "episodes=2"), names)
+def test_the_tutorials_policy_acts(quickstart):
+    names = run("total + reward")
     assert np.isfinite([names["before"], names["after"], names["total"]]).all()
 
 
-@pytest.mark.filterwarnings("ignore:.*num_threads:UserWarning")
-def test_an_adapted_policy_goes_on_in_stable_baselines3(train_small, tmp_path, monkeypatch):
-    environment = ("--environment.id", "metarl/HalfCheetahVel-v0", "--environment.options", "{}")
-    train_small(*environment, "--training.iterations", "1")
-    monkeypatch.chdir(tmp_path)
-    code = blocks("to_sb3").replace("runs/half_cheetah_vel", "run")
-    names: dict[str, object] = {}
-    exec(code.replace("max_episode_steps=100", "max_episode_steps=5"), names)
-    zipped = ("--policy.start_from", "model.zip", "--run_dir", "again", *environment)
-    again = train_small(*zipped, "--training.iterations", "0").state.parameters
+def test_a_run_is_evaluated_in_python(quickstart):
+    assert run("keep_rollouts=True")["returns"].shape == (4, 40)
+
+
+def test_an_observer_stops_training(tmp_path, monkeypatch, small_config_file):
+    config, train = str(small_config_file), metarl.train
+    monkeypatch.setattr(metarl, "train", lambda name, **options: train(config, quiet=True, **options))
+    run("stop_when_good")
+    assert len((tmp_path / "run/progress.csv").read_text().splitlines()) == 2
+
+
+def test_a_network_acts_where_the_package_is_not(quickstart, tmp_path):
+    adapted = run("to_torch(clipped=True)")["adapted"]
+    program = (
+        f"{blocks('network.load_state_dict')}\nimport sys\nprint('metarl' in sys.modules, *action.tolist())"
+    )
+    command = [sys.executable, "-P", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    imported, *action = done.stdout.split()
+    assert imported == "False"
+    expected = adapted.predict(np.zeros(2), deterministic=True)[0]
+    np.testing.assert_allclose(np.array(action, float), expected, rtol=1e-5)
+
+
+def test_an_adapted_policy_goes_on_in_stable_baselines3(quickstart, train_small):
+    names = run("to_sb3")
+    start = ("--policy.start_from", "model.zip", "--run_dir", "again", "--training.iterations", "0")
+    again = train_small(*start, "--policy.hidden_sizes", "[64, 64]").state.parameters
     learned = names["model"].policy.state_dict()
     torch.testing.assert_close(again["mean.bias"], learned["action_net.bias"])
+
+
+def test_the_pendulum_of_varying_mass_is_trained_and_adapted(tmp_path, monkeypatch):
+    page = PAGES["docs/how_to/own_environment.md"]
+    (tmp_path / "pendulum.py").write_text(blocks("MassPendulum"))
+    (config,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    monkeypatch.syspath_prepend(tmp_path)
+    few = {
+        "environment.horizon": 10,
+        "sampling.tasks": 2,
+        "sampling.episodes": 2,
+        "training.iterations": 1,
+        "training.evaluation_tasks": 3,
+        "run_dir": str(tmp_path / "run"),
+    }
+    try:
+        policy = metarl.train(yaml.safe_load(config), overrides=few, quiet=True)
+        masses = policy.experiment.held_out_tasks(20, 0)["mass"]
+        assert ((masses > 1.0) & (masses < 1.2)).all()
+        env = gymnasium.make("MassPendulum-v0")
+        assert np.isfinite(policy.adapt(env, task={"mass": 1.2}, episodes=2).returns).all()
+        assert env.unwrapped.m == 1.2
+    finally:
+        gymnasium.registry.pop("MassPendulum-v0", None)
+        sys.modules.pop("pendulum", None)
+
+
+def test_adding_a_policy(train_small, small_config_file):
+    values = yaml.safe_load(small_config_file.read_text())
+    small_config_file.write_text(yaml.safe_dump({**values, "policy": LINEAR}))
+    try:
+        run("register_policy")
+        parameters = train_small("--meta_learner.inner_steps", "2").state.parameters
+        assert parameters["weight"].shape == (2, 2)
+        assert parameters["weight"].abs().sum() > 0
+    finally:
+        POLICIES.pop("linear", None)
 
 
 def test_environments_stand_alone():

@@ -93,7 +93,7 @@ def read_config(config: Source, overrides: Overrides = ()) -> AnyExperiment:
         ConfigError: the file is missing or no YAML, or a key is unknown, ill-typed or impossible; one
             line that names the key, what was expected and what was found.
 
-    Example:
+    Examples:
         >>> config = metarl.read_config("quickstart", {"training.iterations": 3, "run_dir": "runs/a"})
         >>> config.training.iterations
         3

@@ -56,7 +56,7 @@ def register_meta_learner(name: str, build: Build, *, learns_every_step_size: bo
     Raises:
         ValueError: a name with a colon, or a second parameter without such an annotation.
 
-    Example:
+    Examples:
         >>> metarl.register_meta_learner("pre_training", PreTraining)
         >>> metarl.train("quickstart", overrides={"meta_learner": {"name": "pre_training"}})
     """

@@ -31,7 +31,7 @@ def register_policy(name: str, policy: type[Any]) -> None:
     Raises:
         ValueError: a name with a colon, or a class of another shape.
 
-    Example:
+    Examples:
         >>> metarl.register_policy("layer_norm_mlp", LayerNormMLP)
         >>> metarl.train("quickstart", overrides={"policy": {"name": "layer_norm_mlp"}})
     """

@@ -115,7 +115,7 @@ class ActingPolicy:
             clipped: end with the clipping to the action space, as `predict` does; of a box whose bounds
                 differ between actions, it is a module of metarl's own.
 
-        Example:
+        Examples:
             >>> module = metarl.load("goal.safetensors").to_torch()
             >>> torch.save(module.state_dict(), "goal.pt")
         """

@@ -56,7 +56,7 @@ def load(
     Warns:
         UserWarning: the files are of version 0.1.0, which does not tie the config to the policy.
 
-    Example:
+    Examples:
         >>> import metarl
         >>> policy = metarl.load("goal.safetensors")
         >>> action, _ = policy.predict(observation, deterministic=True)

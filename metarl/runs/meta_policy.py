@@ -46,7 +46,7 @@ class AdaptedPolicy(ActingPolicy):
         Raises:
             RunError: it cannot be written, or the folder holds a training run.
 
-        Example:
+        Examples:
             >>> adapted.save("goal.safetensors")
             >>> metarl.load("goal.safetensors").predict(observation)
         """

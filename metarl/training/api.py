@@ -54,7 +54,7 @@ def train(
             it, or it cannot be written.
         TrainingError: something was not finite, or an environment failed.
 
-    Example:
+    Examples:
         >>> import metarl
         >>> policy = metarl.train("quickstart", overrides={"training.iterations": 2}, quiet=True)
         >>> action, _ = policy.predict([0.0, 0.0])
@@ -104,7 +104,7 @@ def evaluate(
         RunError: no run is in the folder, or one that names a module: load it by `metarl.load` then.
         TrainingError: something was not finite, or an environment failed.
 
-    Example:
+    Examples:
         >>> import metarl
         >>> curve = metarl.evaluate("runs/quickstart", tasks=5, episodes=4, steps=1).curve
         >>> curve.returns.shape

@@ -55,7 +55,7 @@ class Observer(Protocol):
 
     What an observer raises ends the training as an interrupt does: every finished iteration is kept.
 
-    Example:
+    Examples:
         >>> import metarl
         >>> class StopEarly(metarl.Observer):
         ...     def on_iteration(self, iteration):

@@ -1,0 +1,50 @@
+"""Every metric that a run writes is in the glossary, and every one there is written."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.training.tensorboard.glossary import ENTRIES
+from metarl.training.tensorboard.tags import tag_of
+
+ROOT = Path(__file__).parents[1]
+METRICS, _, BOARD = (
+    (ROOT / "docs/glossary.md").read_text().partition("## Metrics")[2].partition("### In TensorBoard alone")
+)
+NAMES = re.findall(r"^\| `([^`]+)` \|", METRICS, re.MULTILINE)
+PATTERNS = [re.sub("NAME$", ".+", re.sub("K(?=_|$)", r"\\d+", name)) for name in NAMES]
+OWN = {"promp": {"kl_target": 0.01}}
+
+
+def test_the_glossary_has_what_runs_write_and_nothing_else(train_small, small_config_file, tmp_path):
+    values = yaml.safe_load(small_config_file.read_text())
+    values["training"] |= {"iterations": 1, "evaluate_every": 1}
+    written = set()
+    for learner in META_LEARNERS:
+        own = {"name": learner, **OWN.get(learner, {})}
+        small_config_file.write_text(yaml.safe_dump({**values, "meta_learner": own}))
+        train_small("--run_dir", str(tmp_path / learner))
+        with (tmp_path / learner / "progress.csv").open(newline="") as file:
+            written.update(next(csv.reader(file)))
+    assert not {column for column in written if not any(re.fullmatch(one, column) for one in PATTERNS)}
+    assert not {one for one in PATTERNS if not any(re.fullmatch(one, column) for column in written)}
+
+
+def test_every_tag_of_tensorboard_is_in_the_glossary():
+    rows = re.findall(r"^\| (`.*?) \|", BOARD, re.MULTILINE)
+    alone = {tag for row in rows for tag in re.findall("`([^`]+)`", row)}
+    of_columns = {tag_of(name.replace("NAME", "LEARNED")) for name in NAMES}
+    assert set(ENTRIES) - of_columns == alone
+
+
+@pytest.mark.parametrize("page", ["charts", "adaptation_fails"])
+def test_pages_name_tags_and_columns_that_exist(page):
+    text = (ROOT / f"docs/how_to/{page}.md").read_text()
+    groups = {name.partition("/")[0] for name in (*ENTRIES, *NAMES) if "/" in name}
+    named = set(re.findall(rf"`((?:{'|'.join(groups)})/[\w/]+)`", text))
+    assert named
+    assert not named - {*ENTRIES, *NAMES}
