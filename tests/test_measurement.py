@@ -31,6 +31,15 @@ def test_intervals_are_over_seeds_and_tasks():
     assert one.gain == bootstrap(returns[:, 2] - returns[:, 0], np.random.default_rng(0))
 
 
+def test_where_a_list_holds_all_tasks_their_differences_widen_nothing():
+    numbers = np.tile([0, 1], 10)
+    returns = np.stack([100.0 * numbers] * 2) + np.random.default_rng(0).normal(size=(2, 20))
+    one = AdaptationCurve({"x": numbers.astype(float)}, returns)
+    drawn, whole = (SeedCurves((one,), strata).intervals[0] for strata in (None, numbers))
+    assert whole == bootstrap(returns[:1], np.random.default_rng(0), numbers)
+    assert whole.high - whole.low < 2 < 20 < drawn.high - drawn.low
+
+
 def test_one_seed_on_one_task_has_no_interval():
     (interval, *_) = SeedCurves(curves(1, 1, 5, np.random.default_rng(0))).intervals
     assert np.isnan([interval.low, interval.high]).all()
