@@ -140,6 +140,12 @@ def test_a_step_helped_where_chance_would_hardly_have_it_so():
         assert verdict(-before, -after) == ("made it worse" if expected == "helped" else expected)
 
 
+@pytest.mark.parametrize(("episodes", "expected"), [(5, "no clear change"), (6, "helped")])
+def test_a_verdict_may_fall_to_either_side(episodes, expected):
+    """Five of five better come by chance once in 32, five of five better or worse once in 16."""
+    assert verdict(np.zeros(episodes), np.ones(episodes)) == expected
+
+
 def test_chance_alone_helps_on_less_than_one_step_in_twenty():
     rng = np.random.default_rng(0)
     found = [verdict(*rng.normal(size=(2, 20))) for _ in range(4000)]

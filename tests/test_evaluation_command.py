@@ -161,11 +161,11 @@ def test_results_from_scratch_are_read_and_none_is_learned(runs, run):
 
 def test_a_baseline_without_results_costs_itself_alone(runs, run):
     learn_from_scratch(runs / "scratch")
-    words = ("--tasks", 3, "--steps", 2, "--episodes", 3, "--quiet")
+    words = ("--tasks", 3, "--steps", 1, "--episodes", 8, "--quiet")
     code, _, err, folder = run("one", *words, "--beside", "scratch", "untrained")
     assert code == 2
     assert "--beside scratch: " in err
-    assert "expected results of learning these tasks, on 3 episodes" in err
+    assert "expected results of learning these tasks, on 8 episodes" in err
     beside = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]
     assert [*beside] == ["untrained"]
 

@@ -148,9 +148,10 @@ def test_an_interrupt_leaves_a_resumable_run(train_small, tmp_path, monkeypatch)
         return original(self, *arguments, **options)
 
     folder = ("--run_dir", str(tmp_path / "run"), "--training.checkpoint_every", "10")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(RolloutSampler, "collect", interrupted)
-        train_small(*folder)
+        with pytest.raises(KeyboardInterrupt):
+            train_small(*folder)
     assert load_checkpoint(tmp_path / "run").iteration == 2
     assert len(rows(tmp_path / "run")) == 2
     train_small(*folder, resume=True)
