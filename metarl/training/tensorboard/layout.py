@@ -11,8 +11,9 @@ from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, 
 def page_layout(returns: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
     """Charts by title, by category.
 
-    TensorBoard draws a chart that several runs ask for once, and bands after lines, the last first. Bands are 95 % intervals, and are not smoothed;
-    in a chart of several lines, a colour is a run, and a marker a line.
+    TensorBoard draws a chart that several runs ask for once, and bands after lines, the last of them first.
+    Bands are 95 % intervals, and are not smoothed; in a chart of several lines, a colour is a run, and a
+    marker a line.
 
     Args:
         returns: the names of held-out returns after 0, 1, ... inner steps.
