@@ -88,7 +88,7 @@ def test_all_copies_are_closed_at_the_end(train_small, tmp_path, monkeypatch, ac
         (tmp_path / "accident").write_text("raise")
     with pytest.raises(TrainingError) if accident else nullcontext():
         train_small(*overrides)
-    assert len(opened) == (3 if accident else 5)
+    assert len(opened) == (4 if accident else 5)
     assert all(envs in closed for envs in opened)
 
 

@@ -11,8 +11,9 @@ from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, 
 def page_layout(returns: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
     """Charts by title, by category.
 
-    TensorBoard draws a chart that several runs ask for once. Bands are 95 % intervals, and are not smoothed;
-    in a chart of several lines, a colour is a run, and a marker a line.
+    TensorBoard draws a chart that several runs ask for once, and bands after lines, the last of them first.
+    Bands are 95 % intervals, and are not smoothed; in a chart of several lines, a colour is a run, and a
+    marker a line.
 
     Args:
         returns: the names of held-out returns after 0, 1, ... inner steps.
@@ -22,12 +23,12 @@ def page_layout(returns: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
             "Return after 0, 1, ... inner steps (a marker each)": _lines(
                 rf"^{ADAPTATION}/return_after_\d+_steps?$"
             ),
-            "Adaptation gain": _band(f"{ADAPTATION}/gain", f"{INTERVALS}/gain"),
+            "Share of tasks made worse, beyond noise": _unsmoothed(f"{ADAPTATION}/share_of_tasks_made_worse"),
             **{
                 name.capitalize().replace("_", " "): _band(f"{ADAPTATION}/{name}", f"{INTERVALS}/{name}")
-                for name in returns
+                for name in reversed(returns)
             },
-            "Share of tasks made worse, beyond noise": _unsmoothed(f"{ADAPTATION}/share_of_tasks_made_worse"),
+            "Adaptation gain": _band(f"{ADAPTATION}/gain", f"{INTERVALS}/gain"),
         },
         "Is it still improving? The tasks of training": {
             "Return before and after inner steps": _lines(rf"^{TRAINING}/return_(before|after)$"),

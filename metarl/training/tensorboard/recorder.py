@@ -108,11 +108,13 @@ class TensorBoardRecorder(Observer):
 
     def record_end(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
         """Writes the last evaluation, and frames of an episode of its first task."""
-        seen, family = len(self._history), family_of(self._config)
+        seen = len(self._history)
         self.record_evaluation(checkpoint, evaluation)
         is_new = len(self._history) > seen or checkpoint.environment_steps > self._first_step
-        if is_new and self._config.training.figures and family and family.scene:
-            self._frames(checkpoint, evaluation)
+        if is_new and self._config.training.figures:
+            family = family_of(self._config)
+            if family and family.scene:
+                self._frames(checkpoint, evaluation)
         self._events.end_settings()
         self._events.flush()
 
