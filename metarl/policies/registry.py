@@ -8,6 +8,7 @@ from typing import Any
 from metarl.errors import ConfigError
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.plug_ins import check_registered_name, find_named
+from metarl.policies.recurrent import GruPolicy
 
 SIZES = ("observation_size", "action_size")
 """Fields of every policy class, which the environment determines."""
@@ -16,7 +17,7 @@ REMEMBERING = ("initial_parameters", "begin_trial", "begin_episode", "act", "obs
 """Methods of a policy class, and of one with memory, whose `act` takes the place of a call."""
 RESERVED = ("name", "start_from")
 """Keys of the policy section that are no fields."""
-POLICIES: dict[str, type[Any]] = {"gaussian_mlp": GaussianMLP}
+POLICIES: dict[str, type[Any]] = {"gaussian_mlp": GaussianMLP, "gru": GruPolicy}
 
 
 def register_policy(name: str, policy: type[Any]) -> None:

@@ -1,0 +1,50 @@
+"""Trials: a task's episodes joined, one after the other, into one sequence without gaps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.rollouts.rollout import Batch
+
+
+class Trials(NamedTuple):
+    """One sequence a task; padding stands at its end and means nothing.
+
+    Args:
+        observations: [task, time, observation].
+        actions: [task, time, action].
+        rewards, behaviour_log_prob: [task, time].
+        last: [task, time] bool, the last step of an episode.
+        valid: [task, time] bool, a prefix.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    behaviour_log_prob: Tensor
+    last: Tensor
+    valid: Tensor
+
+
+def join_trials(batch: Batch) -> Trials:
+    """The episodes [task, episode, time, ...] of every task in turn, without the padding between them."""
+    valid = batch.valid
+    last = valid & ~torch.nn.functional.pad(valid[..., 1:], (0, 1))
+    order = torch.argsort(~valid.flatten(1), dim=1, stable=True)
+
+    def joined(values: Tensor) -> Tensor:
+        flat = values.flatten(1, 2)
+        index = order.view(*order.shape, *[1] * (flat.ndim - 2)).expand_as(flat)
+        return flat.gather(1, index)
+
+    return Trials(
+        joined(batch.observations),
+        joined(batch.actions),
+        joined(batch.rewards),
+        joined(batch.behaviour_log_prob),
+        joined(last),
+        joined(valid),
+    )
