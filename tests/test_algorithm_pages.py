@@ -15,6 +15,9 @@ ENVIRONMENT = {"id": "metarl/PointNavigation-v0", "horizon": 100}
 SECTIONS = {"fomaml": {"meta_learner": {"name": "maml"}}, "from_scratch": {"from_scratch": {}}}
 
 
+NOT_COMPARED = ("rl2",)
+
+
 def defaults(page):
     rows = re.findall(r"^\| `([\w.]+)` \| `([^`]+)` \|", page.partition("## Defaults")[2], re.MULTILINE)
     return {key: yaml.safe_load(default) for key, default in rows}
@@ -47,5 +50,5 @@ def test_a_pages_defaults_are_the_codes(name):
 def test_a_pages_results_are_the_readmes(name):
     readme = (ROOT / "README.md").read_text().splitlines()
     rows = [line for line in PAGES[name].partition("## Results")[2].splitlines() if line.startswith("|")]
-    assert len(rows) >= 3
+    assert len(rows) >= 3 or name in NOT_COMPARED
     assert all(row in readme for row in rows)

@@ -3,13 +3,14 @@
 import sys
 from dataclasses import dataclass, field, is_dataclass
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import read_config, sections_of
+from metarl.experiment.config_sections import field_types
 from metarl.meta_learners.registry import META_LEARNERS, Registered
 from metarl.meta_learners.reptile import ReptileConfig, reptile
 from metarl.runs.run_config import load_run_config, save_run_config
@@ -47,7 +48,7 @@ def keys(name, sections=None, prefix=""):
     for own, kind in (sections or {"seed": int, "run_dir": str, **sections_of(learner(name))[0]}).items():
         yield f"{prefix}{own}", NoneType in get_args(kind)
         if is_dataclass(kind):
-            yield from keys(name, get_type_hints(kind), f"{prefix}{own}.")
+            yield from keys(name, field_types(kind), f"{prefix}{own}.")
 
 
 @every_learner

@@ -26,12 +26,12 @@ from metarl.rollouts.advantages import compute_advantages
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.run_config import load_run_config
-from tests.support.tiny import adapted_by, by_adam
+from tests.support.tiny import BY_GRADIENT, adapted_by, by_adam
 
 ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"
 TASK = {"goal": [0.2, -0.1]}
 
-every_learner = pytest.mark.parametrize("name", sorted(META_LEARNERS))
+every_learner = pytest.mark.parametrize("name", BY_GRADIENT)
 
 
 def of(name, *overrides):

@@ -18,6 +18,7 @@ METRICS, _, BOARD = (
 NAMES = re.findall(r"^\| `([^`]+)` \|", METRICS, re.MULTILINE)
 PATTERNS = [re.sub("NAME$", ".+", re.sub("K(?=_|$)", r"\\d+", name)) for name in NAMES]
 OWN = {"promp": {"kl_target": 0.01}}
+POLICIES = {"rl2": {"name": "gru", "hidden_size": 4}}
 
 
 def test_the_glossary_has_what_runs_write_and_nothing_else(train_small, small_config_file, tmp_path):
@@ -26,7 +27,8 @@ def test_the_glossary_has_what_runs_write_and_nothing_else(train_small, small_co
     written = set()
     for learner in META_LEARNERS:
         own = {"name": learner, **OWN.get(learner, {})}
-        small_config_file.write_text(yaml.safe_dump({**values, "meta_learner": own}))
+        policy = POLICIES.get(learner, values["policy"])
+        small_config_file.write_text(yaml.safe_dump({**values, "policy": policy, "meta_learner": own}))
         train_small("--run_dir", str(tmp_path / learner))
         with (tmp_path / learner / "progress.csv").open(newline="") as file:
             written.update(next(csv.reader(file)))

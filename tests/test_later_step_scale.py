@@ -10,8 +10,8 @@ import torch
 import metarl
 from metarl.errors import ConfigError
 from metarl.experiment.environments import make_env
-from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config
+from tests.support.tiny import BY_GRADIENT
 
 ROOT = Path(__file__).parents[1]
 MESSAGE = (
@@ -19,7 +19,7 @@ MESSAGE = (
 )
 
 
-@pytest.mark.parametrize("name", sorted(META_LEARNERS))
+@pytest.mark.parametrize("name", BY_GRADIENT)
 def test_every_learner_scales_later_steps_or_says_that_it_cannot(train_small, tmp_path, name):
     learner = ("--meta_learner.name", name, "--meta_learner.inner_steps", "2")
     train_small(*learner, "--meta_learner.inner_step_size", "0.01", "--training.iterations", "0")

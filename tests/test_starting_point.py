@@ -14,12 +14,12 @@ from stable_baselines3.common.vec_env import VecNormalize
 import metarl
 from metarl.errors import ConfigError
 from metarl.experiment.build import build_experiment
-from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.context import without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.stable_baselines import from_sb3
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.starting_point import initial_state
+from tests.support.tiny import BY_GRADIENT
 
 POINT = "metarl/PointNavigation-v0"
 POLICY = GaussianMLP(observation_size=2, action_size=2, hidden_sizes=(8, 8))
@@ -49,7 +49,7 @@ def same(one, other):
     return list(one) == list(other) and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-@pytest.mark.parametrize("name", sorted(META_LEARNERS))
+@pytest.mark.parametrize("name", BY_GRADIENT)
 @pytest.mark.parametrize("kind", [PPO, A2C])
 def test_every_learner_starts_as_the_saved_actor(small_config, tmp_path, kind, name):
     path, actor = saved(tmp_path, kind)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,13 +22,19 @@ Types = dict[str, Any]
 _NULLS = ("null", "Null", "NULL", "~")
 
 
+def field_types(kind: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields, by name."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
 def key_types(sections: Mapping[str, Any], prefix: str = "") -> Types:
     """The types of all keys, those of sections among them, in their order."""
     types: Types = {}
     for name, kind in sections.items():
         types[prefix + name] = kind
         if is_dataclass(kind):
-            types |= key_types(get_type_hints(kind), f"{prefix}{name}.")
+            types |= key_types(field_types(kind), f"{prefix}{name}.")
     return types
 
 

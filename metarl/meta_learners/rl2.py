@@ -123,14 +123,11 @@ def _update(policy: GruPolicy, config: Rl2Config, state: LearnerState, trials: T
     leaves = {name: value.clone().requires_grad_() for name, value in state.parameters.items()}
     adam = adam_of(leaves, state.optimiser, float(config.learning_rate))
     pieces = torch.arange(len(trials.valid), device=values.device).chunk(int(config.minibatches))
-    first: TrialLoss | None = None
-    norm = 0.0
     for _ in range(int(config.epochs)):
         for piece in pieces:
             chosen, aimed = Trials(*(x[piece] for x in trials)), Targets(*(x[piece] for x in targets))
-            loss = trial_loss(chosen, aimed, *unroll(policy, config, leaves, chosen), float(config.clip))
-            first = first or TrialLoss(*(part.detach() for part in loss))
-            norm = _step(adam, leaves, _total(config, loss), float(config.max_gradient_norm))
+            found = trial_loss(chosen, aimed, *unroll(policy, config, leaves, chosen), float(config.clip))
+            norm = _step(adam, leaves, _total(config, found), float(config.max_gradient_norm))
     parameters = {name: leaf.detach() for name, leaf in leaves.items()}
     with torch.no_grad():
         after, _ = unroll(policy, config, parameters, trials)
@@ -140,9 +137,10 @@ def _update(policy: GruPolicy, config: Rl2Config, state: LearnerState, trials: T
     )
     metrics = {
         "kl": kl,
-        "gradient_norm": norm,
+        "last_gradient_norm": norm,
         "value_explained": explained.item(),
-        **({name: part.item() for name, part in first._asdict().items()} if first else {}),
+        "value_loss": found.value_loss.item(),
+        "surrogate_last_minibatch": found.surrogate.item(),
     }
     if not torch.isfinite(flatten(parameters)).all():
         return Update(

@@ -11,13 +11,12 @@ from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
 from metarl.meta_learners.inner.gradient_rules import STEP_SIZE
 from metarl.meta_learners.learner import named_tensors
-from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.run_config import config_digest
-from tests.support.tiny import by_adam, sampled_meta_batch, tiny_learner, tiny_state
+from tests.support.tiny import BY_GRADIENT, by_adam, sampled_meta_batch, tiny_learner, tiny_state
 
-NAMES = sorted(META_LEARNERS)
+NAMES = BY_GRADIENT
 HUGE = ("--meta_learner.inner_step_size", "1e39")
 """Beyond float32: whatever an inner step moves is not finite."""
 

@@ -13,10 +13,10 @@ from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.clipped import LARGEST_KL, ClippedConfig, adam_start, clipped_step, why_wild
 from metarl.meta_learners.outer.outer_step import SurrogateAndKl
-from metarl.meta_learners.registry import META_LEARNERS
 from metarl.objectives.policy_gradient import clipped_surrogate
 from tests.support.references import outer_gain
 from tests.support.tiny import (
+    BY_GRADIENT,
     by_adam,
     sampled_meta_batch,
     through_a_checkpoint,
@@ -83,7 +83,7 @@ def test_epochs_are_those_of_a_plain_adam_loop(name):
     assert update.metrics["surrogate_after"] == pytest.approx(after.item())
 
 
-@pytest.mark.parametrize("name", sorted(META_LEARNERS))
+@pytest.mark.parametrize("name", BY_GRADIENT)
 def test_moments_survive_a_checkpoint_bit_for_bit(name, tmp_path):
     learner, _ = tiny_learner(name, 2, **by_adam(name, 0.05, epochs=3))
     theta = tiny_state(learner)

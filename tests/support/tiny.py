@@ -27,6 +27,8 @@ from metarl.runs.run_config import config_digest
 
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]
+BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2"})
+"""Learners whose adaptation is inner steps; any policy without memory is theirs."""
 
 
 def tiny_policy(activation: Literal["tanh", "relu"] = "tanh") -> GaussianMLP:

@@ -172,6 +172,17 @@ ENTRIES = {
     f"{HEALTH}/update/solution_cg_residual": Entry(
         "What conjugate gradients left of an implicit gradient, of the worst task.", "above 0.1."
     ),
+    f"{HEALTH}/update/value_explained": Entry(
+        "Share of the trials' returns that the learned value explains, before the update.",
+        "below 0 for long.",
+    ),
+    f"{HEALTH}/update/value_loss": Entry(
+        "The value's Huber loss, of the last minibatch.", "growing without end."
+    ),
+    f"{HEALTH}/update/surrogate_last_minibatch": Entry("The clipped objective of the last minibatch."),
+    f"{HEALTH}/update/last_gradient_norm": Entry(
+        "Length of the last gradient, before it is cut.", "thousands: a smaller learning_rate."
+    ),
     f"{HEALTH}/update/inner_residual": Entry(
         "What the inner solver left unsolved, of the worst task.", "above 0.5: more solver_steps."
     ),

@@ -1,0 +1,202 @@
+"""RL^2: what is computed over a trial is what acting saw, and a trial is one long episode."""
+
+import pytest
+import torch
+
+import metarl
+from metarl.compute.task_map import TaskMap
+from metarl.errors import ConfigError
+from metarl.math.returns import generalised_advantages
+from metarl.meta_learners.rl2 import Rl2Config, rl2, unroll
+from metarl.objectives.trials import trial_loss, trial_targets
+from metarl.policies.policy import TaskState, Transition
+from metarl.policies.recurrent import GruPolicy
+from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.rollouts.trials import join_trials
+from tests.support.estimation import BEST, FORGETFUL
+from tests.support.tiny import through_a_checkpoint, tiny_policy
+
+POLICY = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,))
+CONFIG = Rl2Config(epochs=2, minibatches=2, value_sizes=(4,), learning_rate=1e-2)
+LENGTHS = torch.tensor([[4, 2, 3], [1, 4, 4], [4, 4, 1], [2, 2, 2]])
+HORIZON = 4
+
+
+def learner():
+    return rl2(POLICY, CONFIG, TaskMap())
+
+
+def parameters(seed=0):
+    """In float64, away from where they start."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: value.double() + 0.3 * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        for name, value in learner().initial_parameters(generator).items()
+    }
+
+
+def acted(theta, padding=0.0, policy=POLICY):
+    """A batch of ragged episodes, step by step as a sampler asks a policy, and the carry at the end."""
+    generator = torch.Generator().manual_seed(1)
+    tasks, episodes = LENGTHS.shape
+    shape = (tasks, episodes, HORIZON)
+    seen = torch.randn(*shape, 3, generator=generator, dtype=torch.float64)
+    noise = torch.randn(*shape, 2, generator=generator, dtype=torch.float64)
+    rewards = torch.randn(shape, generator=generator, dtype=torch.float64)
+    valid = torch.arange(HORIZON) < LENGTHS.unsqueeze(-1)
+    carry, means, actions = policy.begin_trial(theta, tasks, 1), torch.zeros_like(noise), noise.clone()
+    for e in range(episodes):
+        carry = policy.begin_episode(theta, carry, noise[:, :1, 0, :0])
+        for t in range(HORIZON):
+            distribution, after = policy.act(theta, carry, seen[:, e : e + 1, t])
+            action = distribution.draw(noise[:, e : e + 1, t])
+            means[:, e, t], actions[:, e, t] = distribution.mean[:, 0], action[:, 0]
+            ends = (LENGTHS[:, e : e + 1] - 1) == t
+            reward = rewards[:, e : e + 1, t]
+            after = policy.observe(theta, after, Transition(seen, action, reward, seen, ends, ends))
+            active = valid[:, e : e + 1, t, None]
+            carry = {name: torch.where(active, value, carry[name]) for name, value in after.items()}
+    log_std = theta["log_std"].expand_as(means)
+    behaviour = type(distribution)(means, log_std)
+    padded = [
+        torch.where(valid.view(*shape, *[1] * (x.ndim - 3)), x, padding) for x in (seen, actions, rewards)
+    ]
+    log_prob = torch.where(valid, behaviour.log_prob(actions), padding)
+    nothing = torch.zeros(tasks, episodes)
+    batch = Batch(*padded, nothing, valid, nothing.bool(), seen[:, :, 0], behaviour, log_prob)
+    return batch, carry
+
+
+@pytest.mark.parametrize("padding", [0.0, float("nan")])
+@pytest.mark.parametrize("reads_rewards", [True, False])
+def test_a_trial_unrolled_is_what_acting_saw(padding, reads_rewards):
+    """Whatever stands in padding; the ratio of the first step is 1."""
+    policy = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,), reads_rewards=reads_rewards)
+    theta = parameters()
+    batch, _ = acted(theta, padding, policy)
+    trials = join_trials(batch)
+    distribution, values = unroll(policy, CONFIG, theta, trials)
+    for i in range(len(LENGTHS)):
+        count = int(LENGTHS[i].sum())
+        assert trials.valid[i].tolist() == [True] * count + [False] * (3 * HORIZON - count)
+        torch.testing.assert_close(distribution.mean[i, :count], batch.behaviour.mean[i][batch.valid[i]])
+        assert trials.last[i].sum() == 3
+    targets = trial_targets(trials, values, 0.9, 0.8)
+    loss = trial_loss(trials, targets, distribution, values, 0.2)
+    assert all(torch.isfinite(part) for part in loss)
+    assert loss.surrogate.item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_last_steps_outcome_is_seen_in_the_next_episode():
+    theta = parameters()
+    batch, carry = acted(theta)
+    last = batch.actions[0, -1, LENGTHS[0, -1] - 1], batch.rewards[0, -1, LENGTHS[0, -1] - 1]
+    torch.testing.assert_close(carry["outcome"][0, 0], torch.cat((last[0], last[1][None], torch.ones(1))))
+    again = POLICY.begin_episode(theta, carry, torch.zeros(4, 1, 0))
+    assert all(torch.equal(again[name], value) for name, value in carry.items())
+
+
+def test_advantages_are_those_of_one_long_episode():
+    """Episode ends inside a trial cut nothing; nothing leaks from behind its end."""
+    batch, _ = acted(parameters())
+    trials = join_trials(batch)
+    values = torch.randn(trials.rewards.shape, dtype=torch.float64)
+    targets = trial_targets(trials, values, 0.9, 0.8)
+    found = []
+    for i in range(len(LENGTHS)):
+        count = int(LENGTHS[i].sum())
+        rewards, known = trials.rewards[i, :count], values[i, :count]
+        valid = torch.ones(count, dtype=torch.bool)
+        found.append(generalised_advantages(rewards, known, torch.zeros(()).double(), valid, 0.9, 0.8))
+        torch.testing.assert_close(targets.returns[i, :count], found[-1] + known)
+        assert not targets.returns[i, count:].any()
+        assert not targets.advantages[i, count:].any()
+    whole = torch.cat(found)
+    normal = (whole - whole.mean()) / whole.std(correction=0)
+    kept = torch.cat([targets.advantages[i, : len(one)] for i, one in enumerate(found)])
+    torch.testing.assert_close(kept, normal)
+
+
+def test_losses_are_means_over_steps():
+    """Every trial twice leaves them as they are."""
+    theta = parameters()
+    trials = join_trials(acted(theta)[0])
+    twice = type(trials)(*(torch.cat((x, x)) for x in trials))
+    moved = {name: value + 0.1 for name, value in theta.items()}
+    losses = []
+    for given in (trials, twice):
+        _, values = unroll(POLICY, CONFIG, theta, given)
+        targets = trial_targets(given, values, 0.9, 0.8)
+        losses.append(trial_loss(given, targets, *unroll(POLICY, CONFIG, moved, given), 0.2))
+    for one, other in zip(*losses, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_update_learns_and_survives_a_checkpoint(tmp_path):
+    made, theta = learner(), parameters()
+    batch = MetaBatch((), acted(theta)[0])
+    once = made.update(made.start(theta), batch)
+    assert once.metrics["accepted"] == 1
+    assert all(torch.isfinite(torch.tensor(value)) for value in once.metrics.values())
+    through = made.update(through_a_checkpoint(once.state, tmp_path), batch).state
+    straight = made.update(once.state, batch).state
+    for name, value in straight.parameters.items():
+        assert torch.equal(through.parameters[name], value)
+        assert not torch.equal(value, theta[name]) or not value.any()
+
+
+def test_adaptation_leaves_the_parameters():
+    theta = parameters()
+    state = TaskState(theta, {"hidden": torch.zeros(1, 5)}, 1)
+    after = learner().adapt(state, acted(theta)[0])
+    assert after.parameters is theta
+    assert after.carry is state.carry
+    assert after.adaptations == 2
+
+
+def test_what_is_not_finite_changes_nothing():
+    made, theta = learner(), parameters()
+    batch, _ = acted(theta)
+    batch.rewards[0, 0, 0] = float("inf")
+    state = made.start(theta)
+    update = made.update(state, MetaBatch((), batch))
+    assert update.state is state
+    assert "not finite" in update.rejection
+
+
+def test_it_takes_a_policy_with_memory_alone():
+    with pytest.raises(ConfigError, match=r"policy.name: rl2 expected gru, got GaussianMLP"):
+        rl2(tiny_policy(), CONFIG, TaskMap())
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_it_remembers_over_an_episodes_end(tmp_path):
+    """Better than anything that begins each episode anew, and towards the best there is."""
+    config = {
+        "seed": 1,
+        "environment": {
+            "id": "tests.support.estimation:tests/Estimation-v0",
+            "horizon": 5,
+            "vectorization": "sync",
+        },
+        "policy": {"name": "gru", "hidden_size": 32, "head_sizes": [32], "reads_rewards": False},
+        "sampling": {"tasks": 128, "episodes": 2},
+        "meta_learner": {
+            "name": "rl2",
+            "learning_rate": 3e-3,
+            "clip": 0.2,
+            "discount": 0.9,
+            "entropy_weight": 0.0,
+        },
+        "training": {
+            "iterations": 60,
+            "evaluation_tasks": 2,
+            "evaluation_episodes": 1,
+            "evaluation_steps": 1,
+        },
+        "run_dir": str(tmp_path / "run"),
+    }
+    config["policy"]["initial_std"] = 0.5
+    policy = metarl.train(config, quiet=True)
+    trial = metarl.evaluate(policy, tasks=400, episodes=1, steps=1, deterministic=True).curve.mean
+    assert FORGETFUL < trial.sum() < BEST + 0.4
