@@ -73,9 +73,9 @@ def test_adapt_prints_logs_and_saves(run_dir, tmp_path):
     assert found == pytest.approx([3, episodes.mean(), episodes.mean() - half, episodes.mean() + half])
     events = EventAccumulator(str(curves[0]))
     events.Reload()
-    values = [event.value for event in events.Scalars("adaptation/return")]
-    assert [f"{value:.2f}" for value in values] == [row[1] for row in printed]
-    assert len(values) == 4
+    (picture,) = events.Images("adaptation/adaptation_curve")
+    assert picture.encoded_image_string == (curves[0] / "adaptation.png").read_bytes()
+    assert picture.step == 3
     metarl.load(tmp_path / "a")
 
 

@@ -1,7 +1,7 @@
 """Adapts a run's meta-policy to one task: metarl adapt RUN_DIR --task '{"velocity": 1.5}'
 --episodes 20 --steps 3 [--save goal.safetensors]; or in an environment of your own, --env ID or --env
-module:callable. Shows the return after every step, and whether the step helped; the curve (CSV, TensorBoard)
-and the policy, in one file, are in RUN_DIR/adaptation."""
+module:callable. Shows the return after every step, and whether the step helped; the curve (CSV, PNG,
+TensorBoard) and the policy, in one file, are in RUN_DIR/adaptation."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from typing import Any
 import torch
 from jsonargparse.typing import PositiveInt
 from metarl_envs.task_parameters import Array
-from torch.utils.tensorboard import SummaryWriter
 
+from metarl.adaptation.figures.curves import episodes_figure
+from metarl.adaptation.figures.style import png
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.commands.live_curve import LiveCurve
 from metarl.commands.one_task import adapt_in, adapt_to, read_object, read_task
 from metarl.commands.own_env import open_env
 from metarl.errors import ConfigError, MetaRLError
 from metarl.policies.plain import modules_named
-from metarl.runs.files import ADAPTED, TABLE
+from metarl.runs.files import ADAPTED, PLOT, TABLE
 from metarl.runs.load import load_meta_policy
 from metarl.runs.meta_policy import AdaptedPolicy
 from metarl.runs.results import new_adaptation, write_adaptation
 from metarl.runs.tables import task_text
+from metarl.training.tensorboard.events import EventWriter
+from metarl.training.tensorboard.glossary import ADAPTATION, describe
 
 
 def main() -> int:
@@ -62,14 +65,13 @@ def main() -> int:
             returns, adapted, place, title = adapt(arguments, curve)
         folder = new_adaptation(arguments.run_dir, place)
         write_adaptation(folder, returns)
-        with SummaryWriter(str(folder)) as writer:
-            for step, value in enumerate(returns.mean(1).tolist()):
-                writer.add_scalar("adaptation/return", value, step)
+        draw(folder, returns, title)
         adapted.save(folder / ADAPTED)
         print(f"{title}, {arguments.episodes} episodes per step:\n\n{curve.table().text()}\n")
         print(f"{measured_on(arguments)} (sign test).")
         print(
-            f"\nThe curve is in {folder / TABLE} and in TensorBoard: tensorboard --logdir {arguments.run_dir}"
+            f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
+            f"tensorboard --logdir {arguments.run_dir}"
         )
         print_policy(adapted, folder / ADAPTED)
         if arguments.save is not None:
@@ -107,6 +109,18 @@ def adapt(
         returns, adapted = adapt_in(env, meta_policy, own_task, arguments, **options)
     place = {"env": re.sub("[/:]", "-", arguments.env), **(own_task or {})}
     return returns, adapted, place, f"{arguments.env}, {task_text(own_task) if own_task else 'its own task'}"
+
+
+def draw(folder: Path, returns: Array, title: str) -> None:
+    """The curve as a picture, in the folder and for TensorBoard: four points are no chart to be smoothed."""
+    figure = episodes_figure(returns, title)
+    picture, size = png(figure), figure.get_size_inches() * figure.dpi
+    (folder / PLOT).write_bytes(picture)
+    events = EventWriter(folder, None, describe)
+    events.image(
+        f"{ADAPTATION}/adaptation_curve", picture, (round(size[0]), round(size[1])), len(returns) - 1
+    )
+    events.close()
 
 
 def measured_on(arguments: argparse.Namespace) -> str:

@@ -37,9 +37,14 @@ def adapt_to(
         shown: called after every number of steps with the returns of the measured episodes, [episode].
 
     Raises:
+        ConfigError: a policy with memory.
         TrainingError: something was not finite, or an environment failed.
     """
     returns: list[Array] = []
+    try:
+        meta_policy.check_adapts()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
     def show(measured: Array) -> None:
         returns.append(measured[0])

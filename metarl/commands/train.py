@@ -25,6 +25,7 @@ from metarl.experiment.key_help import explain_keys
 from metarl.experiment.names import named_modules
 from metarl.experiment.shipped import shipped_configs
 from metarl.from_scratch.training import planned_steps, run_from_scratch
+from metarl.policies.policy import remembers
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
 from metarl.runs.folder import hold_run_folder
@@ -126,12 +127,14 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
         text += f"\n{share} were rejected and changed nothing; {where}.\n"
     run_dir = Path(config.run_dir)
     trust = " --trust" if named_modules(config.as_dict()) else ""
-    adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK)]
+    adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK), "--episodes", "20"]
+    if remembers(policy.policy):
+        adapt = ["metarl", "evaluate", config.run_dir, "--episodes", "1"]
     text += (
         f"\nTrained for {end.iteration} iterations, {end.environment_steps:,} environment steps. "
         f"The table is in {run_dir / EVALUATION}. Now:\n"
         f"  tensorboard --logdir {shlex.quote(config.run_dir)}\n"
-        f"  {shlex.join(adapt)} --episodes 20 --steps 3{trust}"
+        f"  {shlex.join(adapt)} --steps 3{trust}"
     )
     return Outcome(end.environment_steps, curve.mean.tolist()), text
 

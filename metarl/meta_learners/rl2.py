@@ -54,8 +54,8 @@ class Rl2Config:
         discount: gamma, along the trial.
         gae_lambda: lambda, along the trial.
         value_sizes: units of the value's hidden layers, tanh.
-        value_weight: c_v.
-        entropy_weight: c_e.
+        value_weight: c_v, of the value's loss.
+        entropy_weight: c_e, of the entropy.
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
     """
 

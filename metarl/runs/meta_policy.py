@@ -138,12 +138,11 @@ class MetaPolicy(ActingPolicy):
         found = select(state.parameters, 0)
         return self.adapted_to(task, {name: found[name] for name in self.parameters}, tuple(returns))
 
-    def walk(self, env: gymnasium.Env[Any, Any], episodes: int) -> Walk:
-        """The adaptation walk on so many episodes of one task in an environment.
+    def check_adapts(self) -> None:
+        """Checks that adaptation changes parameters, which an adapted policy keeps.
 
         Raises:
-            ValueError: an environment that does not fit, or a policy with memory.
-            RunError: the meta-learner names a module, and the policy was loaded without trust.
+            ValueError: a policy with memory, which has its task in its carry.
         """
         if remembers(self.policy):
             kind = type(self.policy).__name__
@@ -151,6 +150,15 @@ class MetaPolicy(ActingPolicy):
                 f"expected a policy without memory, got {kind}, whose carry an adapted policy does not keep; "
                 "metarl.evaluate plays its trials"
             )
+
+    def walk(self, env: gymnasium.Env[Any, Any], episodes: int) -> Walk:
+        """The adaptation walk on so many episodes of one task in an environment.
+
+        Raises:
+            ValueError: an environment that does not fit, or a policy with memory.
+            RunError: the meta-learner names a module, and the policy was loaded without trust.
+        """
+        self.check_adapts()
         self.check_fits(env)
         task_map = TaskMap.for_device(self.device)
         learner, advantages = rebuild_learner(self.description, self.parameters, task_map, self._trust)

@@ -1,9 +1,12 @@
 """RL^2: what is computed over a trial is what acting saw, and a trial is one long episode."""
 
+from argparse import Namespace
+
 import pytest
 import torch
 
 import metarl
+from metarl.commands.one_task import adapt_to
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.returns import generalised_advantages
@@ -199,4 +202,6 @@ def test_it_remembers_over_an_episodes_end(tmp_path):
     config["policy"]["initial_std"] = 0.5
     policy = metarl.train(config, quiet=True)
     trial = metarl.evaluate(policy, tasks=400, episodes=1, steps=1, deterministic=True).curve.mean
+    with pytest.raises(ConfigError, match="expected a policy without memory, got GruPolicy"):
+        adapt_to(policy, {"theta": 0.5}, Namespace(episodes=1, steps=1, seed=0))
     assert FORGETFUL < trial.sum() < BEST + 0.4

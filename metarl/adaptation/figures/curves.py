@@ -60,6 +60,23 @@ def adaptation_figure(curves: Mapping[str, AdaptationCurve], title: str) -> Figu
     return figure
 
 
+def episodes_figure(returns: Array, title: str) -> Figure:
+    """One task's return by inner step: a dot an episode, and the means with their 95 % intervals.
+
+    Args:
+        returns: of the episodes, [step + 1, episode].
+    """
+    figure, (axes,) = panels(title)
+    steps, episodes = np.arange(len(returns)), returns.shape[1]
+    axes.plot(steps, returns, ".", color="tab:gray", alpha=0.5, markersize=4)
+    half = None if episodes == 1 else 1.96 * returns.std(1, ddof=1) / np.sqrt(episodes)
+    axes.errorbar(steps, returns.mean(1), yerr=half, color="tab:blue", marker="o", capsize=4)
+    axes.set_xticks(steps)
+    axes.set_xlabel("inner steps")
+    axes.set_ylabel("return")
+    return figure
+
+
 def training_figure(points: Sequence[EvaluationPoint], title: str) -> Figure:
     """Held-out return over environment steps, a line with its 95 % interval for every number of inner steps.
 
