@@ -99,11 +99,12 @@ def film_run(arguments: argparse.Namespace) -> str:
     meta_policy = load_run(arguments)
     settings = meta_policy.experiment.config.environment
     task = read_task(arguments.task, meta_policy.experiment.task_distribution)
-    length = arguments.length or settings.horizon
+    length, before_acts = arguments.length or settings.horizon, mean_action(meta_policy)
+    envs = [make_filmed(settings.id, settings.options, size_of(arguments)) for _ in range(2)]
+    next(film_episode(envs[0], before_acts, task, 1))  # what cannot be drawn is told before the work
     with Progress(arguments.steps + 1, "rollout", quiet=arguments.quiet) as bar:
         _, adapted = adapt_to(meta_policy, task, arguments, shown=lambda returns: bar.advance())
-    acts = [mean_action(meta_policy), mean_action(adapted)]
-    envs = [make_filmed(settings.id, settings.options, size_of(arguments)) for _ in acts]
+    acts = [before_acts, mean_action(adapted)]
     with closing(envs[0]), closing(envs[1]), Progress(2 * length, "step", quiet=arguments.quiet) as bar:
         before, after = (
             film_episode(env, act, task, length, seed=arguments.seed, progress=bar.advance)

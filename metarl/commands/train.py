@@ -28,12 +28,12 @@ from metarl.from_scratch.training import planned_steps, run_from_scratch
 from metarl.policies.policy import remembers
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
-from metarl.runs.folder import hold_run_folder
+from metarl.runs.folder import find_run, hold_run_folder
 from metarl.training.api import train
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
-from metarl.training.several_runs import Outcome, format_outcomes, plan_runs, run_all
+from metarl.training.several_runs import Outcome, find_outcome, format_outcomes, plan_runs, run_all
 from metarl.training.sweeps import add_sweeps, read_seeds, read_sweeps
 
 
@@ -57,8 +57,11 @@ def main() -> int:
     try:
         if arguments.seeds or arguments.sweep:
             return train_several(arguments, overrides)
-        config = read_config(arguments.config, overrides)
-        print(learn(config, arguments.resume == "true", arguments.quiet)[1])
+        config, resume = read_config(arguments.config, overrides), arguments.resume == "true"
+        if resume and find_run(config, resume) and find_outcome(config) is not None:
+            print(finished_text(config))
+        else:
+            print(learn(config, resume, arguments.quiet)[1])
     except KeyboardInterrupt:
         command = shlex.join(["metarl", "train", *same_again(arguments, overrides), "--resume", "true"])
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command}")
@@ -67,6 +70,14 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def finished_text(config: AnyExperiment) -> str:
+    """That nothing is left to be done, and how there would be."""
+    return (
+        f"The run in {config.run_dir} is finished and evaluated: its table is in "
+        f"{Path(config.run_dir) / EVALUATION}. More --training.iterations train it further."
+    )
 
 
 def same_again(arguments: argparse.Namespace, overrides: list[str]) -> list[str]:

@@ -145,3 +145,16 @@ def test_an_interrupt_says_how_to_go_on(command, small_config_file, monkeypatch)
     assert done.returncode == 130
     words = f"{small_config_file} --training.iterations 2 {SWEEP[0]} {SWEEP[1]} --seeds 1 2 --resume true"
     assert done.stdout.endswith(f"metarl train {words}\n")
+
+
+def test_a_finished_run_is_left_alone(command, tmp_path):
+    """Another end is trained for, and another setting refused."""
+    command("--training.iterations", 1)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    done = command("--training.iterations", 1, "--resume", "true")
+    assert "is finished and evaluated" in done.stdout
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    other = command("--training.iterations", 1, "--sampling.episodes", 7, "--resume", "true")
+    assert "sampling.episodes: expected" in other.stderr
+    longer = command("--training.iterations", 2, "--resume", "true")
+    assert "Trained for 2 iterations" in longer.stdout

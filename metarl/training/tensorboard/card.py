@@ -38,8 +38,8 @@ def card(config: ExperimentConfig) -> str:
         f"Seed {config.seed}; {settings.iterations} iterations{budget}. Held-out evaluations: {held_out}.",
         "### Where to look",
         "The axis of every chart is environment steps. Begin with the page **Custom Scalars**, where bands "
-        "are 95 % intervals and nothing has to be smoothed, then **Images**. On **Scalars**, set smoothing "
-        "to 0 for charts of few points; a chart's *i* says what it means and what a sick value looks like. "
+        "are 95 % intervals, then **Images**. Set smoothing to 0: held-out returns have few "
+        "points. A chart's *i* says what it means and what a sick value looks like. "
         "**HParams** is the table of a sweep.",
         _table(GROUPS, ("group", "what it shows")),
         "### Go on",
