@@ -119,6 +119,14 @@ def test_baselines_stand_beside_on_the_same_tasks(runs, run):
     assert (folder / "beside.svg").read_text().startswith("<?xml")
 
 
+def test_intervals_beside_are_as_those_of_the_evaluated_run(run):
+    """Of all tasks that exist, their differences widen neither."""
+    _, _, _, folder = run("line", "--tasks", 4, "--steps", 1, "--episodes", 2, "--quiet", "--beside", "line")
+    found = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
+    for key in ("mean_return", "low_95", "high_95"):
+        assert found["beside"]["line"][key] == found[key]
+
+
 def test_a_baseline_of_other_tasks_is_refused(run):
     code, _, err, folder = run("one", *SMALL, "--beside", "line")
     assert (code, folder) == (2, None)

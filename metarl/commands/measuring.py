@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from metarl_envs.task_files import read_tasks
@@ -98,7 +99,8 @@ def measure(
     beside = {}
     for label, baseline in baselines.items():
         try:
-            beside[label] = baseline.measure(tasks, lambda folder: curve(load(folder), tasks))
+            found = baseline.measure(tasks, lambda folder: curve(load(folder), tasks))
+            beside[label] = replace(found, strata=None if strata is None else strata[: found.tasks])
         except MetaRLError as error:
             failed(label, error)
     by_episodes = dict(zip(arguments.episodes_used, others, strict=True))
