@@ -90,6 +90,15 @@ def test_runs_of_several_configs_are_no_seeds(run):
     assert "meta_learner.inner_step_size: expected 0.1, got 0.4; runs to compare go to --beside" in err
 
 
+@pytest.mark.parametrize("names", [("one", "one"), ("one", "two", "untrained")])
+def test_runs_of_one_seed_are_no_seeds(run, names):
+    """An interval over seeds would take the same run twice for another."""
+    code, _, err, folder = run(*names, *SMALL)
+    assert (code, folder) == (2, None)
+    assert "expected a run with another seed than" in err
+    assert "got 1 twice" in err
+
+
 def test_episodes_used_measure_on_as_many_episodes_for_every_number(runs, run):
     code, out, _, folder = run("one", *SMALL, "--episodes_used", 1, 3)
     assert code == 0
