@@ -89,9 +89,9 @@ class TensorBoardRecorder(Observer):
         step = checkpoint.environment_steps
         if any(point.environment_steps == step for point in self._history):
             return
-        point = evaluation_point(evaluation, step)
-        self._history.append(point)
         strata = strata_of(self._experiment.task_distribution, evaluation.curve.tasks)
+        point = evaluation_point(evaluation, step, strata)
+        self._history.append(point)
         for tag, value in evaluation_points(evaluation, point, strata).items():
             self._events.scalar(tag, value, step)
         if self._config.training.figures:

@@ -45,10 +45,18 @@ def return_tag(steps: int) -> str:
     return f"return_after_{steps}_step{'s' * (steps != 1)}"
 
 
-def evaluation_point(evaluation: Evaluation, environment_steps: int) -> EvaluationPoint:
-    """The evaluation's means and their intervals."""
-    mean, half = evaluation.curve.mean, np.nan_to_num(evaluation.curve.half_width)
-    return EvaluationPoint(environment_steps, mean, mean - half, mean + half)
+def evaluation_point(
+    evaluation: Evaluation, environment_steps: int, strata: NDArray[np.int64] | None
+) -> EvaluationPoint:
+    """The evaluation's means and their intervals, of no width where there is none.
+
+    Args:
+        strata: as of `evaluation_points`.
+    """
+    mean, low, high = np.array(SeedCurves((evaluation.curve,), strata).intervals).T
+    return EvaluationPoint(
+        environment_steps, mean, np.where(np.isnan(low), mean, low), np.where(np.isnan(high), mean, high)
+    )
 
 
 def evaluation_points(
