@@ -112,6 +112,7 @@ def test_an_environment_without_a_hook_keeps_its_own_task(drifting, run):
     ("words", "message"),
     [
         ((), "--task: expected the task to adapt to"),
+        (("--env_options", "{}"), "--env_options: expected beside --env"),
         (("--env", "nowhere:make"), "--env: expected an id, or module:callable"),
         (("--env", "NoSuch-v0"), "--env: expected an id, or module:callable"),
         (("--env", f"{HERE}no_env"), "expected a gymnasium.Env, got int"),

@@ -90,6 +90,14 @@ def test_runs_of_several_configs_are_no_seeds(run):
     assert "meta_learner.inner_step_size: expected 0.1, got 0.4; runs to compare go to --beside" in err
 
 
+def test_runs_of_one_seed_are_no_seeds(run):
+    """An interval over seeds would take the same run twice for another."""
+    code, _, err, folder = run("one", "one", *SMALL)
+    assert (code, folder) == (2, None)
+    assert "expected a run with another seed than" in err
+    assert "got 1 twice" in err
+
+
 def test_episodes_used_measure_on_as_many_episodes_for_every_number(runs, run):
     code, out, _, folder = run("one", *SMALL, "--episodes_used", 1, 3)
     assert code == 0
@@ -117,6 +125,23 @@ def test_baselines_stand_beside_on_the_same_tasks(runs, run):
         np.testing.assert_allclose(beside[name]["mean_return"], curve.mean, rtol=1e-6)
         assert any(line.startswith(name) for line in out.splitlines())
     assert (folder / "beside.svg").read_text().startswith("<?xml")
+
+
+def test_a_run_of_another_length_is_no_seed(run):
+    code, _, err, _ = run("two", "untrained", *SMALL)
+    assert code == 2
+    assert "training.iterations: expected 1, got 0" in err
+    _, _, _, folder = run("larger", *SMALL, "--beside", "two", "untrained")
+    beside = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]
+    assert set(beside) == {"two", "untrained"}
+
+
+def test_intervals_beside_are_as_those_of_the_evaluated_run(run):
+    """Of all tasks that exist, their differences widen neither."""
+    _, _, _, folder = run("line", "--tasks", 4, "--steps", 1, "--episodes", 2, "--quiet", "--beside", "line")
+    found = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
+    for key in ("mean_return", "low_95", "high_95"):
+        assert found["beside"]["line"][key] == found[key]
 
 
 def test_a_baseline_of_other_tasks_is_refused(run):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.training.tensorboard.glossary import ENTRIES
+from metarl.training.tensorboard.glossary import ENTRIES, describe
 from metarl.training.tensorboard.tags import tag_of
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +41,10 @@ def test_every_tag_of_tensorboard_is_in_the_glossary():
     alone = {tag for row in rows for tag in re.findall("`([^`]+)`", row)}
     of_columns = {tag_of(name.replace("NAME", "LEARNED")) for name in NAMES}
     assert set(ENTRIES) - of_columns == alone
+
+
+def test_a_logarithm_is_not_told_to_be_sick_below_0():
+    assert "`step_size.log` is a size's logarithm" in describe("health/update/mean_of_step_size.log")
 
 
 @pytest.mark.parametrize("page", ["charts", "adaptation_fails"])

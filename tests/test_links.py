@@ -89,3 +89,9 @@ def test_every_key_of_a_config_is_in_the_reference():
     configs = [read_config(CONFIGS / f"{name}.yaml").as_dict() for name in shipped_configs()]
     missing = {key for config in configs for key in keys(config) if f"`{key}`" not in REFERENCE}
     assert not missing
+
+
+def test_the_reference_lists_every_key_once():
+    keys = re.findall(r"^\| `(\w+\.[\w.]+)` \|", REFERENCE, re.MULTILINE)
+    assert len(keys) > 40
+    assert len(keys) == len(set(keys))

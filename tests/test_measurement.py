@@ -46,6 +46,15 @@ def test_one_seed_on_one_task_has_no_interval():
     assert np.isfinite(interval.mean)
 
 
+def test_all_tasks_once_each_have_no_interval_of_one_seed():
+    """Nothing can be drawn but the list itself, and an interval of no width would claim to be sure."""
+    one, two = (curves(seeds, 2, 5, np.random.default_rng(0)) for seeds in (1, 2))
+    alone = SeedCurves(one, np.array([0, 1]))
+    assert np.isnan([alone.gain.low, alone.gain.high]).all()
+    gain = SeedCurves(two, np.array([0, 1])).gain
+    assert gain.low < gain.high
+
+
 def test_all_seeds_tasks_are_judged_as_one_family():
     found = curves(2, 4, 12, np.random.default_rng(1))
     found[1].episode_returns[2, 3] -= 9.0

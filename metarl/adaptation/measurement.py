@@ -41,7 +41,10 @@ class SeedCurves:
 
     @cached_property
     def intervals(self) -> list[Interval]:
-        """Mean return and its 95 % interval over seeds and tasks, by inner steps; NaN of one number."""
+        """Mean return and its 95 % interval over seeds and tasks, by inner steps.
+
+        NaN where nothing can be drawn: one seed on one task, or on all tasks that exist, once each.
+        """
         return [self._interval(returns) for returns in self.returns.swapaxes(0, 1)]
 
     @property
@@ -77,8 +80,9 @@ class SeedCurves:
         return self.pooled.worsened
 
     def _interval(self, values: Array) -> Interval:
-        if values.size == 1:
-            return Interval(values.item(), math.nan, math.nan)
+        kinds = 1 if self.strata is None else len(np.unique(self.strata))
+        if len(values) == 1 and self.tasks == kinds:
+            return Interval(float(values.mean()), math.nan, math.nan)
         return bootstrap(values, np.random.default_rng(_SEED), self.strata)
 
 

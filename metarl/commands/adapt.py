@@ -93,6 +93,8 @@ def adapt(
     """
     options = {"held_back": arguments.held_back, "shown": curve.show}
     if arguments.env is None:
+        if arguments.env_options is not None:
+            raise ConfigError("--env_options: expected beside --env, whose keyword arguments they are")
         if arguments.task is None:
             raise ConfigError("--task: expected the task to adapt to, as JSON; without it, --env")
         meta_policy = load_run(arguments)

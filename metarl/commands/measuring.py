@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from metarl_envs.task_files import read_tasks
@@ -40,18 +41,25 @@ def check_seeds(arguments: argparse.Namespace) -> AnyExperiment:
     """The config of the runs to measure, but for the others' seeds.
 
     Raises:
-        MetaRLError: one cannot be loaded, or they differ in more than their seeds.
+        MetaRLError: one cannot be loaded, or they differ in more than their seeds, or not in these.
     """
     first, *others = [
         load_run(arguments, folder, later_step_scale=arguments.later_step_scale).experiment.config
         for folder in arguments.run_dir
     ]
+    seeds = {first.seed: arguments.run_dir[0]}
     for folder, config in zip(arguments.run_dir[1:], others, strict=True):
         if reason := difference_but_seed(first, config):
             raise ConfigError(
                 f"{folder}: expected a run of the same config with another seed; {reason}; runs to compare "
                 "go to --beside"
             )
+        if config.seed in seeds:
+            raise ConfigError(
+                f"{folder}: expected a run with another seed than {seeds[config.seed]}, got {config.seed} "
+                "twice; runs to compare go to --beside"
+            )
+        seeds[config.seed] = folder
     return first
 
 
@@ -98,7 +106,8 @@ def measure(
     beside = {}
     for label, baseline in baselines.items():
         try:
-            beside[label] = baseline.measure(tasks, lambda folder: curve(load(folder), tasks))
+            found = baseline.measure(tasks, lambda folder: curve(load(folder), tasks))
+            beside[label] = replace(found, strata=None if strata is None else strata[: found.tasks])
         except MetaRLError as error:
             failed(label, error)
     by_episodes = dict(zip(arguments.episodes_used, others, strict=True))

@@ -30,6 +30,8 @@ CHANGEABLE = {
     *(f"{section}.{key}" for section, settings in _SECTIONS.items() for key in settings.changeable),
 }
 """Settings that may differ at a resume without changing what is learned, of the top level or of a section."""
+_LENGTH = {"training.iterations", "training.environment_steps"}
+"""Of a run: a resume may change it, but a longer run is no other seed of a shorter one."""
 
 
 def config_digest(run_dir: Path) -> str:
@@ -85,10 +87,10 @@ def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, 
 
 
 def difference_but_seed(one: AnyExperiment, other: AnyExperiment) -> str | None:
-    """How two configs differ in more than their seeds and what may change: "key: expected ..., got ..."."""
+    """How two configs differ in what runs of other seeds have in common: "key: expected ..., got ..."."""
     expected, got = (_flat(config.as_dict()) for config in (one, other))
     for key in {**expected, **got}:
-        if key not in CHANGEABLE | {"seed"} and expected.get(key) != got.get(key):
+        if key not in (CHANGEABLE | {"seed"}) - _LENGTH and expected.get(key) != got.get(key):
             return f"{key}: expected {expected.get(key)!r}, got {got.get(key)!r}"
     return None
 

@@ -97,3 +97,9 @@ def test_learned_step_sizes_are_bars_by_layer():
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["mean.weight", "log_std"]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.25, -0.1])
     assert step_sizes_figure({"mean.weight": torch.zeros(2)}, "title") is None
+
+
+def test_a_step_size_that_is_learned_as_its_logarithm_is_drawn_as_a_size():
+    (axes,) = step_sizes_figure({"step_size.log": torch.tensor(0.1).log()}, "title").axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["all parameters"]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.1])

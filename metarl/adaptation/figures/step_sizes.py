@@ -10,7 +10,7 @@ from metarl_envs.task_parameters import Array
 from torch import Tensor
 
 from metarl.adaptation.figures.style import panels
-from metarl.meta_learners.inner.gradient_rules import STEP_SIZE
+from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE, STEP_SIZE
 
 
 def step_sizes_figure(parameters: Mapping[str, Tensor], title: str) -> Figure | None:
@@ -22,8 +22,10 @@ def step_sizes_figure(parameters: Mapping[str, Tensor], title: str) -> Figure | 
     learned: dict[str, Array] = {
         name.removeprefix(STEP_SIZE): value.detach().double().cpu().numpy().ravel()
         for name, value in parameters.items()
-        if name.startswith(STEP_SIZE)
+        if name.startswith(STEP_SIZE) and name != LOG_STEP_SIZE
     }
+    if LOG_STEP_SIZE in parameters:
+        learned["all parameters"] = parameters[LOG_STEP_SIZE].detach().double().exp().cpu().numpy().ravel()
     if not learned:
         return None
     figure, (axes,) = panels(title, height=1.2 + 0.3 * len(learned))

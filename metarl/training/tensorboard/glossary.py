@@ -193,7 +193,8 @@ ENTRIES = {
         "KL of the policy that samples before inner step K, to the old one."
     ),
     f"{HEALTH}/update/mean_of_LEARNED": Entry(
-        "Mean of what is learned beside the network, e.g. step sizes.", "step sizes that fall to 0 or below."
+        "Mean of what is learned beside the network, e.g. step sizes; `step_size.log` is a size's logarithm.",
+        "step sizes that fall to 0 or below, or a logarithm that falls without end.",
     ),
     f"{HEALTH}/update/rms_of_LEARNED": Entry("Root mean square of what is learned beside the network."),
     f"{HEALTH}/policy/entropy": Entry(

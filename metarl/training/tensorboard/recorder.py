@@ -16,7 +16,7 @@ from metarl.adaptation.figures.of_evaluation import evaluation_figures
 from metarl.adaptation.figures.style import png
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
-from metarl.experiment.environments import family_of
+from metarl.experiment.environments import family_of, strata_of
 from metarl.math.parameters import Parameters, select
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
@@ -89,9 +89,10 @@ class TensorBoardRecorder(Observer):
         step = checkpoint.environment_steps
         if any(point.environment_steps == step for point in self._history):
             return
-        point = evaluation_point(evaluation, step)
+        strata = strata_of(self._experiment.task_distribution, evaluation.curve.tasks)
+        point = evaluation_point(evaluation, step, strata)
         self._history.append(point)
-        for tag, value in evaluation_points(evaluation, point).items():
+        for tag, value in evaluation_points(evaluation, point, strata).items():
             self._events.scalar(tag, value, step)
         if self._config.training.figures:
             self._draw(checkpoint, evaluation)

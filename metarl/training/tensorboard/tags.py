@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
-from metarl_envs.tasks import number_tasks
+from numpy.typing import NDArray
 
 from metarl.adaptation.evaluation import Evaluation
-from metarl.adaptation.figures.by_task import gains
 from metarl.adaptation.figures.curves import EvaluationPoint
-from metarl.adaptation.statistics import bootstrap, changed_tasks
+from metarl.adaptation.measurement import SeedCurves
 from metarl.rollouts.rollout import Rollout
 from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, RESOURCES, TRAINING
 
@@ -45,28 +45,40 @@ def return_tag(steps: int) -> str:
     return f"return_after_{steps}_step{'s' * (steps != 1)}"
 
 
-def evaluation_point(evaluation: Evaluation, environment_steps: int) -> EvaluationPoint:
-    """The evaluation's means and their intervals."""
-    mean, half = evaluation.curve.mean, np.nan_to_num(evaluation.curve.half_width)
-    return EvaluationPoint(environment_steps, mean, mean - half, mean + half)
+def evaluation_point(
+    evaluation: Evaluation, environment_steps: int, strata: NDArray[np.int64] | None
+) -> EvaluationPoint:
+    """The evaluation's means and their intervals, of no width where there is none.
+
+    Args:
+        strata: as of `evaluation_points`.
+    """
+    mean, low, high = np.array(SeedCurves((evaluation.curve,), strata).intervals).T
+    return EvaluationPoint(
+        environment_steps, mean, np.where(np.isnan(low), mean, low), np.where(np.isnan(high), mean, high)
+    )
 
 
-def evaluation_points(evaluation: Evaluation, point: EvaluationPoint) -> dict[str, float]:
-    """An evaluation's points by tag."""
+def evaluation_points(
+    evaluation: Evaluation, point: EvaluationPoint, strata: NDArray[np.int64] | None
+) -> dict[str, float]:
+    """An evaluation's points by tag.
+
+    Args:
+        strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
+    """
     curve = evaluation.curve
     points: dict[str, float] = {}
     for step, (mean, low, high) in enumerate(zip(point.mean, point.low, point.high, strict=True)):
         points[f"{ADAPTATION}/{return_tag(step)}"] = float(mean)
         points[f"{INTERVALS}/{return_tag(step)}_low"] = float(low)
         points[f"{INTERVALS}/{return_tag(step)}_high"] = float(high)
-    numbers = number_tasks(curve.tasks)
-    strata = numbers if len(set(numbers.tolist())) < len(numbers) else None
-    gain = bootstrap(gains(curve)[None], np.random.default_rng(0), strata)
+    gain, changes = SeedCurves((curve,), strata).gain, curve.changes
     points[f"{ADAPTATION}/gain"] = gain.mean
-    points[f"{INTERVALS}/gain_low"], points[f"{INTERVALS}/gain_high"] = gain.low, gain.high
-    if curve.episode_returns is not None:
-        changed = changed_tasks(curve.episode_returns[0], curve.episode_returns[-1])
-        points[f"{ADAPTATION}/share_of_tasks_made_worse"] = float(changed.worse.mean())
+    if not math.isnan(gain.low):
+        points[f"{INTERVALS}/gain_low"], points[f"{INTERVALS}/gain_high"] = gain.low, gain.high
+    if changes is not None:
+        points[f"{ADAPTATION}/share_of_tasks_made_worse"] = float(changes.worse.mean())
     if evaluation.rollouts:
         for end, rollout in (("before", evaluation.rollouts[0]), ("after", evaluation.rollouts[-1])):
             points |= {f"{ADAPTATION}/{name}_{end}": value for name, value in _episodes(rollout).items()}

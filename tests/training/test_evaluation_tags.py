@@ -1,0 +1,36 @@
+"""What an evaluation tells TensorBoard."""
+
+import numpy as np
+import pytest
+
+from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
+from metarl.adaptation.statistics import bootstrap
+from metarl.policies.policy import TaskState
+from metarl.training.tensorboard.tags import evaluation_point, evaluation_points
+
+
+def gain_ends(task, returns, strata):
+    found = Evaluation(AdaptationCurve({"x": np.asarray(task, dtype=float)}, returns), TaskState({}, None))
+    points = evaluation_points(found, evaluation_point(found, 0, strata), strata)
+    return [points.get(f"intervals_95/gain_{end}") for end in ("low", "high")]
+
+
+def test_drawn_tasks_that_come_twice_leave_the_gains_interval_as_wide():
+    task, returns = np.r_[0, np.arange(39)], np.random.default_rng(0).normal(size=(2, 40))
+    expected = bootstrap((returns[1] - returns[0])[None], np.random.default_rng(0))
+    assert gain_ends(task, returns, None) == pytest.approx([expected.low, expected.high])
+    low, high = gain_ends(task, returns, task)
+    assert high - low < (expected.high - expected.low) / 2
+
+
+def test_where_a_list_holds_all_tasks_their_differences_widen_no_band():
+    task = np.tile([0, 1], 20)
+    returns = 100.0 * task + np.random.default_rng(0).normal(size=(2, 40))
+    found = Evaluation(AdaptationCurve({"x": task.astype(float)}, returns), TaskState({}, None))
+    drawn, whole = (evaluation_point(found, 0, strata) for strata in (None, task))
+    assert (whole.high - whole.low < 2).all()
+    assert (drawn.high - drawn.low > 20).all()
+
+
+def test_the_gain_of_one_task_has_no_interval():
+    assert gain_ends([1.0], np.array([[0.0], [1.0]]), None) == [None, None]
