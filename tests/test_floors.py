@@ -17,7 +17,7 @@ def read_floors():
 
 
 FLOORS, ENVIRONMENT_FLOORS = read_floors()
-FLAT = {"errors", "command"}
+FLAT = {"errors", "command", "__main__"}
 
 
 def modules():

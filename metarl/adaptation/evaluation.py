@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks, number_tasks
+from numpy.typing import NDArray
 
-from metarl.adaptation.statistics import Changes, changed_tasks
+from metarl.adaptation.statistics import Changes, Interval, changed_tasks, interval_of
 from metarl.adaptation.walk import Sampler, Walk
 from metarl.math.parameters import Parameters
 from metarl.policies.policy import TaskState
@@ -25,24 +27,23 @@ class AdaptationCurve:
 
     Args:
         episode_returns: of the single episodes, [step + 1, task, episode], where they are known.
+        strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
     """
 
     tasks: Tasks
     returns: Array
     episode_returns: Array | None = None
+    strata: NDArray[np.int64] | None = None
 
     @property
     def mean(self) -> Array:
         """[step + 1]."""
         return np.asarray(self.returns.mean(1))
 
-    @property
-    def half_width(self) -> Array:
-        """Half the mean's 95 % interval, 1.96 standard errors over tasks; [step + 1], NaN for one task."""
-        tasks = self.returns.shape[1]
-        if tasks == 1:
-            return np.full(len(self.returns), np.nan)
-        return np.asarray(1.96 * self.returns.std(1, ddof=1) / np.sqrt(tasks))
+    @cached_property
+    def intervals(self) -> list[Interval]:
+        """Mean return and its bootstrap 95 % interval over tasks, by inner steps; NaN for one task."""
+        return [interval_of(returns[None], self.strata) for returns in self.returns]
 
     @property
     def count(self) -> str:

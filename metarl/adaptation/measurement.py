@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,9 +12,7 @@ from metarl_envs.tasks import number_of_tasks
 from numpy.typing import NDArray
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.adaptation.statistics import Changes, Interval, bootstrap
-
-_SEED = 0  # of the bootstrap's draws
+from metarl.adaptation.statistics import Changes, Interval, interval_of
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,12 @@ class SeedCurves:
 
         NaN where nothing can be drawn: one seed on one task, or on all tasks that exist, once each.
         """
-        return [self._interval(returns) for returns in self.returns.swapaxes(0, 1)]
+        return [interval_of(returns, self.strata) for returns in self.returns.swapaxes(0, 1)]
 
     @property
     def gain(self) -> Interval:
         """Return after the last step minus that before the first, and its 95 % interval."""
-        return self._interval(self.returns[:, -1] - self.returns[:, 0])
+        return interval_of(self.returns[:, -1] - self.returns[:, 0], self.strata)
 
     @property
     def changes(self) -> Changes | None:
@@ -78,12 +75,6 @@ class SeedCurves:
     def worsened(self) -> int:
         """Of all seeds' tasks, those with a lower mean after the last step, be it by noise alone."""
         return self.pooled.worsened
-
-    def _interval(self, values: Array) -> Interval:
-        kinds = 1 if self.strata is None else len(np.unique(self.strata))
-        if len(values) == 1 and self.tasks == kinds:
-            return Interval(float(values.mean()), math.nan, math.nan)
-        return bootstrap(values, np.random.default_rng(_SEED), self.strata)
 
 
 @dataclass(frozen=True)

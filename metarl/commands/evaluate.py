@@ -156,7 +156,8 @@ def draw(folder: Path, own: str, title: str, measured: Mapping[str, Measured]) -
     """Every picture as a PNG and an SVG."""
     for suffix in (".png", ".svg"):
         curves = {name: one.own.pooled for name, one in measured.items()}
-        plot_adaptation(curves, title, (folder / PLOT).with_suffix(suffix))
+        intervals = {name: one.own.intervals for name, one in measured.items()}
+        plot_adaptation(curves, title, (folder / PLOT).with_suffix(suffix), intervals)
         if any(one.by_episodes for one in measured.values()):
             draw_episodes_used(measured, title).savefig((folder / EPISODES_USED).with_suffix(suffix))
         if any(one.beside for one in measured.values()):

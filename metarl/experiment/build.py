@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gymnasium
 import numpy as np
@@ -21,7 +21,13 @@ from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, NonFiniteError, TrainingError
 from metarl.experiment.config import AnyExperiment, ExperimentConfig, meta_learned
-from metarl.experiment.environments import TaskDistribution, distribution_of, make_envs, sample_held_out
+from metarl.experiment.environments import (
+    TaskDistribution,
+    distribution_of,
+    make_envs,
+    sample_held_out,
+    strata_of,
+)
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
@@ -110,7 +116,7 @@ class Experiment:
             sampler = opened.enter_context(closing(self.sampler(count, episodes)))
             measuring = opened.enter_context(closing(self.sampler(count, held_back))) if held_back else None
             try:
-                return evaluate_adaptation(
+                found = evaluate_adaptation(
                     self.walk(sampler),
                     parameters,
                     tasks,
@@ -122,6 +128,8 @@ class Experiment:
                     progress=progress,
                     shown=shown,
                 )
+                strata = strata_of(self.task_distribution, tasks)
+                return replace(found, curve=replace(found.curve, strata=strata))
             except NonFiniteError as error:
                 raise name_fault(error, name, tasks, where) from error
             except ForeignEnvError as error:

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import TrainingError
 from metarl.experiment.config import ScratchExperiment
-from metarl.experiment.environments import as_built, held_out_tasks
+from metarl.experiment.environments import as_built, held_out_tasks, strata_of, task_distribution
 from metarl.from_scratch.model import make_model, make_vec_env, steps_between_updates
 from metarl.from_scratch.results import (
     ScratchResult,
@@ -60,6 +61,8 @@ def run_from_scratch(
         run_dir=Path(config.run_dir),
         progress=progress,
     )
+    strata = strata_of(task_distribution(config), tasks)
+    result = replace(result, curve=replace(result.curve, strata=strata))
     protocol = {
         "episodes": settings.evaluation_episodes,
         "seed": config.seed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -175,11 +176,16 @@ def summarised(curve: AdaptationCurve) -> dict[str, Any]:
     return {
         "tasks": curve.returns.shape[1],
         "mean_return": curve.mean.tolist(),
-        "half_width_95": [None if h != h else h for h in curve.half_width.tolist()],
+        "low_95": [_known(interval.low) for interval in curve.intervals],
+        "high_95": [_known(interval.high) for interval in curve.intervals],
         "tasks_made_worse": curve.worsened,
         "worse_beyond_noise": None if changes is None else int(changes.worse.sum()),
         "better_beyond_noise": None if changes is None else int(changes.better.sum()),
     }
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def csv_bytes(rows: Iterable[list[Any]]) -> bytes:

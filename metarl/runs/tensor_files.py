@@ -60,7 +60,8 @@ def read_tensors(path: Path) -> tuple[Parameters, dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copies are aligned as tensors made anew are, so that products have the same last bit.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: expected a safetensors file, found a damaged one ({error})") from error
     found = metadata.pop("digest", None)

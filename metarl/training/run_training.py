@@ -12,7 +12,6 @@ import torch
 from torch.utils._pytree import tree_map
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.adaptation.statistics import Interval
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
@@ -122,10 +121,9 @@ def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Obs
 
 def format_curve(curve: AdaptationCurve) -> str:
     """The table of returns by inner step, for the console."""
-    means, halves = curve.mean.tolist(), curve.half_width.tolist()
-    intervals = [Interval(m, m - half, m + half) for m, half in zip(means, halves, strict=True)]
     rows = [
-        (f"{k}", number_text(interval.mean), interval_text(interval)) for k, interval in enumerate(intervals)
+        (f"{k}", number_text(interval.mean), interval_text(interval))
+        for k, interval in enumerate(curve.intervals)
     ]
     return Table(("inner steps", "mean return", "95 % interval"), rows).text()
 

@@ -113,7 +113,7 @@ def test_a_resume_writes_no_table_twice(config, tmp_path, change, tables):
 def test_train_py_runs_and_resumes_it(config_file, tmp_path):
     command = [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(config_file)]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "ppo from scratch on 3 held-out tasks" in first.stdout
+    assert "ppo from scratch on 3 tasks" in first.stdout
     rows = [line.split() for line in first.stdout.splitlines() if line.strip()[:1].isdigit()]
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "0", "12", "24", "36", "48", "72", "96"]
     assert [row[1] for row in rows[:4]] == [rows[4 + k][2] for k in (0, 1, 2, 4)]

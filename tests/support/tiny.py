@@ -15,9 +15,9 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, unflatten
 from metarl.meta_learners.inner.gradient_rules import STEP_SIZE
 from metarl.meta_learners.learner import LearnerState, Update, named_tensors, with_tensors
+from metarl.meta_learners.maml import MamlConfig
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
-from metarl.meta_learners.settings import GradientConfig
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
@@ -44,9 +44,9 @@ def tiny_parameters(policy: GaussianMLP, seed: int = 0) -> Parameters:
     }
 
 
-def tiny_config(step_sizes: list[float], objective: Objective, **settings: Any) -> GradientConfig:
+def tiny_config(step_sizes: list[float], objective: Objective, **settings: Any) -> MamlConfig:
     """K inner steps, the later ones of one size."""
-    return GradientConfig(
+    return MamlConfig(
         inner_step_size=step_sizes[0],
         later_step_scale=step_sizes[-1] / step_sizes[0],
         inner_steps=len(step_sizes),

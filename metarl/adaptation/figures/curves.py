@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from metarl_envs.task_parameters import Array
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.figures.style import panels, step_colours, steps_text
+from metarl.adaptation.statistics import Interval
 
 _COLOURS = (("tab:blue", "tab:orange"), ("tab:green", "darkgreen"), ("tab:purple", "indigo"))
 """Of a list's single tasks, and of their mean."""
@@ -32,11 +34,16 @@ class EvaluationPoint(NamedTuple):
     high: Array
 
 
-def adaptation_figure(curves: Mapping[str, AdaptationCurve], title: str) -> Figure:
+def adaptation_figure(
+    curves: Mapping[str, AdaptationCurve],
+    title: str,
+    intervals: Mapping[str, Sequence[Interval]] = MappingProxyType({}),
+) -> Figure:
     """Every task's return by inner step as a thin line, and the means with their 95 % intervals.
 
     Args:
         curves: by the name of their task list.
+        intervals: by inner steps, where they are not the curve's own over its tasks.
     """
     figure, (axes,) = panels(title)
     for (name, curve), (thin, thick) in zip(curves.items(), cycle(_COLOURS)):
@@ -46,7 +53,7 @@ def adaptation_figure(curves: Mapping[str, AdaptationCurve], title: str) -> Figu
         axes.errorbar(
             steps,
             curve.mean,
-            yerr=None if tasks == 1 else curve.half_width,
+            yerr=_whiskers(intervals.get(name, curve.intervals)),
             color=thick,
             linewidth=2.2,
             marker="o",
@@ -58,6 +65,12 @@ def adaptation_figure(curves: Mapping[str, AdaptationCurve], title: str) -> Figu
     axes.set_ylabel("return")
     axes.legend(loc="lower right", frameon=False)
     return figure
+
+
+def _whiskers(intervals: Sequence[Interval]) -> Array | None:
+    """Lengths below and above the means, [2, step + 1]; None where there are none."""
+    mean, low, high = np.array(intervals).T
+    return None if np.isnan(low).any() else np.stack([mean - low, high - mean])
 
 
 def episodes_figure(returns: Array, title: str) -> Figure:
