@@ -105,6 +105,14 @@ class Echo(gymnasium.Env[Any, Any]):
         return observation, self._goal * (1 + first - second / 2), over, False, {}
 
 
+class Worded(Drift):
+    """Samples tasks that are words."""
+
+    def sample_tasks(self, n: int) -> list[dict[str, Any]]:
+        return [{"velocity": "fast"}] * n
+
+
+gymnasium.register("tests/Worded-v0", entry_point=Worded)
 gymnasium.register("tests/Drift-v0", entry_point=Drift)
 gymnasium.register("tests/Mortal-v0", entry_point=Mortal)
 gymnasium.register("tests/Echo-v0", entry_point=Echo)
