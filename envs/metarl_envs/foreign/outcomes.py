@@ -5,6 +5,8 @@ NumPy would stretch an observation of another shape, drop imaginary parts and re
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -104,3 +106,10 @@ def told(value: Any) -> str:
     """The value in one short line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def told_exception(error: Exception) -> str:
+    """Class, message and place of what an environment raised, in one line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+    return " ".join(text.split())
