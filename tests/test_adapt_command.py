@@ -33,6 +33,34 @@ def no_env():
     return 3
 
 
+class Broken(Drift):
+    """Raises where it is told to."""
+
+    def __init__(self, where="make"):
+        super().__init__()
+        self._where = where
+        self._fail("make")
+
+    def _fail(self, where):
+        if where == self._where:
+            raise KeyError("empty\ndrawer")
+
+    def set_task(self, task):
+        self._fail("set_task")
+        super().set_task(task)
+
+    def reset(self, **arguments):
+        self._fail("reset")
+        return super().reset(**arguments)
+
+    def step(self, action):
+        self._fail("step")
+        return super().step(action)
+
+    def close(self):
+        self._fail("close")
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """(words) -> exit code, what was printed and told, and the folder of results."""
@@ -130,6 +158,17 @@ def test_bad_input_is_one_line_and_exit_code_2(drifting, run, words, message):
     assert len(err.splitlines()) == 1
     assert err.startswith("error: ")
     assert message in err
+
+
+@pytest.mark.parametrize("where", ["make", "set_task", "reset", "step", "close"])
+def test_what_an_environment_raises_is_told_with_its_class_and_place(drifting, run, where):
+    options = f'{{"where": "{where}"}}'
+    code, _, err, folder = run(
+        "--env", f"{HERE}Broken", "--env_options", options, "--task", '{"velocity": 1}', "--episodes", 2
+    )
+    assert (code, folder) == (2, None)
+    (line,) = err.splitlines()
+    assert line.startswith(f"error: --env {HERE}Broken: KeyError: 'empty\\ndrawer' (test_adapt_command.py")
 
 
 def test_a_step_helped_where_chance_would_hardly_have_it_so():

@@ -1,6 +1,6 @@
 """Task-parametrised continuous-control environments for Gymnasium, vectorised natively."""
 
-from metarl_envs.rendering import opengl  # noqa: F401  (imports mujoco first: it explains why that can fail)
+from metarl_envs.rendering import opengl  # noqa: F401  (imports mujoco first, also without OpenGL)
 
 # isort: split
 from metarl_envs.family import Family, Simulation, State

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import gymnasium
+from metarl_envs.foreign.outcomes import told_exception
 
 from metarl.errors import ConfigError
 
@@ -18,8 +20,11 @@ def open_env(name: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
         name: "Pendulum-v1", "my_package:MyEnv-v0" or "my_module:make_env".
         options: keyword arguments of either.
 
+    Returns:
+        The environment, which raises ConfigError where the user's own code raises anything.
+
     Raises:
-        ConfigError: neither is there, or it takes other options or makes no environment.
+        ConfigError: neither is there, or it takes other options, makes no environment or fails.
     """
     module_name, _, attribute = name.rpartition(":")
     try:
@@ -30,6 +35,39 @@ def open_env(name: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
         raise ConfigError(
             f"--env: expected an id, or module:callable of a module in PYTHONPATH, got {name}: {error}"
         ) from error
+    except Exception as error:
+        raise _fault(name, error) from error
     if not isinstance(env, gymnasium.Env):
         raise ConfigError(f"--env {name}: expected a gymnasium.Env, got {type(env).__name__}")
-    return env
+    return _OwnEnv(env, name)
+
+
+class _OwnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Tells in one line what the environment raises."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
+        super().__init__(env)
+        self._name = name
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        return self._call(self.env.reset, seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        return self._call(self.env.step, action)
+
+    def close(self) -> None:
+        self._call(self.env.close)
+
+    def get_wrapper_attr(self, name: str) -> Any:
+        found = super().get_wrapper_attr(name)
+        return partial(self._call, found) if callable(found) else found
+
+    def _call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        try:
+            return function(*arguments, **keywords)
+        except Exception as error:
+            raise _fault(self._name, error) from error
+
+
+def _fault(name: str, error: Exception) -> ConfigError:
+    return ConfigError(f"--env {name}: {told_exception(error)}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from importlib import import_module
 from typing import Any, Literal, Protocol
 
@@ -81,8 +81,26 @@ def held_out_phrase(source: TaskDistribution, tasks: Tasks) -> str:
 def distribution_of(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:
     if isinstance(envs, VectorTaskEnv):
         return envs.family.task_space
+    with _unusable_tasks():
+        return _EnvironmentTasks(make_env(config))
+
+
+class _EnvironmentTasks(SampledTasks):
+    """Raises ConfigError where the environment draws what are no tasks."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Tasks:
+        with _unusable_tasks():
+            return super().sample(n, rng)
+
+    def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks:
+        with _unusable_tasks():
+            return super().sample_held_out(n, rng)
+
+
+@contextmanager
+def _unusable_tasks() -> Iterator[None]:
     try:
-        return SampledTasks(make_env(config))
+        yield
     except ValueError as error:
         raise ConfigError(f"environment.id: {error}") from error
 

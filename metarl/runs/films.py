@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from importlib import import_module
 from io import BytesIO
 from itertools import zip_longest
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from metarl_envs.rendering.frames import Frame, FrameRenderer
 from metarl_envs.rendering.scene import Scene
 from metarl_envs.single_env import TaskEnv
 from metarl_envs.task_parameters import Array
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
@@ -25,6 +26,8 @@ from metarl.runs.tables import task_text
 
 Act = Callable[[Any], Any]
 """Observation -> action."""
+_TASK_ENV = f"{TaskEnv.__module__}:{TaskEnv.__qualname__}"
+"""`entry_point` of every family."""
 
 
 def film(
@@ -60,13 +63,23 @@ def make_filmed(
 ) -> gymnasium.Env[Any, Any]:
     """An environment that draws pictures.
 
+    Args:
+        size: width and height in pixels; the pictures of an environment that is not one of metarl's are
+            scaled to it, and keep their proportions between black bars.
+
     Raises:
         ConfigError: it cannot be had, does not take the options or draws no pictures.
     """
-    pixels: dict[str, Any] = dict(zip(("width", "height"), size, strict=True)) if size else {}
+    module, _, name = env_id.rpartition(":")
     try:
-        return gymnasium.make(env_id, render_mode="rgb_array", **options, **pixels)
-    except (TypeError, ValueError) as error:
+        if module:
+            import_module(module)
+        spec = gymnasium.registry.get(name)
+        own = spec is not None and spec.entry_point == _TASK_ENV
+        pixels: dict[str, Any] = dict(zip(("width", "height"), size, strict=True)) if size and own else {}
+        env = gymnasium.make(env_id, render_mode="rgb_array", **options, **pixels)
+        return env if size is None or own else _Scaled(env, size)
+    except (ImportError, TypeError, ValueError) as error:
         raise ConfigError(f"{env_id}: {error}") from error
 
 
@@ -175,6 +188,24 @@ def episode_text(task: Mapping[str, Any] | None, step: int, gained: float) -> st
     return "\n".join([*lines, f"step {step}   return {gained:.1f}"])
 
 
+class _Scaled(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Scales the pictures of an environment that has a size of its own."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], size: tuple[int, int]) -> None:
+        super().__init__(env)
+        self._size = size
+
+    def render(self) -> Any:
+        return np.asarray(ImageOps.pad(Image.fromarray(_rendered(self.env)), self._size))
+
+
+def _rendered(env: gymnasium.Env[Any, Any]) -> Frame:
+    drawn = env.render()
+    if not isinstance(drawn, np.ndarray) or drawn.ndim != 3:
+        raise ConfigError(f"{env}: expected render to give [height, width, 3], got {drawn!r:.80}")
+    return np.asarray(drawn, dtype=np.uint8)
+
+
 class _Camera:
     """Draws an environment in its present state, by its own `render`."""
 
@@ -185,10 +216,7 @@ class _Camera:
         """Takes in where the body is."""
 
     def picture(self) -> Frame:
-        drawn = self._env.render()
-        if not isinstance(drawn, np.ndarray) or drawn.ndim != 3:
-            raise ConfigError(f"{self._env}: expected render to give [height, width, 3], got {drawn!r:.80}")
-        return np.asarray(drawn, dtype=np.uint8)
+        return _rendered(self._env)
 
     def close(self) -> None:
         """What is open is the environment's."""
@@ -216,4 +244,6 @@ class _TrailCamera(_Camera):
 
 def _camera(env: gymnasium.Env[Any, Any]) -> _Camera:
     own = env.unwrapped
-    return _TrailCamera(own, own.scene) if isinstance(own, TaskEnv) and own.scene else _Camera(env)
+    if isinstance(env, _Scaled) or not isinstance(own, TaskEnv) or own.scene is None:
+        return _Camera(env)
+    return _TrailCamera(own, own.scene)

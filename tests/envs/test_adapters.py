@@ -1,4 +1,5 @@
 import gc
+import re
 from contextlib import closing
 
 import gymnasium
@@ -245,3 +246,34 @@ def test_a_wrapper_gives_the_hook_and_the_tasks():
     assert env.unwrapped.goal == 0.5
     drawn = SampledTasks(gymnasium.wrappers.TimeLimit(WithTasks(SetTaskLine()), 3))
     np.testing.assert_array_equal(drawn.sample(2, np.random.default_rng(0))["goal"], [0.5, 0.5])
+
+
+class Drawing(Line):
+    """Samples the tasks that it is made with."""
+
+    def __init__(self, tasks):
+        super().__init__()
+        self.tasks = tasks
+
+    def sample_tasks(self, n):
+        return self.tasks
+
+
+NUMBERS = "sample_tasks: task 'goal': expected numbers or arrays of numbers of one shape, got "
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ([{"goal": "north"}, {"goal": "south"}], f"{NUMBERS}'north'"),
+        ([{"goal": {"x": 1.0}}], f"{NUMBERS}{{'x': 1.0}}"),
+        ([{"goal": [1.0, [2.0]]}], f"{NUMBERS}[1.0, [2.0]]"),
+        ([{"goal": 1.0}, {"goal": [1.0, 2.0]}], f"{NUMBERS}1.0 and [1.0, 2.0]"),
+        ([{"goal": 1.0}, {"aim": 1.0}], "sample_tasks: expected tasks with the same keys, got ['goal'] and"),
+        ([1.0], "sample_tasks: expected every task to be a dict with at least one key, got 1.0"),
+        ({"goal": 1.0}, "sample_tasks: expected a list of tasks, got {'goal': 1.0}"),
+    ],
+)
+def test_sampled_tasks_that_are_no_numbers_are_named(tasks, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        SampledTasks(Drawing(tasks)).sample(2, np.random.default_rng(0))

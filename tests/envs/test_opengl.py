@@ -64,13 +64,35 @@ def test_no_opengl_is_one_line_that_says_what_to_install(monkeypatch):
     env.step(env.action_space.sample())
 
 
-def test_a_library_that_mujoco_gl_names_and_that_is_missing(tmp_path):
-    """PyOpenGL fails with an AttributeError while mujoco is imported."""
+@pytest.fixture
+def without_osmesa(tmp_path):
+    """PyOpenGL, and so mujoco, cannot be imported."""
     (tmp_path / "OpenGL").mkdir()
     (tmp_path / "OpenGL" / "__init__.py").write_text("None.glGetError")
-    done = python("import metarl_envs", MUJOCO_GL="osmesa", PYTHONPATH=str(tmp_path))
-    assert last_line(done.stderr).startswith("ImportError: no OpenGL with MUJOCO_GL set to 'osmesa'; ")
-    assert "apt-get install libegl1" in last_line(done.stderr)
+    paths = [str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {"MUJOCO_GL": "osmesa", "PYTHONPATH": os.pathsep.join(paths)}
+
+
+@linux
+def test_a_missing_library_is_missed_by_pictures_alone(without_osmesa):
+    code = MAKE.format("rgb_array") + "env.reset()\nenv.step(env.action_space.sample())\nprint('stepped')\n"
+    done = python(code + "env.render()", **without_osmesa)
+    assert done.stdout.strip() == "stepped", done.stderr
+    told = last_line(done.stderr)
+    assert "DependencyNotInstalled: no OpenGL with MUJOCO_GL set to 'osmesa'; " in told
+    assert "apt-get install libegl1" in told
+    assert "glGetError" in told
+
+
+@linux
+def test_the_render_command_tells_of_a_missing_library_in_one_line(without_osmesa, tmp_path):
+    words = ["render", "--environment", "metarl/AntGoal-v0", "--output", str(tmp_path / "picture.png")]
+    code = f"import sys\nfrom metarl.commands import render\nsys.argv = {words}\nsys.exit(render.main())"
+    done = python(code, **without_osmesa)
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: no OpenGL with MUJOCO_GL set to 'osmesa'; ")
 
 
 def test_steps_load_no_opengl():

@@ -126,3 +126,18 @@ def test_environments_that_cannot_be_filmed_are_named(small_config):
     unseen.render = lambda: None
     with pytest.raises(metarl.ConfigError, match=r"expected render to give \[height, width, 3\], got None"):
         next(film_episode(unseen, lambda observation: np.zeros(1), None, 10))
+
+
+def test_an_environment_that_takes_no_size_has_its_pictures_scaled_to_it():
+    env = make_filmed("tests.support.tiny_envs:tests/Pictured-v0", {}, SIZE)
+    env.reset(seed=0)
+    picture = env.render()
+    assert picture.shape == (120, 160, 3)
+    assert (picture[:, 20:140] == (255, 0, 0)).all()
+    assert not picture[:, :20].any()
+    assert not picture[:, 140:].any()
+
+
+def test_a_module_that_an_id_names_and_that_is_not_there_is_told():
+    with pytest.raises(metarl.ConfigError, match=r"nowhere:Env-v0: No module named 'nowhere'"):
+        make_filmed("nowhere:Env-v0", {}, SIZE)

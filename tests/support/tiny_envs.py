@@ -105,6 +105,28 @@ class Echo(gymnasium.Env[Any, Any]):
         return observation, self._goal * (1 + first - second / 2), over, False, {}
 
 
+class Worded(Drift):
+    """Samples tasks that are words."""
+
+    def sample_tasks(self, n: int) -> list[dict[str, Any]]:
+        return [{"velocity": "fast"}] * n
+
+
+class Pictured(Drift):
+    """Draws red squares of 50 pixels, whatever size is wanted."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self) -> Any:
+        return np.full((50, 50, 3), (255, 0, 0), np.uint8)
+
+
+gymnasium.register("tests/Pictured-v0", entry_point=Pictured)
+gymnasium.register("tests/Worded-v0", entry_point=Worded)
 gymnasium.register("tests/Drift-v0", entry_point=Drift)
 gymnasium.register("tests/Mortal-v0", entry_point=Mortal)
 gymnasium.register("tests/Echo-v0", entry_point=Echo)

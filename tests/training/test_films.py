@@ -39,3 +39,10 @@ def test_what_cannot_be_filmed_is_told_before_training(train_small, tmp_path):
     with pytest.raises(metarl.ConfigError, match=r"training.record_video_every: .*render_mode"):
         train_small(*drift, "--environment.vectorization", "sync", "--training.record_video_every", "1")
     assert len((tmp_path / "run" / "progress.csv").read_text().splitlines()) <= 1
+
+
+def test_an_environment_that_takes_no_size_is_filmed(train_small, tmp_path):
+    own = ("--environment.id", "tests.support.tiny_envs:tests/Pictured-v0", "--environment.options", "{}")
+    train_small(*own, "--training.iterations", "1", "--training.record_video_every", "1")
+    film = tmp_path / "run" / "films" / "iteration_000000.gif"
+    assert imageio.mimread(film)[0].shape[:2] == (240, 640)

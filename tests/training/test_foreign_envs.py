@@ -12,6 +12,7 @@ import pytest
 import torch
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 
+from metarl.commands import train
 from metarl.errors import TrainingError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.environments import make_envs
@@ -97,7 +98,7 @@ def test_the_script_tells_in_one_line_ends_and_goes_on(small_config_file, tmp_pa
     command = [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(small_config_file)]
     command += foreign(tmp_path)
 
-    def train(resume):
+    def trained(resume):
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         arguments = [*command, "--resume", resume]
         return subprocess.run(
@@ -105,7 +106,7 @@ def test_the_script_tells_in_one_line_ends_and_goes_on(small_config_file, tmp_pa
         )
 
     (tmp_path / "accident").write_text("kill")
-    broken = train("false")
+    broken = trained("false")
     assert broken.returncode == 2
     assert "Traceback" not in broken.stderr
     errors = [line for line in broken.stderr.splitlines() if line.startswith("error: ")]
@@ -113,7 +114,7 @@ def test_the_script_tells_in_one_line_ends_and_goes_on(small_config_file, tmp_pa
     assert "killed by SIGKILL; if memory ran out" in errors[0]
     assert f"go on from {tmp_path / 'run' / CHECKPOINT} with --resume true" in errors[0]
     (tmp_path / "accident").unlink()
-    mended = train("true")
+    mended = trained("true")
     assert mended.returncode == 0, mended.stderr
     assert "Resumed at iteration 1 of 2" in mended.stdout
 
@@ -135,3 +136,13 @@ def test_a_failing_evaluation_loses_no_iteration(train_small, small_config, tmp_
         experiment.evaluate(
             parameters(tmp_path / "run"), experiment.held_out_tasks(2, 0), episodes=2, steps=2, seed=0
         )
+
+
+def test_tasks_that_are_no_numbers_are_one_line(small_config_file, tmp_path, monkeypatch, capsys):
+    words = ["--config", str(small_config_file), *foreign(tmp_path, mode="sync")]
+    words += ["--environment.id", "tests.support.tiny_envs:tests/Worded-v0", "--environment.options", "{}"]
+    monkeypatch.setattr(sys, "argv", ["train", *words, "--quiet"])
+    assert train.main() == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("error: environment.id: ")
+    assert "task 'velocity': expected numbers or arrays of numbers of one shape, got 'fast'" in told

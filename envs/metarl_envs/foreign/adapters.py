@@ -8,13 +8,13 @@ attribute `reads_task_option = True`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from metarl_envs.foreign.outcomes import REAL
+from metarl_envs.foreign.outcomes import REAL, as_array, told
 from metarl_envs.tasks import Tasks, stack_tasks
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -58,11 +58,19 @@ class SampledTasks:
         self._env = env
 
     def sample(self, n: int, rng: np.random.Generator) -> Tasks:
-        """Draws n tasks; the same generator state gives the same tasks."""
+        """Draws n tasks; the same generator state gives the same tasks.
+
+        Raises:
+            ValueError: no list of tasks with the same keys, each of numbers of one shape.
+        """
         return self._drawn("sample_tasks", n, rng)
 
     def sample_held_out(self, n: int, rng: np.random.Generator) -> Tasks:
-        """Draws n test tasks by the environment's `sample_held_out_tasks(n)`; without that, as `sample`."""
+        """Draws n test tasks by the environment's `sample_held_out_tasks(n)`; without that, as `sample`.
+
+        Raises:
+            ValueError: as `sample`.
+        """
         held_out = self._env.has_wrapper_attr("sample_held_out_tasks")
         return self._drawn("sample_held_out_tasks" if held_out else "sample_tasks", n, rng)
 
@@ -75,14 +83,40 @@ class SampledTasks:
         if not task:
             raise ValueError("expected a task with at least one key, got {}")
         for name, value in task.items():
-            try:
-                kind = np.asarray(value).dtype.kind
-            except ValueError:  # lists of different lengths
-                kind = "O"
-            if kind not in REAL:
+            if _shape(value) is None:
                 raise ValueError(f"task {name!r}: expected numbers, got {value!r}")
         return dict(task)
 
     def _drawn(self, method: str, n: int, rng: np.random.Generator) -> Tasks:
         self._env.reset(seed=int(rng.integers(2**31)))
-        return stack_tasks(self._env.get_wrapper_attr(method)(n))
+        drawn = self._env.get_wrapper_attr(method)(n)
+        try:
+            _check_alike(drawn)
+        except ValueError as error:
+            raise ValueError(f"{method}: {error}") from None
+        return stack_tasks(drawn)
+
+
+def _check_alike(tasks: Any) -> None:
+    """Checks that the tasks can be stacked."""
+    if not isinstance(tasks, (Sequence, np.ndarray)) or not len(tasks):
+        raise ValueError(f"expected a list of tasks, got {told(tasks)}")
+    for task in tasks:
+        if not isinstance(task, Mapping) or not task:
+            raise ValueError(f"expected every task to be a dict with at least one key, got {told(task)}")
+        if set(task) != set(tasks[0]):
+            raise ValueError(f"expected tasks with the same keys, got {list(tasks[0])} and {list(task)}")
+    for name, first in tasks[0].items():
+        expected = f"task {name!r}: expected numbers or arrays of numbers of one shape"
+        shape = _shape(first)
+        for value in (task[name] for task in tasks):
+            if _shape(value) is None:
+                raise ValueError(f"{expected}, got {told(value)}")
+            if _shape(value) != shape:
+                raise ValueError(f"{expected}, got {told(first)} and {told(value)}")
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Of an array of real numbers; None of anything else."""
+    numbers = as_array(value)
+    return numbers.shape if numbers.dtype.kind in REAL else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -13,7 +12,13 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 
 from metarl_envs.foreign.adapters import AnyEnv, apply_task
-from metarl_envs.foreign.outcomes import OutcomeError, checked_reset, checked_step, told_success
+from metarl_envs.foreign.outcomes import (
+    OutcomeError,
+    checked_reset,
+    checked_step,
+    told_exception,
+    told_success,
+)
 from metarl_envs.tasks import Task
 
 
@@ -112,8 +117,6 @@ def _fault(error: Exception, task: Task) -> dict[str, Any]:
     """What went wrong, in one line and in full."""
     told = str(error)
     if not isinstance(error, OutcomeError):
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}, line {frame.lineno}"
-        told = f"expected an environment that runs, got {type(error).__name__}: {error} ({place})"
+        told = f"expected an environment that runs, got {told_exception(error)}"
     message = " ".join(f"{told} with task {task}".split()) if task else " ".join(told.split())
     return {"fault": (message, "".join(traceback.format_exception(error)))}

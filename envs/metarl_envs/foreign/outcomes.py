@@ -5,6 +5,8 @@ NumPy would stretch an observation of another shape, drop imaginary parts and re
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -39,7 +41,7 @@ def checked_reset(returned: Any, space: gymnasium.Space[Any], place: str) -> NDA
         OutcomeError: not a pair of an observation (real numbers, of the space's shape) and an info.
     """
     if not isinstance(returned, tuple) or len(returned) != 2:
-        raise OutcomeError(f"expected reset to return (observation, info), got {_told(returned)} in {place}")
+        raise OutcomeError(f"expected reset to return (observation, info), got {told(returned)} in {place}")
     return _checked_observation(returned[0], space, place)
 
 
@@ -56,14 +58,14 @@ def checked_step(returned: Any, space: gymnasium.Space[Any], place: str) -> Outc
     """
     if not isinstance(returned, tuple) or len(returned) != 5:
         expected = "(observation, reward, terminated, truncated, info)"
-        raise OutcomeError(f"expected step to return {expected}, got {_told(returned)} in {place}")
+        raise OutcomeError(f"expected step to return {expected}, got {told(returned)} in {place}")
     observation, reward, terminated, truncated, _ = returned
-    number = _array(reward)
+    number = as_array(reward)
     if number.shape or number.dtype.kind not in REAL:
-        raise OutcomeError(f"expected a reward that is one real number, got {_told(reward)} in {place}")
+        raise OutcomeError(f"expected a reward that is one real number, got {told(reward)} in {place}")
     for name, end in (("terminated", terminated), ("truncated", truncated)):
-        if _array(end).shape or _array(end).dtype.kind != "b":
-            raise OutcomeError(f"expected {name} to be a boolean, got {_told(end)} in {place}")
+        if as_array(end).shape or as_array(end).dtype.kind != "b":
+            raise OutcomeError(f"expected {name} to be a boolean, got {told(end)} in {place}")
     checked = _checked_observation(observation, space, place)
     return Outcome(checked, float(number), bool(terminated), bool(truncated))
 
@@ -71,14 +73,14 @@ def checked_step(returned: Any, space: gymnasium.Space[Any], place: str) -> Outc
 def told_success(info: Any) -> float:
     """Success as a step's info tells it, by Meta-World's or stable-baselines3's key; NaN of others."""
     keys = [key for key in ("success", "is_success") if isinstance(info, dict) and key in info]
-    number = _array(info[keys[0]]) if keys else _array(np.nan)
+    number = as_array(info[keys[0]]) if keys else as_array(np.nan)
     return float(number) if not number.shape and number.dtype.kind in REAL else np.nan
 
 
 def _checked_observation(observation: Any, space: gymnasium.Space[Any], place: str) -> NDArray[Any]:
-    values, shape = _array(observation), space.shape or ()
+    values, shape = as_array(observation), space.shape or ()
     if values.dtype.kind not in REAL:
-        raise OutcomeError(f"expected an observation of real numbers, got {_told(observation)} in {place}")
+        raise OutcomeError(f"expected an observation of real numbers, got {told(observation)} in {place}")
     if values.shape != shape:
         raise OutcomeError(
             f"expected an observation of shape {list(shape)}, that of the observation space, "
@@ -92,7 +94,7 @@ def _checked_observation(observation: Any, space: gymnasium.Space[Any], place: s
     return values
 
 
-def _array(value: Any) -> NDArray[Any]:
+def as_array(value: Any) -> NDArray[Any]:
     """The value as an array, of type object where its parts have different lengths."""
     try:
         return np.asarray(value)
@@ -100,7 +102,14 @@ def _array(value: Any) -> NDArray[Any]:
         return np.empty((), dtype=np.object_)
 
 
-def _told(value: Any) -> str:
+def told(value: Any) -> str:
     """The value in one short line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def told_exception(error: Exception) -> str:
+    """Class, message and place of what an environment raised, in one line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+    return " ".join(text.split())

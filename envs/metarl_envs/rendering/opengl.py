@@ -19,16 +19,21 @@ def _no_opengl(error: BaseException) -> str:
     )
 
 
+_missing: Exception | None = None
+"""What PyOpenGL raises, while mujoco is imported, where the library that MUJOCO_GL names is missing."""
+
 try:
     import mujoco
-except (
-    AttributeError,
-    OSError,
-    RuntimeError,
-) as error:  # PyOpenGL's, where the library that MUJOCO_GL names is missing
-    if not os.environ.get("MUJOCO_GL"):
+except (AttributeError, OSError, RuntimeError) as error:
+    _setting = os.environ.get("MUJOCO_GL")
+    if not _setting:
         raise
-    raise ImportError(_no_opengl(error)) from None
+    _missing = error
+    os.environ["MUJOCO_GL"] = "disable"  # physics needs no OpenGL; `open_renderer` tells
+    try:
+        import mujoco
+    finally:
+        os.environ["MUJOCO_GL"] = _setting
 
 _SMALL_PICTURE = 300  # pixels; text is drawn in a size of its own
 
@@ -39,6 +44,8 @@ def open_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Rend
     Raises:
         DependencyNotInstalled: there is no OpenGL; the message says what to set and to install.
     """
+    if _missing is not None:
+        raise DependencyNotInstalled(_no_opengl(_missing)) from _missing
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
     fonts = mujoco.mjtFontScale
     font = fonts.mjFONTSCALE_100 if height < _SMALL_PICTURE else fonts.mjFONTSCALE_150
