@@ -176,7 +176,7 @@ def test_an_interrupted_step_leaves_no_process():
     envs.set_tasks({"velocity": np.zeros(COPIES)})
     envs.reset(seed=range(COPIES))
 
-    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         envs.step(actions()[0])
