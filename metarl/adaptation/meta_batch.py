@@ -20,7 +20,7 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.policies.policy import AnyPolicy, TaskState, remembers
 from metarl.rollouts.rollout import MetaBatch
 
-_JUDGED_TASKS = 4
+_JUDGED_TASKS = 2
 """Of the cosine that takes a further adaptation."""
 
 

@@ -85,7 +85,8 @@ def verdict(before: Array, after: Array) -> str:
     """ "helped", "made it worse", or "no clear change", by a two-sided sign test over episodes.
 
     Args:
-        before, after: returns of episodes to which the step did not adapt, [episode].
+        before: returns of the episodes before the step, [episode]: held-back ones, or those it adapted to.
+        after: of fresh ones.
     """
     if 2 * sign_test(before, after) <= LEVEL:
         return "helped"

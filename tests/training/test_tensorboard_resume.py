@@ -6,9 +6,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from metarl.experiment.build import build_experiment
+from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.starting_point import initial_state
 from metarl.training.observers import Observer
-from metarl.training.tensorboard.glossary import ADAPTATION, TRAINING
+from metarl.training.tensorboard.glossary import ADAPTATION, CARD, SETTINGS, TRAINING
 from metarl.training.tensorboard.history import read_evaluations
+from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 RETURN, TRAINED = f"{ADAPTATION}/return_after_1_step", f"{TRAINING}/return_after"
 
@@ -70,3 +74,15 @@ def test_events_of_earlier_versions_stay_as_they_were(train_small, tmp_path):
     train_small("--training.iterations", "2", resume=True)
     assert read(tmp_path / "run", "rollout/return_after") == [(0, -3.0)]
     assert len(read(tmp_path / "run", TRAINED)) == 1
+
+
+def test_a_start_that_comes_again_writes_no_second_card(small_config, tmp_path):
+    """As after a kill before the first checkpoint."""
+    experiment = build_experiment(small_config("--run_dir", str(tmp_path)))
+    start = Checkpoint(initial_state(experiment), 0, 0, "digest")
+    for _ in range(2):
+        recorder = TensorBoardRecorder(experiment)
+        recorder.on_start(start)
+        recorder.on_end()
+    events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
+    assert [len(events.Tensors(tag)) for tag in (CARD, SETTINGS)] == [1, 1]

@@ -70,7 +70,7 @@ class TensorBoardRecorder(Observer):
         self._events.layout(page_layout(returns))
         metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
-        if not known:
+        if not there:
             self._events.text(CARD, card(self._config), steps)
             self._events.text(SETTINGS, config_text(self._config), steps)
         self._events.flush()
