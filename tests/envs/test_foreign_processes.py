@@ -176,7 +176,8 @@ def test_an_interrupted_step_leaves_no_process():
     envs.set_tasks({"velocity": np.zeros(COPIES)})
     envs.reset(seed=range(COPIES))
 
-    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    waiting = threading.main_thread().ident
+    timer = threading.Timer(0.5, signal.pthread_kill, [waiting, signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         envs.step(actions()[0])
