@@ -14,6 +14,7 @@ from rich.spinner import Spinner
 
 from metarl.adaptation.statistics import LEVEL, Interval, sign_test
 from metarl.runs.tables import Table, interval_text, number_text
+from metarl.training.progress_bar import write_line
 
 _BAR = 10
 """Characters of the longest bar."""
@@ -33,10 +34,13 @@ class LiveCurve:
         self._measured: list[Array] = []
         self._live = Live(console=Console(highlight=False), transient=True, auto_refresh=True)
         self._shown = not quiet and sys.stdout.isatty()
+        self._lines = not quiet and not self._shown
 
     def show(self, returns: Array) -> None:
         """Takes the measured episodes of the next number of steps, [episode], and shows them."""
         self._measured.append(np.asarray(returns))
+        if self._lines:
+            write_line(f"rollout {len(self._measured)} of {self._steps + 1}", sys.stderr)
         self._refresh()
 
     def table(self) -> Table:

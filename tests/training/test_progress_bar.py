@@ -92,9 +92,12 @@ def test_commands_print_lines_or_with_quiet_final_results_alone(commands, small_
     assert quiet.out.lstrip().startswith("Return on 2 held-out tasks")
     assert quiet.err == ""
     few = (tmp_path / "run", "--episodes", 2, "--steps", 1)
-    for command, words in ((adapt, ("--task", '{"goal": [0.1, 0.2]}')), (evaluate, ("--tasks", 2))):
+    for command, words, title in (
+        (adapt, ("--task", '{"goal": [0.1, 0.2]}'), "step   return"),
+        (evaluate, ("--tasks", 2), "inner steps   mean return"),
+    ):
         shown = commands(command, *few, *words)
         assert shown.err == "rollout 1 of 2\nrollout 2 of 2\n"
         hidden = commands(command, *few, *words, "--quiet")
         assert hidden.err == ""
-        assert "inner steps   mean return" in hidden.out
+        assert title in hidden.out
