@@ -167,7 +167,7 @@ def test_what_an_environment_raises_is_told_with_its_class_and_place(drifting, r
         "--env", f"{HERE}Broken", "--env_options", options, "--task", '{"velocity": 1}', "--episodes", 2
     )
     assert (code, folder) == (2, None)
-    (line,) = err.splitlines()
+    *_, line = err.splitlines()
     assert line.startswith(f"error: --env {HERE}Broken: KeyError: 'empty\\ndrawer' (test_adapt_command.py")
 
 
