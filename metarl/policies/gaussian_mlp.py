@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
+from metarl.policies.layers import align, linear
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,10 @@ class GaussianMLP:
         activate = torch.tanh if self.activation == "tanh" else torch.relu
         hidden = observations
         for name in self.layer_names[:-1]:
-            hidden = activate(_linear(parameters, name, hidden))
-        mean = _linear(parameters, "mean", hidden)
-        return DiagonalGaussian(mean, _align(self.log_std(parameters), mean).expand_as(mean))
+            hidden = activate(linear(parameters, name, hidden))
+        mean = linear(parameters, "mean", hidden)
+        return DiagonalGaussian(mean, align(self.log_std(parameters), mean).expand_as(mean))
 
     def log_std(self, parameters: Parameters) -> Tensor:
         """The log standard deviation above its floor, [*task, action]."""
         return parameters["log_std"].clamp(min=math.log(self.min_std))
-
-
-def _linear(parameters: Parameters, layer: str, x: Tensor) -> Tensor:
-    weight, bias = parameters[f"{layer}.weight"], parameters[f"{layer}.bias"]
-    if weight.ndim == 2:
-        return torch.nn.functional.linear(x, weight, bias)
-    flat = x.reshape(len(weight), -1, x.shape[-1])
-    return torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT).view(*x.shape[:-1], -1)
-
-
-def _align(vector: Tensor, like: Tensor) -> Tensor:
-    """[*task, n] -> [*task, 1, ..., 1, n], with as many axes as `like`."""
-    return vector.view(*vector.shape[:-1], *[1] * (like.ndim - vector.ndim), vector.shape[-1])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
+from metarl.policies.layers import align, linear
 from metarl.policies.policy import Carry, Transition
 
 _GRU: Any = torch.gru
@@ -125,14 +126,14 @@ class GruPolicy:
     def features(self, parameters: Parameters, hidden: Tensor, observations: Tensor) -> Tensor:
         """What heads see, [..., h + observation]."""
         centred = torch.nn.functional.layer_norm(hidden, (int(self.hidden_size),))
-        scale, shift = (_align(parameters[f"norm.{part}"], centred) for part in ("weight", "bias"))
+        scale, shift = (align(parameters[f"norm.{part}"], centred) for part in ("weight", "bias"))
         return torch.cat((centred * scale + shift, observations), dim=-1)
 
     def distribution(self, parameters: Parameters, features: Tensor) -> DiagonalGaussian:
         """Of the actions, from features [..., h + observation]."""
         mean = _linear(parameters, "mean", head(parameters, "head", len(self.head_sizes), features))
         log_std = parameters["log_std"].clamp(min=math.log(self.min_std))
-        return DiagonalGaussian(mean, _align(log_std, mean).expand_as(mean))
+        return DiagonalGaussian(mean, align(log_std, mean).expand_as(mean))
 
 
 def head_parameters(name: str, inputs: int, sizes: tuple[int, ...], generator: torch.Generator) -> Parameters:
@@ -162,18 +163,11 @@ def _cell(parameters: Parameters, inputs: Tensor, hidden: Tensor) -> Tensor:
 
 def _linear(parameters: Parameters, layer: str, x: Tensor) -> Tensor:
     """W x + b; weights with a task axis are taken once where they are the same for all tasks."""
-    weight, bias = parameters[f"{layer}.weight"], parameters[f"{layer}.bias"]
+    names = [f"{layer}.{part}" for part in ("weight", "bias")]
+    weight = parameters[names[0]]
     if weight.ndim == 3 and weight.stride(0) == 0:
-        weight, bias = weight[0], bias[0]
-    if weight.ndim == 2:
-        return torch.nn.functional.linear(x, weight, bias)
-    flat = x.reshape(len(weight), -1, x.shape[-1])
-    return torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT).view(*x.shape[:-1], -1)
-
-
-def _align(vector: Tensor, like: Tensor) -> Tensor:
-    """[*task, n] -> [*task, 1, ..., 1, n], with as many axes as `like`."""
-    return vector.view(*vector.shape[:-1], *[1] * (like.ndim - vector.ndim), vector.shape[-1])
+        parameters = {name: parameters[name][0] for name in names}
+    return linear(parameters, layer, x)
 
 
 def _orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
