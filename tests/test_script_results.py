@@ -96,8 +96,8 @@ def test_no_task_leads_out_of_the_run_folder(tmp_path, train_small):
     done = script("adapt", tmp_path / "run", "--task", task, "--episodes", 2, "--trust")
     assert done.returncode == 0, done.stderr
     made = {*tmp_path.rglob("*")} - before
-    assert all(path.is_relative_to(tmp_path / "run" / "adaptation") for path in made)
-    assert len(made) == 5
+    assert {path.parent.parent for path in made if path.is_file()} == {tmp_path / "run" / "adaptation"}
+    assert len({path.parent for path in made if path.is_file()}) == 1
 
 
 @pytest.mark.parametrize("task", ['{"velocity": "../../x"}', "{}", '{"velocity": [[1], [1, 2]]}'])
