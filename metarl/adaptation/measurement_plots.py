@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
+from metarl.adaptation.figures.style import blank
 from metarl.adaptation.measurement import Measured, SeedCurves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def draw_episodes_used(measured: Mapping[str, Measured], title: str) -> Figure:
@@ -55,7 +58,7 @@ def draw_beside(measured: Mapping[str, Measured], own: str, title: str) -> Figur
 
 
 def _panels(measured: Mapping[str, Measured], title: str) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(6.4 * len(measured), 4.2), dpi=150, layout="constrained")
+    figure = blank(6.4 * len(measured), 4.2, 150)
     (panels,) = figure.subplots(1, len(measured), squeeze=False)
     figure.suptitle(title)
     for axes, one in zip(panels, measured.values(), strict=True):

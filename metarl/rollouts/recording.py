@@ -62,6 +62,7 @@ class Recording:
         current.copy_(self._observation_host.view(current.shape), non_blocking=True)
         distribution = self._actor.act(current)
         parts, self._structure = tree_flatten(distribution)
+        parts = [part[:, :1] if part.stride(1) == 0 else part for part in parts]  # the same in every lane
         if not self._behaviour:
             self._behaviour = [part.new_zeros(len(self._noise), *part.shape) for part in parts]
         for buffer, part in zip(self._behaviour, parts, strict=True):
@@ -103,7 +104,7 @@ class Recording:
     def rollout(self, final_observation: NDArray[Any]) -> Rollout:
         """The finished rollout; episodes still running are truncated at the horizon."""
         dtype = self._noise.dtype
-        behaviour = tree_unflatten([_time_last(part) for part in self._behaviour], self._structure)
+        behaviour = tree_unflatten([self._of_lanes(part) for part in self._behaviour], self._structure)
         actions = behaviour.mode if self._deterministic else behaviour.draw(_time_last(self._noise))
         return Rollout(
             observations=_time_last(self._observations),
@@ -118,6 +119,11 @@ class Recording:
             diverged_episodes=int(self._diverged.sum()),
             success=None if self._success is None else self._by_task(self._success),
         )
+
+    def _of_lanes(self, part: Tensor) -> Tensor:
+        """[time, task, lane or 1, x] -> [task, lane, time, x]."""
+        values = _time_last(part)
+        return values.expand(-1, self._shape[1], -1, -1)
 
     def _by_task(self, values: NDArray[Any]) -> Tensor:
         """[env, ...] -> [task, lane, ...] where the rollout lies."""

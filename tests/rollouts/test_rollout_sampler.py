@@ -76,6 +76,15 @@ def test_behaviour_describes_the_actions(small_config):
     assert 0.7 < spread.std() < 1.3
 
 
+def test_a_std_that_no_state_changes_is_kept_once_for_all_episodes(small_config):
+    experiment, parameters = experiment_and_parameters(small_config())
+    rollout = experiment.sampler(3, 4).collect(TaskState(parameters), experiment.held_out_tasks(3, 0), KEY)
+    mean, log_std = rollout.behaviour.mean, rollout.behaviour.log_std
+    assert log_std.shape == mean.shape
+    assert log_std.untyped_storage().nbytes() * 4 == mean.untyped_storage().nbytes()
+    assert torch.equal(log_std[:, 1], log_std[:, 0])
+
+
 def test_same_key_same_rollout_whatever_the_simulation_threads(small_config):
     cheetah = ("--environment.id", "metarl/HalfCheetahVel-v0")
     rollouts = []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.figures.style import AFTER, BEFORE, panels, steps_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _WORSE = "tab:red"
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 from metarl_envs.task_parameters import Array
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.adaptation.figures.style import panels, step_colours, steps_text
+from metarl.adaptation.figures.style import count_in_thousands, panels, step_colours, steps_text
 from metarl.adaptation.statistics import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLOURS = (("tab:blue", "tab:orange"), ("tab:green", "darkgreen"), ("tab:purple", "indigo"))
 """Of a list's single tasks, and of their mean."""
@@ -103,7 +104,7 @@ def training_figure(points: Sequence[EvaluationPoint], title: str) -> Figure:
         low, mean, high = (np.array([of[step] for of in ends]) for ends in _ends(there))
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(x, mean, color=colour, marker="o", markersize=4, label=f"after {steps_text(step)}")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    count_in_thousands(axes.xaxis)
     axes.set_xlabel("environment steps of training")
     axes.set_ylabel("return on held-out tasks")
     axes.legend(frameon=False)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from metarl_envs.family import Observed
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
@@ -14,6 +13,10 @@ from numpy.typing import NDArray
 
 from metarl.adaptation.figures.style import colours, panels
 from metarl.rollouts.rollout import Rollout, next_observations
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _TASKS, _EPISODES = 6, 2
 """That are drawn."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
 from metarl_envs.family import Family
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from metarl.adaptation.figures.curves import adaptation_figure
 from metarl.adaptation.figures.motion import motion_of, speeds_figure, ways_figure
 from metarl.adaptation.figures.step_sizes import step_sizes_figure
 from metarl.adaptation.figures.style import steps_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def evaluation_figures(

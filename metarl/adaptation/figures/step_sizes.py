@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from metarl_envs.task_parameters import Array
 from torch import Tensor
 
 from metarl.adaptation.figures.style import panels
 from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE, STEP_SIZE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def step_sizes_figure(parameters: Mapping[str, Tensor], title: str) -> Figure | None:
