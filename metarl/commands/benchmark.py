@@ -84,7 +84,8 @@ class KeptMetrics(Observer):
 def iteration(experiment: Experiment, repeats: int) -> list[Row]:
     """Seconds of a training run's iterations, the first left out, and the process's peak memory."""
     evaluation: Any = {f"evaluation_{name}": 1 for name in ("tasks", "episodes", "steps")}  # at the end
-    training = replace(experiment.config.training, iterations=repeats + 1, evaluate_every=0, **evaluation)
+    shown: dict[str, Any] = {**evaluation, "evaluate_every": 0, "figures": False}
+    training = replace(experiment.config.training, iterations=repeats + 1, **shown)
     kept = KeptMetrics()
     with TemporaryDirectory() as folder:
         config = replace(experiment.config, training=training, run_dir=folder)
