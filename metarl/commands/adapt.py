@@ -22,6 +22,7 @@ from metarl.commands.arguments import add_adaptation_arguments, add_run_argument
 from metarl.commands.live_curve import LiveCurve
 from metarl.commands.one_task import adapt_in, adapt_to, read_object, read_task
 from metarl.commands.own_env import open_env
+from metarl.commands.parser import CommandParser
 from metarl.errors import ConfigError, MetaRLError
 from metarl.policies.plain import modules_named
 from metarl.runs.files import ADAPTED, PLOT, TABLE
@@ -34,7 +35,7 @@ from metarl.training.tensorboard.glossary import ADAPTATION, describe
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--task", help="as JSON, e.g. '{\"velocity\": 1.5}', or a file of it")
     parser.add_argument(
