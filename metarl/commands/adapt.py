@@ -35,6 +35,33 @@ from metarl.training.tensorboard.glossary import ADAPTATION, describe
 
 
 def main() -> int:
+    arguments = read_arguments()
+    torch.set_num_threads(1)  # threads take whole tasks, as in training
+    try:
+        with LiveCurve(arguments.episodes, arguments.steps, quiet=arguments.quiet) as curve:
+            returns, adapted, place, title = adapt(arguments, curve)
+        folder = new_adaptation(arguments.run_dir, place)
+        write_adaptation(folder, returns)
+        draw(folder, returns, title)
+        adapted.save(folder / ADAPTED)
+        print(f"{title}, {arguments.episodes} episodes per step:\n\n{curve.table().text()}\n")
+        print(f"{measured_on(arguments)} (sign test).")
+        print(
+            f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
+            f"tensorboard --logdir {arguments.run_dir}"
+        )
+        print_policy(adapted, folder / ADAPTED)
+        if arguments.save is not None:
+            adapted.save(arguments.save)
+            print_policy(adapted, arguments.save)
+    except (MetaRLError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def read_arguments() -> argparse.Namespace:
+    """Those of the command line."""
     parser = CommandParser(description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--task", help="as JSON, e.g. '{\"velocity\": 1.5}', or a file of it")
@@ -59,29 +86,7 @@ def main() -> int:
         metavar="PATH",
         help="write the adapted policy here too: a name in .safetensors, or a folder",
     )
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)  # threads take whole tasks, as in training
-    try:
-        with LiveCurve(arguments.episodes, arguments.steps, quiet=arguments.quiet) as curve:
-            returns, adapted, place, title = adapt(arguments, curve)
-        folder = new_adaptation(arguments.run_dir, place)
-        write_adaptation(folder, returns)
-        draw(folder, returns, title)
-        adapted.save(folder / ADAPTED)
-        print(f"{title}, {arguments.episodes} episodes per step:\n\n{curve.table().text()}\n")
-        print(f"{measured_on(arguments)} (sign test).")
-        print(
-            f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
-            f"tensorboard --logdir {arguments.run_dir}"
-        )
-        print_policy(adapted, folder / ADAPTED)
-        if arguments.save is not None:
-            adapted.save(arguments.save)
-            print_policy(adapted, arguments.save)
-    except (MetaRLError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return parser.parse_args()
 
 
 def adapt(
