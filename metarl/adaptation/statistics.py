@@ -49,7 +49,8 @@ def interval_of(values: Array, strata: NDArray[np.int64] | None = None) -> Inter
 
     Its ends are NaN where nothing can be drawn: one seed on one task, or on all tasks that exist, once each.
     """
-    if not has_interval(*values.shape, strata):
+    seeds, tasks = values.shape
+    if not has_interval(seeds, tasks, strata):
         return Interval(float(values.mean()), math.nan, math.nan)
     return bootstrap(values, np.random.default_rng(_SEED), strata)
 
