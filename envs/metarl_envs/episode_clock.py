@@ -12,14 +12,12 @@ class EpisodeClock:
 
     Args:
         num_envs: number of environments.
-        max_steps: steps after which an episode is truncated; None for never.
 
     Attributes:
         terminated, truncated: how the episodes ended, [env].
     """
 
-    def __init__(self, num_envs: int, max_steps: int | None) -> None:
-        self._max_steps = max_steps
+    def __init__(self, num_envs: int) -> None:
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self.terminated = np.zeros(num_envs, dtype=np.bool_)
         self.truncated = np.zeros(num_envs, dtype=np.bool_)
@@ -35,9 +33,14 @@ class EpisodeClock:
         self.terminated[mask] = False
         self.truncated[mask] = False
 
-    def advance(self, active: Bools, terminated: Bools) -> None:
-        """Counts a step of the active environments, [env]; ends those that terminated or lasted too long."""
+    def advance(self, active: Bools, terminated: Bools, max_steps: int | None) -> None:
+        """Counts a step of the active environments; ends those that terminated or lasted too long.
+
+        Args:
+            active, terminated: [env].
+            max_steps: steps after which an episode is truncated; None for never.
+        """
         self._elapsed += active
         self.terminated |= active & terminated
-        if self._max_steps is not None:
-            self.truncated |= active & (self._elapsed >= self._max_steps)
+        if max_steps is not None:
+            self.truncated |= active & (self._elapsed >= max_steps)

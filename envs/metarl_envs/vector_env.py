@@ -88,7 +88,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self._simulation = self.family.simulation(num_envs, num_threads)
         self.generators = [np.random.default_rng() for _ in range(num_envs)]
         self._tasks = self._tasks_in_force = stack_tasks([self.family.task_space.default] * num_envs)
-        self._clock = EpisodeClock(num_envs, max_episode_steps)
+        self._clock = EpisodeClock(num_envs)
         self._state: State | None = None
 
     @property
@@ -181,7 +181,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
         reward = np.sum(list(terms.values()), axis=0)
         observation = self._observe(after)
-        self._clock.advance(active, self.family.terminated(after, tasks) | diverged)
+        self._clock.advance(active, self.family.terminated(after, tasks) | diverged, self.max_episode_steps)
         restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP and over.any()
         if restarts:
             observation = self._observe(self._start_episodes(over))
