@@ -19,15 +19,14 @@ COMMANDS = {
 def main() -> int:
     """Runs the command that the first word names; 2 if there is none."""
     name, *words = sys.argv[1:] or ["--help"]
-    if name not in COMMANDS:
-        help_asked = name in ("-h", "--help")
-        output = sys.stdout if help_asked else sys.stderr
+    if name in ("-h", "--help"):
         lines = [f"  {command:<12}{purpose}" for command, purpose in COMMANDS.items()]
-        usage = "usage: metarl COMMAND ...   (metarl COMMAND --help tells more)\n"
-        print(usage, *lines, sep="\n", file=output)
-        if not help_asked:
-            print(f"\nerror: expected one of the commands above, got {name!r}", file=output)
-        return 0 if help_asked else 2
+        print("usage: metarl COMMAND ...   (metarl COMMAND --help tells more)\n", *lines, sep="\n")
+        return 0
+    if name not in COMMANDS:
+        expected = f"expected one of the commands {', '.join(COMMANDS)}, got {name!r}"
+        print(f"error: {expected}; metarl --help tells more", file=sys.stderr)
+        return 2
     sys.argv = [f"metarl {name}", *words]
     found: int = import_module(f"metarl.commands.{name}").main()
     return found

@@ -29,9 +29,6 @@ def test_the_commands_are_told(tmp_path):
     done = metarl("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert all(f"  {name}" in done.stdout for name in COMMANDS)
-    wrong = metarl("trian", cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "error: expected one of the commands above, got 'trian'" in wrong.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -96,6 +96,9 @@ def test_a_network_acts_where_the_package_is_not(quickstart, tmp_path):
     program = (
         f"{blocks('network.load_state_dict')}\nimport sys\nprint('metarl' in sys.modules, *action.tolist())"
     )
+    (tmp_path / "any file").touch()
+    modes = {(tmp_path / name).stat().st_mode for name in ("network.safetensors", "any file")}
+    assert len(modes) == 1
     command = [sys.executable, "-P", "-c", program]
     done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     imported, *action = done.stdout.split()

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from metarl_envs.episode_clock import EpisodeClock
 from metarl_envs.family import State, chosen
 from metarl_envs.registration import build_family
 from metarl_envs.rendering.frames import Frame, FrameRenderer, checked_render_mode, frames_per_second
@@ -86,11 +87,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._simulation = self.family.simulation(num_envs, num_threads)
         self.generators = [np.random.default_rng() for _ in range(num_envs)]
-        self._tasks = stack_tasks([self.family.task_space.default] * num_envs)
-        self._tasks_in_force = self._tasks
-        self._elapsed_steps = np.zeros(num_envs, dtype=np.int64)
-        self._terminated = np.zeros(num_envs, dtype=np.bool_)
-        self._truncated = np.zeros(num_envs, dtype=np.bool_)
+        self._tasks = self._tasks_in_force = stack_tasks([self.family.task_space.default] * num_envs)
+        self._clock = EpisodeClock(num_envs)
         self._state: State | None = None
 
     @property
@@ -158,8 +156,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         for i in np.flatnonzero(mask):
             if seeds[i] is not None:
                 self.generators[i], _ = seeding.np_random(seeds[i])
-        state = self._start_episodes(mask)
-        return self._observe(state), self._task_info(mask)
+        return self._observe(self._start_episodes(mask)), self._task_info(mask)
 
     def step(self, actions: NDArray[np.floating[Any]]) -> tuple[Array, Array, Bools, Bools, dict[str, Any]]:
         """Steps every environment whose episode is not over.
@@ -172,7 +169,7 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             ValueError: actions of another shape, or not finite.
         """
         before, tasks = self.state, self._tasks_in_force
-        over = self._terminated | self._truncated
+        over = self._clock.over
         active = ~over
         control = self.family.control(checked_actions(actions, (self.num_envs, len(self.family.control_low))))
         diverged = self._simulation.step(control, active)
@@ -184,24 +181,19 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             terms = {name: np.where(active, term, 0.0) for name, term in terms.items()}
         reward = np.sum(list(terms.values()), axis=0)
         observation = self._observe(after)
-        self._elapsed_steps += active
-        self._terminated |= active & (self.family.terminated(after, tasks) | diverged)
-        if self.max_episode_steps is not None:
-            self._truncated |= active & (self._elapsed_steps >= self.max_episode_steps)
+        self._clock.advance(active, self.family.terminated(after, tasks) | diverged, self.max_episode_steps)
         restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP and over.any()
         if restarts:
             observation = self._observe(self._start_episodes(over))
-        terminated, truncated = self._terminated.copy(), self._truncated.copy()
+        terminated, truncated = self._clock.terminated.copy(), self._clock.truncated.copy()
         told = {**terms, **self.family.info(after, tasks), "diverged": diverged}
         info = {**self._task_info(active | over if restarts else active), **masked(told, active)}
         finished = terminated | truncated
         if self.autoreset_mode is AutoresetMode.SAME_STEP and finished.any():
             ending = final_info(observation, info, finished)
             observation = self._observe(self._start_episodes(finished))
-            started = {
-                name: np.where(finished, np.zeros_like(values), values) for name, values in told.items()
-            }
-            info = {**self._task_info(active), **masked(started, active & ~finished), **ending}
+            began = {name: np.where(finished, np.zeros_like(of), of) for name, of in told.items()}
+            info = {**self._task_info(active), **masked(began, active & ~finished), **ending}
         return observation, reward, terminated, truncated, info
 
     def current(self, env: int) -> tuple[State, Task]:
@@ -246,13 +238,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         else:
             physics = self.family.physics({name: values[mask] for name, values in self._tasks.items()})
             self._simulation.write(mask, start, physics)
-            in_force = self._tasks_in_force
-            self._tasks_in_force = {
-                name: chosen(mask, new, in_force[name]) for name, new in self._tasks.items()
-            }
-        self._elapsed_steps[mask] = 0
-        self._terminated[mask] = False
-        self._truncated[mask] = False
+            old, new = self._tasks_in_force, self._tasks
+            self._tasks_in_force = {name: chosen(mask, new[name], old[name]) for name in new}
+        self._clock.restart(mask)
         state = self._simulation.state()
         self._state = state if self._state is None else state.where(mask, self._state)
         return self._state

@@ -50,10 +50,15 @@ def interval_of(values: Array, strata: NDArray[np.int64] | None = None) -> Inter
     Its ends are NaN where nothing can be drawn: one seed on one task, or on all tasks that exist, once each.
     """
     seeds, tasks = values.shape
-    kinds = 1 if strata is None else len(np.unique(strata))
-    if seeds == 1 and tasks == kinds:
+    if not has_interval(seeds, tasks, strata):
         return Interval(float(values.mean()), math.nan, math.nan)
     return bootstrap(values, np.random.default_rng(_SEED), strata)
+
+
+def has_interval(seeds: int, tasks: int, strata: NDArray[np.int64] | None) -> bool:
+    """Whether `interval_of` so many values has ends."""
+    kinds = 1 if strata is None else len(np.unique(strata))
+    return seeds > 1 or tasks > kinds
 
 
 def sign_test(lower: Array, higher: Array) -> Array:

@@ -22,6 +22,7 @@ from metarl.commands.arguments import add_adaptation_arguments, add_run_argument
 from metarl.commands.live_curve import LiveCurve
 from metarl.commands.one_task import adapt_in, adapt_to, read_object, read_task
 from metarl.commands.own_env import open_env
+from metarl.commands.parser import CommandParser
 from metarl.errors import ConfigError, MetaRLError
 from metarl.policies.plain import modules_named
 from metarl.runs.files import ADAPTED, PLOT, TABLE
@@ -34,7 +35,34 @@ from metarl.training.tensorboard.glossary import ADAPTATION, describe
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    arguments = read_arguments()
+    torch.set_num_threads(1)  # threads take whole tasks, as in training
+    try:
+        with LiveCurve(arguments.episodes, arguments.steps, quiet=arguments.quiet) as curve:
+            returns, adapted, place, title = adapt(arguments, curve)
+        folder = new_adaptation(arguments.run_dir, place)
+        write_adaptation(folder, returns)
+        draw(folder, returns, title)
+        adapted.save(folder / ADAPTED)
+        print(f"{title}, {arguments.episodes} episodes per step:\n\n{curve.table().text()}\n")
+        print(f"{measured_on(arguments)} (sign test).")
+        print(
+            f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
+            f"tensorboard --logdir {arguments.run_dir}"
+        )
+        print_policy(adapted, folder / ADAPTED)
+        if arguments.save is not None:
+            adapted.save(arguments.save)
+            print_policy(adapted, arguments.save)
+    except (MetaRLError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def read_arguments() -> argparse.Namespace:
+    """Those of the command line."""
+    parser = CommandParser(description=__doc__)
     add_run_arguments(parser)
     parser.add_argument("--task", help="as JSON, e.g. '{\"velocity\": 1.5}', or a file of it")
     parser.add_argument(
@@ -58,29 +86,7 @@ def main() -> int:
         metavar="PATH",
         help="write the adapted policy here too: a name in .safetensors, or a folder",
     )
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)  # threads take whole tasks, as in training
-    try:
-        with LiveCurve(arguments.episodes, arguments.steps, quiet=arguments.quiet) as curve:
-            returns, adapted, place, title = adapt(arguments, curve)
-        folder = new_adaptation(arguments.run_dir, place)
-        write_adaptation(folder, returns)
-        draw(folder, returns, title)
-        adapted.save(folder / ADAPTED)
-        print(f"{title}, {arguments.episodes} episodes per step:\n\n{curve.table().text()}\n")
-        print(f"{measured_on(arguments)} (sign test).")
-        print(
-            f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
-            f"tensorboard --logdir {arguments.run_dir}"
-        )
-        print_policy(adapted, folder / ADAPTED)
-        if arguments.save is not None:
-            adapted.save(arguments.save)
-            print_policy(adapted, arguments.save)
-    except (MetaRLError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return parser.parse_args()
 
 
 def adapt(

@@ -3,7 +3,6 @@ metarl benchmark sampler|families|update|memory|iteration --config X.yaml [--key
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import sys
@@ -25,6 +24,7 @@ from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resi
 from metarl.benchmarks.memory import memory
 from metarl.benchmarks.references import envpool_references, sb3_references, vector_references
 from metarl.benchmarks.update import update
+from metarl.commands.parser import CommandParser
 from metarl.compute.task_map import available_cpus
 from metarl.errors import MetaRLError, RunError
 from metarl.experiment.build import Experiment, build_experiment
@@ -114,7 +114,7 @@ def as_lines(rows: list[Row]) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = CommandParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("--config", required=True, help="a YAML file, or the name of a shipped config")
     parser.add_argument("--repeats", type=PositiveInt, default=5, help="measurements of each thing (5)")

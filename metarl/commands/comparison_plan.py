@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
+from metarl.commands.parser import CommandParser
 from metarl.comparison.entries import Entry, difference, make_entry
 from metarl.comparison.judgement import Protocol
 from metarl.errors import ConfigError
@@ -18,7 +19,7 @@ from metarl.training.sweeps import Variant, add_sweeps, read_seeds, read_sweeps
 
 
 def parse(description: str | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
+    parser = CommandParser(description=description)
     parser.add_argument(
         "configs", nargs="+", help="YAML files or shipped configs; a row is called as its file and variant"
     )

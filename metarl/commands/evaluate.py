@@ -19,6 +19,7 @@ from metarl.adaptation.plots import plot_adaptation
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments
 from metarl.commands.baselines import Baseline, load_baselines
 from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, titles_of
+from metarl.commands.parser import CommandParser
 from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
 from metarl.runs.evaluation_report import changes_text, list_tables, worse_table, write_evaluation
@@ -63,7 +64,7 @@ def main() -> int:
 
 def read_arguments() -> argparse.Namespace:
     """Those of the command line; what they leave out is the protocol's, if they name one."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     add_run_arguments(parser, nargs="+")
     parser.add_argument("--protocol", choices=[*PROTOCOLS], help="a paper's tasks, episodes and steps")
     parser.add_argument("--tasks", type=PositiveInt, default=40, help="tasks of a drawn list (40)")

@@ -24,6 +24,7 @@ from metarl_envs.single_env import TaskEnv
 
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.commands.one_task import adapt_to, read_task
+from metarl.commands.parser import CommandParser
 from metarl.errors import ConfigError, MetaRLError
 from metarl.runs.films import (
     captions_of,
@@ -40,7 +41,7 @@ PACKAGES = {".mp4": ("imageio", "imageio_ffmpeg"), ".gif": ("imageio",), ".png":
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(description=__doc__)
     add_run_arguments(parser, nargs="?")
     parser.add_argument("--environment", metavar="ID", help="in place of a run: random actions in it")
     parser.add_argument("--task", help="the task as JSON, or a file of it (an environment: its default)")

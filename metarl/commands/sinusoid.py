@@ -16,6 +16,7 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
+from metarl.commands.parser import CommandParser
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError, TrainingError
 from metarl.supervised.report import Result, markdown, plot, write_csv
@@ -28,7 +29,7 @@ EVALUATION_SEED = 10**6
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = CommandParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--methods", default=",".join(METHODS), help=f"some of {','.join(METHODS)} (all)")
     parser.add_argument("--iterations", type=PositiveInt, help="of every method (what each needs)")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of weights and tasks (0)")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.commands.parser import CommandParser
 from metarl.errors import MetaRLError
 from metarl.experiment.config import (
     AnyExperiment,
@@ -38,7 +39,7 @@ from metarl.training.sweeps import add_sweeps, read_seeds, read_sweeps
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, add_help=False, allow_abbrev=False)
+    parser = CommandParser(description=__doc__, add_help=False, allow_abbrev=False)
     parser.add_argument("-h", "--help", action="store_true", help="show this, and every key of a config")
     parser.add_argument("--config", help="a YAML file, or the name of a shipped config")
     parser.add_argument("--resume", choices=("true", "false"), default="false", help="go on with the run")
@@ -48,11 +49,11 @@ def main() -> int:
     if words and not words[0].startswith("-"):
         words = ["--config", *words]
     arguments, overrides = parser.parse_known_args(words)
-    if arguments.help or arguments.config is None:
+    if arguments.help:
         parser.print_help()
-        if not arguments.help:
-            print(f"\nerror: expected a config: a file, or one of {shipped_configs()}", file=sys.stderr)
-        return print_keys(arguments.config, overrides) if arguments.help else 2
+        return print_keys(arguments.config, overrides)
+    if arguments.config is None:
+        parser.error(f"expected a config: a file, or one of {shipped_configs()}, got nothing")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if arguments.seeds or arguments.sweep:

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
-from metarl.policies.policy import remembers
+from metarl.policies.policy import AnyPolicy, remembers
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.tables import task_text
 
@@ -89,10 +89,18 @@ def mean_action(policy: ActingPolicy) -> Act:
     Raises:
         ConfigError: a policy with memory.
     """
-    if remembers(policy.policy):
-        name = type(policy.policy).__name__
-        raise ConfigError(f"expected a policy without memory to film, got {name}")
+    check_without_memory(policy.policy)
     return lambda observation: policy.predict(observation, deterministic=True)[0]
+
+
+def check_without_memory(policy: AnyPolicy) -> None:
+    """Checks that a policy acts by an observation alone, as films ask it to.
+
+    Raises:
+        ConfigError: it has a memory.
+    """
+    if remembers(policy):
+        raise ConfigError(f"expected a policy without memory to film, got {type(policy).__name__}")
 
 
 def frames_per_second(env: gymnasium.Env[Any, Any]) -> float:

@@ -37,14 +37,14 @@ from metarl.runs.saved import holds_saved_policy
 def hold_run_folder(run_dir: Path) -> Iterator[None]:
     """Makes the folder where there is none, and keeps other processes from training in it meanwhile.
 
-    A folder that did not become a run is left as it was found.
+    A folder that did not become a run is left as it was found, and so are those above it.
 
     Raises:
         RunError: another process holds it, or it cannot be written.
     """
     lock = FileLock(run_dir / LOCK)
     try:
-        fresh = not run_dir.exists()
+        made = [folder for folder in (run_dir, *run_dir.parents) if not folder.exists()]
         run_dir.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
@@ -60,9 +60,9 @@ def hold_run_folder(run_dir: Path) -> Iterator[None]:
         if not (run_dir / CONFIG).exists():
             (run_dir / LOCK).unlink(missing_ok=True)
         lock.release()
-        if fresh:
+        for folder in made:
             with suppress(OSError):
-                run_dir.rmdir()
+                folder.rmdir()
 
 
 def find_run(config: CommonConfig, resume: bool) -> bool:

@@ -43,7 +43,8 @@ def train(
         observers: called with every iteration and evaluation; one may stop the training. A function is
             called with every iteration.
         resume: go on with the run in the folder, or start it where there is none.
-        quiet: print nothing; otherwise a table of the iterations, and a progress bar.
+        quiet: print errors alone, such as of a film that was not to be had; otherwise also a table of the
+            iterations, and a progress bar.
 
     Returns:
         The meta-policy after the last iteration; `metarl.load` reads it again from the run folder.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from gymnasium.error import DependencyNotInstalled
 from metarl_envs.tasks import unstack_tasks
 
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import select
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import FILMS, write_atomically
 from metarl.runs.films import captions_of, gif, side_by_side
 from metarl.training.observers import Iteration, Observer
-from metarl.training.tensorboard.films import SIZE, films
+from metarl.training.progress_bar import write_line
+from metarl.training.tensorboard.films import SIZE, check_filmed, films
 from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 _FRAMES, _SECONDS = 50, 0.08
@@ -23,10 +25,8 @@ _FRAMES, _SECONDS = 50, 0.08
 class FilmRecorder(Observer):
     """films/iteration_000010.gif, ...: the first held-out task before and after adaptation, side by side.
 
-    TensorBoard has them too.
-
-    Raises:
-        ConfigError: on the start of a run, a policy with memory, or pictures that cannot be drawn.
+    TensorBoard has them too. Where adaptation has a fault, there is no film, which is told, and training goes
+    on.
     """
 
     def __init__(self, experiment: Experiment, board: TensorBoardRecorder) -> None:
@@ -46,8 +46,10 @@ class FilmRecorder(Observer):
         folder = Path(self._experiment.config.run_dir) / FILMS
         try:
             film = self._film(checkpoint)
-        except (ConfigError, DependencyNotInstalled) as error:
-            raise ConfigError(f"training.record_video_every: {error}") from error
+        except TrainingError as error:
+            self._board.record_fault(checkpoint, error)
+            write_line(f"error: no film: {error}", sys.stderr)
+            return
         folder.mkdir(exist_ok=True)
         write_atomically(folder / f"iteration_{checkpoint.iteration:06}.gif", film)
         self._board.record_film(checkpoint, film, (2 * SIZE[0], SIZE[1]))
@@ -62,7 +64,7 @@ class FilmRecorder(Observer):
             episodes=int(settings.evaluation_episodes),
             steps=int(settings.evaluation_steps),
             seed=config.seed,
-            where="film",
+            where=f"film after {checkpoint.iteration} iterations",
         )
         adapted, (task,) = select(found.adapted.parameters, 0), unstack_tasks(tasks)
         shown = films(experiment, parameters, adapted, task, _FRAMES)
@@ -73,3 +75,16 @@ class FilmRecorder(Observer):
 def film_recorders(experiment: Experiment, board: TensorBoardRecorder) -> list[Observer]:
     """That of the config's `training.record_video_every`, if it is not 0."""
     return [FilmRecorder(experiment, board)] * bool(experiment.config.training.record_video_every)
+
+
+def check_films(experiment: Experiment) -> None:
+    """Checks that films can be drawn, if any are to be recorded.
+
+    Raises:
+        ConfigError: a policy with memory, or pictures that cannot be drawn.
+    """
+    if experiment.config.training.record_video_every:
+        try:
+            check_filmed(experiment)
+        except (ConfigError, DependencyNotInstalled) as error:
+            raise ConfigError(f"training.record_video_every: {error}") from error

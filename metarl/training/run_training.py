@@ -30,7 +30,7 @@ from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
 from metarl.runs.tables import Table, interval_text, number_text
-from metarl.training.films import film_recorders
+from metarl.training.films import check_films, film_recorders
 from metarl.training.held_out import HeldOut
 from metarl.training.loop import Training, train
 from metarl.training.observers import Observer, observed, show_evaluation
@@ -44,13 +44,14 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
     Raises:
         RunError: the folder holds another run, cannot be written, or its checkpoint is lost, damaged or
             another run's.
-        ConfigError: `policy.start_from` is no policy, or one that does not fit; or the policy is of a kind
-            that no file can describe.
+        ConfigError: `policy.start_from` is no policy, or one that does not fit; the policy is of a kind that
+            no file can describe; or films cannot be drawn.
     """
     run_dir = Path(config.run_dir)
     resumed = find_run(config, resume)
     if resumed:
         check_not_lost(run_dir)
+    check_films(experiment)
     if resumed and (run_dir / CHECKPOINT).is_file():
         found = load_checkpoint(run_dir)
         agreed = _resumed(found, experiment)

@@ -54,6 +54,15 @@ def test_an_evaluation_with_fewer_steps_leaves_the_others_lines_whole():
     assert [len(line.get_xdata()) for line in axes.get_lines()] == [2, 2, 1]
 
 
+def test_a_task_without_an_interval_is_a_line_alone():
+    nothing = np.full(3, np.nan)
+    figure = training_figure([EvaluationPoint(n, RETURNS[:, 0], nothing, nothing) for n in (0, 5)], "title")
+    (axes,) = figure.axes
+    assert len(axes.get_lines()) == 3
+    assert not any(len(band.get_paths()) for band in axes.collections)
+    png(figure)
+
+
 def test_bars_of_gains_hold_losses_or_gains():
     (axes,) = gains_figure(CURVE, "title").axes
     bars = [bar for bar in axes.patches if bar.get_height()]

@@ -38,6 +38,7 @@ def test_definition(options, angle):
         observation, reward, terminated, truncated, info = env.step(action)
         np.testing.assert_allclose(observation, position, atol=1e-14)
         assert info["dense_reward"] == pytest.approx(dense, abs=1e-12)
+        assert info["success"] == (sparse > 0)
         name = "reward_distance" if "dense_reward" in options else "reward_goal"
         assert (
             reward == info[name] == pytest.approx(dense if "dense_reward" in options else sparse, abs=1e-12)

@@ -123,3 +123,11 @@ def test_a_folder_that_became_no_run_is_left_as_it_was(tmp_path):
 def test_a_folder_is_held_within_a_process_too(tmp_path):
     with hold_run_folder(tmp_path), pytest.raises(RunError, match=BUSY), hold_run_folder(tmp_path):
         pass
+
+
+def test_the_files_of_a_run_have_the_permissions_of_any_file(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    (tmp_path / "any file").touch()
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "any file").stat().st_mode}

@@ -11,7 +11,7 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.starting_point import initial_state
 from metarl.training.observers import Observer
 from metarl.training.tensorboard.glossary import ADAPTATION, CARD, SETTINGS, TRAINING
-from metarl.training.tensorboard.history import read_evaluations
+from metarl.training.tensorboard.history import read_history
 from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 RETURN, TRAINED = f"{ADAPTATION}/return_after_1_step", f"{TRAINING}/return_after"
@@ -56,13 +56,13 @@ def test_a_longer_run_keeps_the_evaluation_where_it_ended(train_small, tmp_path)
 
 def test_the_figure_over_training_goes_on_from_what_the_files_hold(train_small, tmp_path):
     final = train_small("--training.iterations", "2", "--training.evaluate_every", "1")
-    found = read_evaluations(tmp_path / "run", final.environment_steps)
+    found = read_history(tmp_path / "run", final.environment_steps).evaluations
     assert [point.environment_steps for point in found] == [
         step for step, _ in read(tmp_path / "run", RETURN)
     ]
     assert [point.mean[1] for point in found] == [value for _, value in read(tmp_path / "run", RETURN)]
     assert all((point.low <= point.mean).all() and (point.mean <= point.high).all() for point in found)
-    assert len(read_evaluations(tmp_path / "run", final.environment_steps - 1)) == 2
+    assert len(read_history(tmp_path / "run", final.environment_steps - 1).evaluations) == 2
 
 
 def test_events_of_earlier_versions_stay_as_they_were(train_small, tmp_path):
@@ -74,6 +74,19 @@ def test_events_of_earlier_versions_stay_as_they_were(train_small, tmp_path):
     train_small("--training.iterations", "2", resume=True)
     assert read(tmp_path / "run", "rollout/return_after") == [(0, -3.0)]
     assert len(read(tmp_path / "run", TRAINED)) == 1
+
+
+def test_a_run_of_earlier_versions_gets_its_card_and_page_when_it_goes_on(train_small, tmp_path):
+    train_small("--training.iterations", "1")
+    for file in (tmp_path / "run").glob("events.out.tfevents.*"):
+        file.unlink()
+    with SummaryWriter(str(tmp_path / "run")) as writer:
+        writer.add_scalar("rollout/return_after", -3.0, 0)
+    for iterations in ("2", "3"):
+        train_small("--training.iterations", iterations, resume=True)
+        events = EventAccumulator(str(tmp_path / "run"), size_guidance={"tensors": 0}).Reload()
+        assert [len(events.Tensors(tag)) for tag in (CARD, SETTINGS)] == [1, 1]
+        assert "custom_scalars__config__" in events.Tags()["tensors"]
 
 
 def test_a_start_that_comes_again_writes_no_second_card(small_config, tmp_path):

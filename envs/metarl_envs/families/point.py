@@ -83,7 +83,8 @@ def sparse_point(
     Task: `angle` in rad, U[0, pi]; the goal is (cos angle, sin angle). Observation and action as
     `point_navigation`. Reward, as oyster's point_robot.py: 1 - |position - goal| within 0.2 of the goal,
     0 elsewhere (`reward_goal`). `info["dense_reward"]` is minus the distance, which the paper trains on;
-    with `dense_reward` it is the reward. Presets: "pearl".
+    with `dense_reward` it is the reward. `info["success"]` is 1 within 0.2 of the goal, 0 elsewhere.
+    Presets: "pearl".
 
     Raises:
         ValueError: an unknown preset.
@@ -99,9 +100,12 @@ def sparse_point(
             return {"reward_distance": -away}
         return {"reward_goal": np.where(away <= _REWARD_RADIUS, 1.0 - away, 0.0)}
 
+    def info(state: State, tasks: Tasks) -> dict[str, Array]:
+        away = distance(state, tasks)
+        return {"dense_reward": -away, "success": np.where(away <= _REWARD_RADIUS, 1.0, 0.0)}
+
     task_space = TaskSpace({"angle": Uniform(0.0, np.pi, default=np.pi / 2, widest=2 * np.pi)})
-    family = _point(task_space, reward_terms, action_scale)
-    return replace(family, info=lambda state, tasks: {"dense_reward": -distance(state, tasks)})
+    return replace(_point(task_space, reward_terms, action_scale), info=info)
 
 
 def _point(task_space: TaskSpace, reward_terms: RewardTerms, action_scale: float) -> Family:

@@ -26,7 +26,8 @@ class EvaluationPoint(NamedTuple):
 
     Args:
         environment_steps: of training before it.
-        mean, low, high: the tasks' mean return and the ends of its 95 % interval, [step + 1].
+        mean, low, high: the tasks' mean return and the ends of its 95 % interval, NaN where there is none;
+            [step + 1].
     """
 
     environment_steps: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from metarl_envs.rendering.frames import Frame
@@ -14,7 +15,7 @@ from metarl.math.parameters import Parameters
 from metarl.policies.policy import remembers
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.description import describe
-from metarl.runs.films import film, mean_action
+from metarl.runs.films import check_without_memory, film, film_episode, make_filmed, mean_action
 
 SIZE = (320, 240)
 """Of a frame, pixels."""
@@ -46,6 +47,19 @@ def films(
         for acting in (_acting(experiment, before), _acting(experiment, after))
     )
     return Films(*shown)
+
+
+def check_filmed(experiment: Experiment) -> None:
+    """Draws the first frame of an episode.
+
+    Raises:
+        ConfigError: a policy with memory, or an environment that draws no pictures.
+        DependencyNotInstalled: there is no OpenGL.
+    """
+    check_without_memory(experiment.policy)
+    environment = experiment.config.environment
+    with closing(make_filmed(environment.id, environment.options, SIZE)) as env:
+        list(film_episode(env, lambda observation: env.action_space.sample(), None, length=0))
 
 
 def can_be_filmed(experiment: Experiment) -> bool:

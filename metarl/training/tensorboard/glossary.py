@@ -128,7 +128,7 @@ ENTRIES = {
         "differ.",
     ),
     f"{HEALTH}/inner/support_query_cosine": Entry(
-        "Cosine between the first inner step and the one that the adapted policy's episodes ask for, of 4 "
+        "Cosine between the first inner step and the one that the adapted policy's episodes ask for, of 2 "
         "tasks.",
         "below 0: the step overshoots, try a smaller inner_step_size; about 0: gradients are noise, take "
         "more episodes.",

@@ -1,9 +1,11 @@
-"""Evaluations that a run's event files hold, for a run that goes on."""
+"""What a run's event files hold, for a run that goes on."""
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -14,20 +16,37 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from metarl.adaptation.figures.curves import EvaluationPoint
-from metarl.training.tensorboard.glossary import ADAPTATION, INTERVALS
+from metarl.training.tensorboard.glossary import ADAPTATION, CARD, INTERVALS
 from metarl.training.tensorboard.tags import return_tag
 
 _RETURN = re.compile(rf"^{ADAPTATION}/return_after_(\d+)_steps?$")
 
 
-def read_evaluations(run_dir: Path, environment_steps: int) -> list[EvaluationPoint]:
-    """The evaluations until so many environment steps, in their order; none of version 0.1.0's files."""
-    events = EventAccumulator(str(run_dir), size_guidance={SCALARS: 0, IMAGES: 1, TENSORS: 1}).Reload()
-    tags = events.Tags()["scalars"]
+class History(NamedTuple):
+    """What event files hold; of version 0.1.0's neither.
+
+    Args:
+        evaluations: in their order.
+        has_card: whether the run's card is there.
+    """
+
+    evaluations: list[EvaluationPoint]
+    has_card: bool
+
+
+def read_history(run_dir: Path, environment_steps: int) -> History:
+    """What the files hold, with the evaluations until so many environment steps."""
+    guidance = {SCALARS: 0, IMAGES: 1, TENSORS: 1}
+    events: Any = EventAccumulator(str(run_dir), size_guidance=guidance).Reload()
+    return History(_evaluations(events, environment_steps), CARD in events.Tags()[TENSORS])
+
+
+def _evaluations(events: Any, environment_steps: int) -> list[EvaluationPoint]:
+    tags = events.Tags()[SCALARS]
     steps = sorted(int(found[1]) for found in map(_RETURN.match, tags) if found)
     lines = {
         step: [
-            {event.step: event.value for event in events.Scalars(tag)}
+            {event.step: event.value for event in events.Scalars(tag)} if tag in tags else {}
             for tag in (
                 f"{ADAPTATION}/{return_tag(step)}",
                 f"{INTERVALS}/{return_tag(step)}_low",
@@ -43,5 +62,5 @@ def read_evaluations(run_dir: Path, environment_steps: int) -> list[EvaluationPo
 
 
 def _point(time: int, lines: list[list[dict[int, float]]]) -> EvaluationPoint:
-    mean, low, high = (np.array([ends[i][time] for ends in lines]) for i in range(3))
+    mean, low, high = (np.array([ends[i].get(time, math.nan) for ends in lines]) for i in range(3))
     return EvaluationPoint(time, mean, low, high)

@@ -8,7 +8,7 @@ from typing import Any
 from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, TRAINING
 
 
-def page_layout(returns: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+def page_layout(returns: Sequence[str], *, bands: bool) -> dict[str, dict[str, list[Any]]]:
     """Charts by title, by category.
 
     TensorBoard draws a chart that several runs ask for once, and bands after lines, the last of them first.
@@ -17,18 +17,17 @@ def page_layout(returns: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
 
     Args:
         returns: the names of held-out returns after 0, 1, ... inner steps.
+        bands: whether there are intervals.
     """
+    banded = _band if bands else _unsmoothed
     return {
         "Does it adapt? Held-out tasks, over environment steps": {
             "Return after 0, 1, ... inner steps (a marker each)": _lines(
                 rf"^{ADAPTATION}/return_after_\d+_steps?$"
             ),
-            "Share of tasks made worse, beyond noise": _unsmoothed(f"{ADAPTATION}/share_of_tasks_made_worse"),
-            **{
-                name.capitalize().replace("_", " "): _band(f"{ADAPTATION}/{name}", f"{INTERVALS}/{name}")
-                for name in reversed(returns)
-            },
-            "Adaptation gain": _band(f"{ADAPTATION}/gain", f"{INTERVALS}/gain"),
+            "Share of tasks made worse, beyond noise": _unsmoothed("share_of_tasks_made_worse"),
+            **{name.capitalize().replace("_", " "): banded(name) for name in reversed(returns)},
+            "Adaptation gain": banded("gain"),
         },
         "Is it still improving? The tasks of training": {
             "Return before and after inner steps": _lines(rf"^{TRAINING}/return_(before|after)$"),
@@ -52,10 +51,10 @@ def _lines(pattern: str) -> list[Any]:
     return ["Multiline", [pattern]]
 
 
-def _band(value: str, ends: str) -> list[Any]:
-    return ["Margin", [value, f"{ends}_low", f"{ends}_high"]]
+def _band(name: str) -> list[Any]:
+    return ["Margin", [f"{ADAPTATION}/{name}", f"{INTERVALS}/{name}_low", f"{INTERVALS}/{name}_high"]]
 
 
-def _unsmoothed(tag: str) -> list[Any]:
+def _unsmoothed(name: str) -> list[Any]:
     """A band of no width: TensorBoard smooths lines, but no bands."""
-    return ["Margin", [tag, tag, tag]]
+    return ["Margin", [f"{ADAPTATION}/{name}"] * 3]

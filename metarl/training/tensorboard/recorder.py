@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from gymnasium.error import Error as GymnasiumError
-from metarl_envs.tasks import Tasks, unstack_tasks
+from metarl_envs.tasks import Tasks, number_of_tasks, unstack_tasks
 
 from metarl.adaptation.evaluation import Evaluation
-from metarl.adaptation.figures.curves import EvaluationPoint, training_figure
+from metarl.adaptation.figures.curves import training_figure
 from metarl.adaptation.figures.of_evaluation import evaluation_figures
 from metarl.adaptation.figures.style import png
+from metarl.adaptation.statistics import has_interval
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import family_of, strata_of
@@ -33,7 +34,7 @@ from metarl.training.tensorboard.glossary import (
     SETTINGS,
     describe,
 )
-from metarl.training.tensorboard.history import read_evaluations
+from metarl.training.tensorboard.history import History, read_history
 from metarl.training.tensorboard.layout import page_layout
 from metarl.training.tensorboard.resources import memory
 from metarl.training.tensorboard.settings import hyperparameters
@@ -63,14 +64,15 @@ class TensorBoardRecorder(Observer):
         there, steps = has_events(self._run_dir), start.environment_steps
         self._first_step = steps
         known = there and start.iteration > 0
-        self._history: list[EvaluationPoint] = read_evaluations(self._run_dir, steps) if known else []
+        held = read_history(self._run_dir, steps) if there else History([], has_card=False)
+        self._history = held.evaluations if known else []
         first_hidden = steps + 1 if known else 0
         self._events = EventWriter(self._run_dir, first_hidden if there else None, describe)
         returns = list(map(return_tag, range(self._config.training.evaluation_steps + 1)))
-        self._events.layout(page_layout(returns))
+        self._events.layout(page_layout(returns, bands=self._has_intervals()))
         metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
-        if not there:
+        if not held.has_card:
             self._events.text(CARD, card(self._config), steps)
             self._events.text(SETTINGS, config_text(self._config), steps)
         self._events.flush()
@@ -121,6 +123,11 @@ class TensorBoardRecorder(Observer):
 
     def on_end(self) -> None:
         self._events.close()
+
+    def _has_intervals(self) -> bool:
+        """Whether evaluations have intervals: one task has none."""
+        tasks = self._experiment.held_out_tasks(self._config.training.evaluation_tasks, self._config.seed)
+        return has_interval(1, number_of_tasks(tasks), strata_of(self._experiment.task_distribution, tasks))
 
     def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
         where = f"after {checkpoint.iteration} iterations"

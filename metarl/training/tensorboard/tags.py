@@ -48,15 +48,13 @@ def return_tag(steps: int) -> str:
 def evaluation_point(
     evaluation: Evaluation, environment_steps: int, strata: NDArray[np.int64] | None
 ) -> EvaluationPoint:
-    """The evaluation's means and their intervals, of no width where there is none.
+    """The evaluation's means and their intervals.
 
     Args:
         strata: as of `evaluation_points`.
     """
     mean, low, high = np.array(SeedCurves((evaluation.curve,), strata).intervals).T
-    return EvaluationPoint(
-        environment_steps, mean, np.where(np.isnan(low), mean, low), np.where(np.isnan(high), mean, high)
-    )
+    return EvaluationPoint(environment_steps, mean, low, high)
 
 
 def evaluation_points(
@@ -71,18 +69,23 @@ def evaluation_points(
     points: dict[str, float] = {}
     for step, (mean, low, high) in enumerate(zip(point.mean, point.low, point.high, strict=True)):
         points[f"{ADAPTATION}/{return_tag(step)}"] = float(mean)
-        points[f"{INTERVALS}/{return_tag(step)}_low"] = float(low)
-        points[f"{INTERVALS}/{return_tag(step)}_high"] = float(high)
+        points |= _ends(return_tag(step), low, high)
     gain, changes = SeedCurves((curve,), strata).gain, curve.changes
     points[f"{ADAPTATION}/gain"] = gain.mean
-    if not math.isnan(gain.low):
-        points[f"{INTERVALS}/gain_low"], points[f"{INTERVALS}/gain_high"] = gain.low, gain.high
+    points |= _ends("gain", gain.low, gain.high)
     if changes is not None:
         points[f"{ADAPTATION}/share_of_tasks_made_worse"] = float(changes.worse.mean())
     if evaluation.rollouts:
         for end, rollout in (("before", evaluation.rollouts[0]), ("after", evaluation.rollouts[-1])):
             points |= {f"{ADAPTATION}/{name}_{end}": value for name, value in _episodes(rollout).items()}
     return points
+
+
+def _ends(name: str, low: float, high: float) -> dict[str, float]:
+    """Those of an interval; none where it does not exist."""
+    if math.isnan(low):
+        return {}
+    return {f"{INTERVALS}/{name}_low": float(low), f"{INTERVALS}/{name}_high": float(high)}
 
 
 def _episodes(rollout: Rollout) -> dict[str, float]:

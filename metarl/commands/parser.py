@@ -1,0 +1,36 @@
+"""Command lines that tell what is wrong as everything else does: in one line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import NoReturn
+
+from metarl.experiment.config_messages import EXPECTATIONS, one_line
+
+_KINDS = {**EXPECTATIONS, "int": "an integer", "float": "a number"}
+_TOLD = (
+    (r"argument (\S+): invalid choice: (.*) \(choose from (.*)\)", r"\1: expected one of \3, got \2"),
+    (r"argument (\S+): expected (?:one|at least one) argument", r"\1: expected a value, got none"),
+    (r"argument (\S+): ignored explicit argument (.*)", r"\1: expected no value, got \2"),
+    (r"ambiguous option: (\S+) could match (.*)", r"\1: expected one of \2, got what may be any of them"),
+    (r"unrecognized arguments: (.*)", r"expected the arguments of this command, got \1"),
+    (r"the following arguments are required: (.*)", r"expected \1, got nothing"),
+)
+"""What argparse says, and how it is told; what it says otherwise stays as it is."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Ends the process with code 2 and one line: the option, what was expected, what was got."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {_told(one_line(message))}; {self.prog} --help tells more\n")
+
+
+def _told(message: str) -> str:
+    if ill_typed := re.fullmatch(r"argument (\S+): invalid (\w+) value: (.*)", message):
+        option, kind, found = ill_typed.groups()
+        return f"{option}: expected {_KINDS.get(kind, kind)}, got {found}"
+    for pattern, told in _TOLD:
+        message = re.sub(f"^{pattern}$", told, message)
+    return message
