@@ -31,7 +31,7 @@ from metarl.experiment.environments import (
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
-from metarl.policies.normalised import NormalisedPolicy
+from metarl.policies.normalised import normalising_policy
 from metarl.policies.policy import AnyPolicy
 from metarl.policies.registry import find_policy
 from metarl.rollouts.random_keys import EVALUATION, TASKS
@@ -165,7 +165,7 @@ def _experiment(
     try:
         policy: AnyPolicy = find_policy(config.policy.name)(**sizes, **config.policy.settings)
         if config.policy.normalize_observations:
-            policy = NormalisedPolicy(policy)
+            policy = normalising_policy(policy)
     except ValueError as error:
         raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)

@@ -10,7 +10,7 @@ from torch import Tensor
 from metarl.math.moments import Moments, normalised
 from metarl.math.parameters import Parameters
 from metarl.policies.layers import align
-from metarl.policies.policy import Distribution, Policy, remembers
+from metarl.policies.policy import AnyPolicy, Distribution, Policy, remembers
 
 MEAN, VARIANCE, COUNT = (f"observations.{name}" for name in ("mean", "variance", "count"))
 """Names of the moments among the parameters."""
@@ -22,19 +22,9 @@ class NormalisedPolicy:
 
     Args:
         policy: takes the normalised observation.
-
-    Raises:
-        ValueError: a policy with memory.
     """
 
     policy: Policy
-
-    def __post_init__(self) -> None:
-        if remembers(self.policy):
-            raise ValueError(
-                "normalize_observations: expected a policy without memory, got "
-                f"{type(self.policy).__name__}; leave it out"
-            )
 
     @property
     def observation_size(self) -> int:
@@ -50,6 +40,20 @@ class NormalisedPolicy:
 
     def __call__(self, parameters: Parameters, observations: Tensor) -> Distribution:
         return self.policy(without_moments(parameters), normalised_by(parameters, observations))
+
+
+def normalising_policy(policy: AnyPolicy) -> NormalisedPolicy:
+    """The policy on normalised observations.
+
+    Raises:
+        ValueError: a policy with memory.
+    """
+    if remembers(policy):
+        kind = type(policy).__name__
+        raise ValueError(
+            f"normalize_observations: expected a policy without memory, got {kind}; leave it out"
+        )
+    return NormalisedPolicy(policy)
 
 
 def no_moments(size: int) -> Parameters:

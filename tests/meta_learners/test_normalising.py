@@ -9,6 +9,7 @@ import metarl
 from metarl.errors import ConfigError
 from metarl.experiment.build import build_experiment
 from metarl.math.moments import Moments, joined_moments, moments_of, normalised
+from metarl.meta_learners.learner import LearnerState
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.normalised import COUNT, MEAN, VARIANCE
 from metarl.rollouts.rollout import MetaBatch
@@ -77,6 +78,27 @@ def test_an_iteration_acts_and_learns_by_the_moments_before_it(small_config_file
     plain = policy.policy(parameters, acted.observations)
     assert (plain.mean - acted.behaviour.mean)[acted.valid].abs().max() > 1e-3
     assert not torch.equal(second.after.state.parameters["mean.bias"], parameters["mean.bias"])
+
+
+@pytest.mark.parametrize("name", ["maml", "cavia", "promp"])
+def test_the_learner_sees_normalised_observations(train_small, small_config, name):
+    kept = Kept()
+    learner = ("--meta_learner.name", name)
+    train_small(*ON, *learner, "--training.iterations", "2", observers=[kept])
+    before, batch = kept.iterations[1].before.state, kept.iterations[1].batch
+
+    def by_hand(episodes):
+        scale = (before.parameters[VARIANCE] + 1e-8).sqrt()
+        seen = ((episodes.observations - before.parameters[MEAN]) / scale).clamp(-10, 10)
+        return episodes._replace(observations=seen)
+
+    own = {key: value for key, value in before.parameters.items() if key not in (MEAN, VARIANCE, COUNT)}
+    plain = build_experiment(small_config(*learner)).learner
+    seen = MetaBatch(tuple(map(by_hand, batch.support)), by_hand(batch.query))
+    expected = plain.update(LearnerState(own, before.optimiser), seen).state.parameters
+    found = kept.iterations[1].after.state.parameters
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    assert not all(torch.equal(own[key], value) for key, value in expected.items())
 
 
 def test_a_resumed_run_is_the_same_to_the_last_bit(train_small, tmp_path):
