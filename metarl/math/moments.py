@@ -14,11 +14,11 @@ LIMIT = 10.0
 
 
 class Moments(NamedTuple):
-    """Of values [..., x]: mean [*part, x], variance about it [*part, x], and how many there are [*part]."""
+    """Of values [..., x]: mean [*part, x], variance about it [*part, x], and their number [*part]."""
 
     mean: Tensor
     variance: Tensor
-    count: Tensor
+    number: Tensor
 
 
 def moments_of(values: Tensor, valid: Tensor) -> Moments:

@@ -43,7 +43,7 @@ def test_moments_of_parts_are_those_of_all_at_once(shift):
     parts = [moments_of(*one) for one in zip(values, valid, strict=True)]
     found = joined_moments(Moments(*map(torch.stack, zip(*parts, strict=True))))
     together = values[valid]
-    assert found.count == len(together)
+    assert found.number == len(together)
     torch.testing.assert_close(found.mean, together.mean(0))
     torch.testing.assert_close(found.variance, together.var(0, correction=0))
 
