@@ -15,7 +15,7 @@ from metarl.policies.plug_ins import find_named, names_module
 from metarl.policies.policy import AnyPolicy, Policy
 from metarl.policies.registry import POLICIES
 
-_WRAPPERS: dict[str, type[Any]] = {"context": ContextPolicy, "normalised_observations": NormalisedPolicy}
+_WRAPPERS: dict[str, type[Any]] = {"context": ContextPolicy, "observation_moments": NormalisedPolicy}
 """Policies that learners put around others: names of files, not of configs."""
 _KEYS = {"name", "settings"}
 
