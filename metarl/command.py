@@ -1,4 +1,4 @@
-"""The console command: metarl train|adapt|evaluate|render|compare|benchmark|sinusoid."""
+"""The console command: metarl train|adapt|evaluate|render|zoo|push|compare|benchmark|sinusoid."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ COMMANDS = {
     "adapt": "adapt a run's meta-policy to one task",
     "evaluate": "measure a run on lists of tasks",
     "render": "film a run before and after adaptation, or an environment",
+    "zoo": "list the meta-policies that come with the package",
+    "push": "put a meta-policy on the Hugging Face Hub",
     "compare": "train and judge algorithms beside each other",
     "benchmark": "measure speed and memory against references",
     "sinusoid": "compare algorithms on sinusoid regression",

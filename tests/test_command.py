@@ -64,3 +64,12 @@ def test_the_wheel_trains_in_an_empty_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (empty / "runs/quickstart/policy.safetensors").is_file()
     assert "metarl adapt runs/quickstart --task runs/quickstart/held_out_task.json" in done.stdout
+    zoo = installed / "metarl/zoo"
+    shipped = {path: path.read_bytes() for path in zoo.rglob("*") if path.is_file()}
+    task = ("--task", '{"goal": [0.1, 0.2]}')
+    done = metarl("adapt", "zoo/point_navigation", *task, "--episodes", 2, cwd=empty, path=str(installed))
+    assert done.returncode == 0, done.stderr
+    results = "runs/zoo/point_navigation/adaptation/goal=0.1,0.2/adaptation.csv"
+    assert (empty / results).is_file()
+    assert f"The curve is in {results}" in done.stdout
+    assert {path: path.read_bytes() for path in zoo.rglob("*") if path.is_file()} == shipped

@@ -29,13 +29,14 @@ SMALLER = {
     "train": [word for key, value in SMALL_RUN.items() for word in (f"--{key}", value)],
     "adapt": FEW,
     "evaluate": [*FEW, "--tasks", "2"],
+    "zoo": [],
     "render": ["--length", "3", "--width", "32", "--height", "32"],
 }
 """What makes a command small; the last word for an option counts."""
 INSTALLS = {"git", "cd", "python3", ".", "pip", "pytest", "export"}
 """Done by .ci/run, in an environment of its own."""
-TOO_LARGE = {"compare", "benchmark", "sinusoid"}
-"""Run on small inputs by tests of their own; here their options are looked up."""
+TOO_LARGE = {"compare", "benchmark", "sinusoid", "push"}
+"""Run on small inputs, or where no network is, by tests of their own; here their options are looked up."""
 
 
 def commands(page):

@@ -46,7 +46,8 @@ def test_a_users_policy_trains_loads_adapts_and_is_saved(write, train_small, tmp
     loaded = metarl.load(tmp_path / "run", trust=True)
     assert loaded.experiment.config.policy.settings == {**settings_of(policy), "width": 6}
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert saved["policy"] == {**policy, **loaded.experiment.config.policy.settings, "start_from": ""}
+    shared = {"start_from": "", "normalize_observations": False}
+    assert saved["policy"] == {**policy, **loaded.experiment.config.policy.settings, **shared}
     env = gymnasium.make("metarl/PointNavigation-v0", max_episode_steps=8)
     adapted = loaded.adapt(env, {"goal": [0.1, 0.2]}, episodes=3)
     assert len(adapted.returns) == 2
@@ -135,7 +136,7 @@ HERE = __name__
         ("policy.name", f"{HERE}:unannotated", "expected a policy class that is a frozen dataclass"),
         ("policy.name", f"{HERE}:Sizeless", r"without \['observation_size', 'action_size'\]"),
         ("policy.name", f"{HERE}:Silent", r"with \['__call__', 'initial_parameters'\], got"),
-        ("policy.name", f"{HERE}:Taken", r"fields other than \['name', 'start_from'\], .* got \['name'\]"),
+        ("policy.name", f"{HERE}:Taken", r"fields other than \['name', 'start_from', .* got \['name'\]"),
         ("meta_learner.name", f"{PACKAGE}.learner:cautios", "holds, got .*: AttributeError"),
         ("meta_learner.name", f"{HERE}:unannotated", "expected a function .policy, settings: MySettings"),
         ("meta_learner.name", f"{HERE}:misnamed", "expected settings other than name, .* got Taken"),

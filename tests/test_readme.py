@@ -49,7 +49,7 @@ def quickstart(train_small, tmp_path, monkeypatch):
 
 
 def test_every_block_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 14
+    assert len(BLOCKS) == TEXT.count("```python") == 15
 
 
 def test_the_readme_is_short_and_compare_finds_its_place_there():
@@ -73,6 +73,11 @@ def test_a_run_adapts_in_python(quickstart):
     names = run("evaluate_policy(adapted")
     assert names["action"].shape == (2,)
     assert np.isfinite([names["before"], names["after"], names["mean_return"]]).all()
+
+
+def test_one_of_the_zoo_adapts_in_python():
+    names = run('metarl.load("zoo/')
+    assert names["after"] > names["before"]
 
 
 def test_the_tutorials_policy_acts(quickstart):

@@ -61,7 +61,7 @@ def update_of(experiment: Experiment, name: str, inner_steps: int) -> Callable[[
         task_map = replace(experiment.task_map, chunk_size=tasks_at_once)
     else:
         task_map = experiment.task_map
-    learner = registered.build(experiment.policy, config, task_map)
+    learner = registered.of(experiment.policy, config, task_map)
     long = MetaBatch(batch.support[:1] * learner.inner_steps, batch.query)
     return partial(learner.update, learner.start(theta), long)
 

@@ -1,7 +1,7 @@
 """Adapts a run's meta-policy to one task: metarl adapt RUN_DIR --task '{"velocity": 1.5}'
 --episodes 20 --steps 3 [--save goal.safetensors]; or in an environment of your own, --env ID or --env
 module:callable. Shows the return after every step, and whether the step helped; the curve (CSV, PNG,
-TensorBoard) and the policy, in one file, are in RUN_DIR/adaptation."""
+TensorBoard) and the policy, in one file, are in RUN_DIR/adaptation; of zoo/NAME, in runs/zoo/NAME."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from metarl.policies.plain import modules_named
 from metarl.runs.files import ADAPTED, PLOT, TABLE
 from metarl.runs.load import load_meta_policy
 from metarl.runs.meta_policy import AdaptedPolicy
+from metarl.runs.places import results_folder
 from metarl.runs.results import new_adaptation, write_adaptation
 from metarl.runs.tables import task_text
 from metarl.training.tensorboard.events import EventWriter
@@ -40,7 +41,8 @@ def main() -> int:
     try:
         with LiveCurve(arguments.episodes, arguments.steps, quiet=arguments.quiet) as curve:
             returns, adapted, place, title = adapt(arguments, curve)
-        folder = new_adaptation(arguments.run_dir, place)
+        results = results_folder(arguments.run_dir)
+        folder = new_adaptation(results, place)
         write_adaptation(folder, returns)
         draw(folder, returns, title)
         adapted.save(folder / ADAPTED)
@@ -48,7 +50,7 @@ def main() -> int:
         print(f"{measured_on(arguments)} (sign test).")
         print(
             f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
-            f"tensorboard --logdir {arguments.run_dir}"
+            f"tensorboard --logdir {results}"
         )
         print_policy(adapted, folder / ADAPTED)
         if arguments.save is not None:

@@ -17,6 +17,7 @@ from metarl.comparison.entries import other_tasks
 from metarl.errors import ConfigError
 from metarl.experiment.config import AnyExperiment, ScratchExperiment
 from metarl.from_scratch.results import kept_curve
+from metarl.runs.places import find_place
 from metarl.runs.run_config import difference_but_seed, load_run_config
 
 _SEED = re.compile(r"seed[_=]?\d+")
@@ -86,7 +87,7 @@ def load_baselines(arguments: argparse.Namespace, config: AnyExperiment) -> dict
     """
     groups: list[tuple[AnyExperiment, list[Path]]] = []
     for folder in arguments.beside:
-        own = load_run_config(folder, trust=arguments.trust)
+        own = load_run_config(find_place(folder), trust=arguments.trust)
         if reason := other_tasks(config, own):
             raise ConfigError(f"--beside {folder}: expected a run of the same tasks; {reason}")
         alike = [paths for known, paths in groups if difference_but_seed(known, own) is None]

@@ -1,7 +1,8 @@
 """Evaluates a run: metarl evaluate RUN_DIR --tasks 40 --steps 3, or several that differ in their seeds:
 metarl evaluate RUN RUN2 RUN3. Returns are measured on episodes that adaptation did not use. Writes tables
-(CSV, JSON, Markdown) and pictures (PNG, SVG) into a folder of their own in RUN_DIR/evaluation, after every
-list of tasks; one that fails costs itself alone, and the exit code is 2."""
+(CSV, JSON, Markdown) and pictures (PNG, SVG) into a folder of their own in RUN_DIR/evaluation, of zoo/NAME
+in runs/zoo/NAME/evaluation, after every list of tasks; one that fails costs itself alone, and the exit code
+is 2."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
 from metarl.runs.evaluation_report import changes_text, list_tables, worse_table, write_evaluation
 from metarl.runs.files import PLOT
+from metarl.runs.places import results_folder
 from metarl.runs.results import HELD_OUT, new_evaluation
 from metarl.runs.tables import measured_text
 from metarl.training.progress_bar import Progress, write_line
@@ -140,7 +142,7 @@ def evaluate(
             except MetaRLError as error:
                 failed(f"--on {name}", error)
                 continue
-            folder = folder or new_evaluation(arguments.run_dir[0])
+            folder = folder or new_evaluation(results_folder(arguments.run_dir[0]))
             protocol = {option: getattr(arguments, option) for option in OPTIONS}
             heading = f"{environment}, {', '.join(map(str, arguments.run_dir))}"
             write_evaluation(folder, heading, own_name(arguments), measured, protocol)

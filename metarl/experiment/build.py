@@ -31,6 +31,7 @@ from metarl.experiment.environments import (
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
+from metarl.policies.normalised import normalising_policy
 from metarl.policies.policy import AnyPolicy
 from metarl.policies.registry import find_policy
 from metarl.rollouts.random_keys import EVALUATION, TASKS
@@ -163,9 +164,11 @@ def _experiment(
     }
     try:
         policy: AnyPolicy = find_policy(config.policy.name)(**sizes, **config.policy.settings)
+        if config.policy.normalize_observations:
+            policy = normalising_policy(policy)
     except ValueError as error:
         raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
-    learner = find_meta_learner(config.meta_learner_name).build(policy, config.meta_learner, task_map)
+    learner = find_meta_learner(config.meta_learner_name).of(policy, config.meta_learner, task_map)
     tasks = distribution_of(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

@@ -196,7 +196,8 @@ def _meta(values: dict[str, Any], words: list[str]) -> ExperimentConfig:
     learner = take_name(values, words, "meta_learner")
     made = parse_sections(values, words, meta_sections(learner, policy))
     settings = {key.name: getattr(made["policy"], key.name) for key in fields(made["policy"])}
-    made["policy"] = PolicyConfig(policy, start_from=settings.pop("start_from"), settings=settings)
+    shared = {key: settings.pop(key) for key in ("start_from", "normalize_observations")}
+    made["policy"] = PolicyConfig(policy, settings=settings, **shared)
     return ExperimentConfig(**made, meta_learner_name=learner)
 
 

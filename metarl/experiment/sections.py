@@ -41,11 +41,14 @@ class PolicyConfig:
         settings: the named class's fields but for its sizes, checked; keys of the section beside `name`.
         start_from: a policy to start at: stable-baselines3's .zip, a run folder, or a policy's .safetensors;
             "" for none. Its network is this one's; PPO, A2C and TRPO of stable-baselines3 have such networks.
+        normalize_observations: by running moments of all that training sampled, frozen within an iteration;
+            they are parts of the policy that no gradient step moves.
     """
 
     name: str = GAUSSIAN_MLP
     settings: dict[str, Any] = field(default_factory=dict)
     start_from: str = ""
+    normalize_observations: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class SamplingConfig:
 
 
 def policy_keys(policy: type[Any]) -> type[Any]:
-    """The dataclass of a policy section's keys but `name`: the class's fields but its sizes; `start_from`."""
+    """The dataclass of a policy section's keys but `name`: the class's but its sizes, and all policies'."""
     hints = get_type_hints(policy)
     own: list[Any] = []
     for key in fields(policy):
@@ -78,5 +81,5 @@ def policy_keys(policy: type[Any]) -> type[Any]:
             given = key.default_factory is not MISSING
             default = {"default_factory": key.default_factory} if given else {"default": key.default}
             own.append((key.name, hints[key.name], field(**default)))
-    own.append(("start_from", str, field(default="")))
+    own += [("start_from", str, field(default="")), ("normalize_observations", bool, field(default=False))]
     return make_dataclass(policy.__name__, own, frozen=True, kw_only=True)

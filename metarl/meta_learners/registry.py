@@ -18,10 +18,13 @@ from metarl.meta_learners.maml import maml
 from metarl.meta_learners.maml_pp import maml_pp
 from metarl.meta_learners.meta_sgd import meta_sgd
 from metarl.meta_learners.multi_task import multi_task
+from metarl.meta_learners.normalising import normalising
 from metarl.meta_learners.promp import promp
 from metarl.meta_learners.reptile import reptile
 from metarl.meta_learners.rl2 import rl2
+from metarl.policies.normalised import NormalisedPolicy
 from metarl.policies.plug_ins import check_registered_name, find_named
+from metarl.policies.policy import AnyPolicy
 
 Build = Callable[[Any, Any, TaskMap], MetaLearner]
 
@@ -38,6 +41,12 @@ class Registered(NamedTuple):
     config: type[Any]
     build: Build
     learns_every_step_size: bool = False
+
+    def of(self, policy: AnyPolicy, settings: Any, task_map: TaskMap) -> MetaLearner:
+        """The meta-learner of a policy; of one that normalises observations, on normalised ones."""
+        if isinstance(policy, NormalisedPolicy):
+            return normalising(self.build(policy.policy, settings, task_map), task_map)
+        return self.build(policy, settings, task_map)
 
 
 META_LEARNERS: dict[str, Registered] = {}

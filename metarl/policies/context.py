@@ -10,6 +10,7 @@ from torch import Tensor
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.normalised import NormalisedPolicy
 from metarl.policies.policy import AnyPolicy
 
 CONTEXT = "context"
@@ -51,9 +52,14 @@ def plain_network(policy: AnyPolicy) -> GaussianMLP:
     """The network of the observation alone that a policy is while its context stays what it is.
 
     Raises:
-        ValueError: neither `GaussianMLP` itself nor one that sees a context; a subclass may compute
-            something else.
+        ValueError: neither `GaussianMLP` itself nor one that sees a context, but a subclass, which may
+            compute something else, or one that normalises observations.
     """
+    if isinstance(policy, NormalisedPolicy):
+        raise ValueError(
+            "expected a Gaussian MLP policy of observations as they are, got one that normalises them: "
+            "train it without policy.normalize_observations"
+        )
     network = policy.network if isinstance(policy, ContextPolicy) else policy
     if type(network) is not GaussianMLP:
         raise ValueError(

@@ -10,11 +10,12 @@ from typing import Any
 
 from metarl.errors import ConfigError, RunError
 from metarl.policies.context import ContextPolicy
+from metarl.policies.normalised import NormalisedPolicy
 from metarl.policies.plug_ins import find_named, names_module
 from metarl.policies.policy import AnyPolicy, Policy
 from metarl.policies.registry import POLICIES
 
-_WRAPPERS: dict[str, type[Any]] = {"context": ContextPolicy}
+_WRAPPERS: dict[str, type[Any]] = {"context": ContextPolicy, "observation_moments": NormalisedPolicy}
 """Policies that learners put around others: names of files, not of configs."""
 _KEYS = {"name", "settings"}
 

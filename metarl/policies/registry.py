@@ -15,7 +15,7 @@ SIZES = ("observation_size", "action_size")
 METHODS = ("__call__", "initial_parameters")
 REMEMBERING = ("initial_parameters", "begin_trial", "begin_episode", "act", "observe")
 """Methods of a policy class, and of one with memory, whose `act` takes the place of a call."""
-RESERVED = ("name", "start_from")
+RESERVED = ("name", "start_from", "normalize_observations")
 """Keys of the policy section that are no fields."""
 POLICIES: dict[str, type[Any]] = {"gaussian_mlp": GaussianMLP, "gru": GruPolicy}
 

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metarl.math.moments import normalised
 from metarl.math.parameters import Parameters
 from metarl.policies.context import ContextPolicy, plain_network, without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.normalised import MEAN, VARIANCE, NormalisedPolicy, without_moments
 from metarl.policies.policy import Policy
 from metarl.policies.stable_baselines import ACTIVATIONS
 
@@ -19,19 +21,22 @@ def to_torch(policy: Policy, parameters: Parameters, space: gymnasium.spaces.Box
 
     A Gaussian MLP becomes an `nn.Sequential` of `nn.Linear` and activations, with nothing of metarl in it; a
     context becomes part of its first bias. Any other policy becomes a module that calls it, whose state dict
-    has the policy's own names.
+    has the policy's own names. Before a policy that normalises observations stands a module of metarl's own.
 
     Args:
         parameters: one task's, without a task axis; copied.
         space: clips the actions to a box; None for none. Of a box with other bounds for some actions than
             for others, the clipping is a module of metarl's own.
     """
+    if isinstance(policy, NormalisedPolicy):
+        first = Normalised(*(parameters[name].detach().clone() for name in (MEAN, VARIANCE)))
+        rest = to_torch(policy.policy, without_moments(parameters), space)
+        return torch.nn.Sequential(first, *_parts(rest))
     network = policy.network if isinstance(policy, ContextPolicy) else policy
     module = _layers(policy, parameters) if type(network) is GaussianMLP else PolicyModule(policy, parameters)
     if space is not None:
         like = next(iter(parameters.values()))
-        parts = [*module] if isinstance(module, torch.nn.Sequential) else [module]
-        module = torch.nn.Sequential(*parts, _clipping(space, like))
+        module = torch.nn.Sequential(*_parts(module), _clipping(space, like))
     return module
 
 
@@ -56,6 +61,18 @@ class PolicyModule(torch.nn.Module):
         return self._policy(parameters, observations).mode
 
 
+class Normalised(torch.nn.Module):
+    """Observations [..., observation] normalised by moments, [observation] each."""
+
+    def __init__(self, mean: Tensor, variance: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("variance", variance)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return normalised(observations, self.get_buffer("mean"), self.get_buffer("variance"))
+
+
 class Clipped(torch.nn.Module):
     """Actions [..., action] within bounds of their own, [action] each."""
 
@@ -66,6 +83,10 @@ class Clipped(torch.nn.Module):
 
     def forward(self, actions: Tensor) -> Tensor:
         return torch.clamp(actions, self.get_buffer("low"), self.get_buffer("high"))
+
+
+def _parts(module: torch.nn.Module) -> list[torch.nn.Module]:
+    return [*module] if isinstance(module, torch.nn.Sequential) else [module]
 
 
 def _layers(policy: Policy, parameters: Parameters) -> torch.nn.Module:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
+from metarl.policies.normalised import NormalisedPolicy
 from metarl.policies.plain import policy_to_plain
 from metarl.runs.files import VERSION
 
@@ -118,9 +119,11 @@ def describe(experiment: Experiment) -> PolicyDescription:
         ConfigError: its policy is no dataclass of plain settings.
     """
     environment, meta_learner, advantages = _sections(experiment.config)
-    names = {type(experiment.given_policy): experiment.config.policy.name}
+    given = experiment.given_policy
+    named = given.policy if isinstance(given, NormalisedPolicy) else given
+    names = {type(named): experiment.config.policy.name}
     adaptation = Adaptation(
-        policy=policy_to_plain(experiment.given_policy, names),
+        policy=policy_to_plain(given, names),
         meta_learner=meta_learner,
         advantages=advantages,
         inner_steps=int(experiment.learner.inner_steps),

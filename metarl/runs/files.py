@@ -39,6 +39,8 @@ ADAPTED = "adapted.safetensors"
 """In a folder of an adaptation: the policy."""
 HELD_OUT_TASK = "held_out_task.json"
 """A task to try the policy on."""
+CARD = "README.md"
+"""What a meta-policy that is given to others says of itself to a reader."""
 LOCK = ".lock"
 """Held by the process that trains in the folder; it means nothing where none does."""
 

@@ -13,6 +13,7 @@ from metarl.runs.checkpoint import load_policy, load_snapshots
 from metarl.runs.description import PolicyDescription, describe, redescribe
 from metarl.runs.files import POLICY
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
+from metarl.runs.places import find_place
 from metarl.runs.policy_file import PolicyFile, read_policy
 from metarl.runs.rebuild import rebuild_policy
 from metarl.runs.run_config import load_run_config
@@ -37,7 +38,9 @@ def load(
     its meta-learner when it adapts, nor its environment when that is built.
 
     Args:
-        path: a run folder, a folder of a saved policy, or its file, which ends in .safetensors.
+        path: a run folder, a folder of a saved policy, or its file, which ends in .safetensors; else
+            "zoo/NAME", one that comes with the package (`metarl zoo`), or "hf://OWNER/NAME", a repository of
+            the Hugging Face Hub, with the extra "hub".
         device: auto, cpu or cuda.
         iteration: of a policy that `training.snapshot_every` kept; None for the last one.
         later_step_scale: scales inner steps after the first, instead of the scale in training; Finn et al.
@@ -61,7 +64,7 @@ def load(
         >>> policy = metarl.load("goal.safetensors")
         >>> action, _ = policy.predict(observation, deterministic=True)
     """
-    place, on = Path(path), resolve_device(device)
+    place, on = find_place(path), resolve_device(device)
     source = None
     if is_policy_file(place):
         if iteration is not None or later_step_scale is not None or environment_options:

@@ -66,7 +66,7 @@ def rebuild_learner(
     policy = policy_from_plain(adaptation.policy, trust)
     registered = _registered(name)
     try:
-        learner = registered.build(policy, _made(registered.config, settings), task_map)
+        learner = registered.of(policy, _made(registered.config, settings), task_map)
         advantages = AdvantageConfig(**adaptation.advantages)
         expected = _shapes(learner.initial_parameters(torch.Generator()))
     except (TypeError, ValueError, AttributeError) as error:

@@ -16,6 +16,7 @@ from metarl.policies.context import plain_network, start_at, without_context
 from metarl.policies.stable_baselines import from_sb3
 from metarl.runs.files import CONFIG
 from metarl.runs.load import load
+from metarl.runs.places import find_place
 from metarl.runs.run_config import read_mapping
 from metarl.runs.saved import is_policy_file
 
@@ -31,7 +32,7 @@ def initial_state(experiment: Experiment) -> LearnerState:
     if not config.policy.start_from:
         return state
     try:
-        plain = _read(Path(config.policy.start_from), experiment)
+        plain = _read(find_place(config.policy.start_from), experiment)
     except (MetaRLError, ValueError) as error:
         raise ConfigError(f"policy.start_from: {error}") from error
     return replace(state, parameters=start_at(state.parameters, plain))
