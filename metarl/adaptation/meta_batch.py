@@ -79,10 +79,16 @@ def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float
         "rollout/diverged_episodes": float(sum(visit.rollout.diverged_episodes for visit in visits)),
         "policy/entropy": masked_mean(behaviour.entropy(), query.valid).item(),
         "policy/std": masked_mean(behaviour.std.mean(-1), query.valid).item(),
-        "baseline/explained_variance": torch.stack([v.explained.mean() for v in visits]).mean().item(),
+        **_explained(visits),
         **{f"time/{phase}_seconds": spent for phase, spent in seconds.items()},
         "time/environment_steps_per_second": environment_steps / seconds["sampling"],
     }
+
+
+def _explained(visits: Sequence[Visit]) -> dict[str, float]:
+    """What baselines explain, where there are any."""
+    found = [visit.explained.mean() for visit in visits if visit.explained is not None]
+    return {"baseline/explained_variance": torch.stack(found).mean().item()} if found else {}
 
 
 def _success(visits: Sequence[Visit]) -> dict[str, float]:

@@ -33,6 +33,7 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
 from metarl.policies.policy import AnyPolicy
 from metarl.policies.registry import find_policy
+from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.random_keys import EVALUATION, TASKS
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
 
@@ -167,5 +168,10 @@ def _experiment(
         raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
     learner = find_meta_learner(config.meta_learner_name).build(policy, config.meta_learner, task_map)
+    if not learner.reads_advantages and config.sampling.advantages != AdvantageConfig():
+        raise ConfigError(
+            f"sampling.advantages: expected none with {config.meta_learner_name}, which estimates its own by "
+            "the settings in meta_learner; leave the section out"
+        )
     tasks = distribution_of(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

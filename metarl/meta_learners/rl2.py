@@ -34,8 +34,9 @@ from metarl.meta_learners.outer.clipped import (
     check_learning_rate,
 )
 from metarl.objectives.trials import Targets, TrialLoss, trial_loss, trial_targets
+from metarl.policies.heads import tanh_layers, tanh_parameters
 from metarl.policies.policy import AnyPolicy, TaskState
-from metarl.policies.recurrent import GruPolicy, head, head_parameters
+from metarl.policies.recurrent import GruPolicy
 from metarl.rollouts.rollout import Batch, MetaBatch
 from metarl.rollouts.trials import Trials, join_trials
 
@@ -84,7 +85,7 @@ def rl2(policy: AnyPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
     def initial_parameters(generator: torch.Generator) -> Parameters:
         own = policy.initial_parameters(generator)
         sizes = tuple(map(int, config.value_sizes))
-        value = head_parameters(_VALUE, policy.feature_size, sizes, generator)
+        value = tanh_parameters(_VALUE, policy.feature_size, sizes, generator)
         last = sizes[-1] if sizes else policy.feature_size
         return {**own, **value, "value.weight": torch.zeros(1, last), "value.bias": torch.zeros(1)}
 
@@ -97,7 +98,7 @@ def rl2(policy: AnyPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         return _update(policy, config, state, join_trials(batch.query))
 
-    return MetaLearner(policy, 0, initial_parameters, start, adapt, update)
+    return MetaLearner(policy, 0, initial_parameters, start, adapt, update, reads_advantages=False)
 
 
 def unroll(
@@ -111,7 +112,7 @@ def unroll(
     before = torch.cat((torch.zeros_like(outcomes[:, :1]), outcomes[:, :-1]), dim=1)
     hidden = policy.unroll(theta, torch.cat((observations, before), dim=-1))
     features = policy.features(theta, hidden, observations)
-    seen = head(theta, _VALUE, len(config.value_sizes), features)
+    seen = tanh_layers(theta, _VALUE, len(config.value_sizes), features)
     values = torch.nn.functional.linear(seen, theta["value.weight"], theta["value.bias"]).squeeze(-1)
     return policy.distribution(theta, features), values
 
