@@ -76,6 +76,6 @@ def generated_layers(
         taken = fan_in * fan_out + fan_out
         weight, bias = rest[..., : taken - fan_out], rest[..., taken - fan_out : taken]
         rest = rest[..., taken:]
-        x = (weight.unflatten(-1, (fan_out, fan_in)) @ x.unsqueeze(-1)).squeeze(-1) + bias
+        x = (weight.reshape(*weight.shape[:-1], fan_out, fan_in) @ x.unsqueeze(-1)).squeeze(-1) + bias
         x = torch.tanh(x) if layer < len(sizes) - 2 else x
     return x

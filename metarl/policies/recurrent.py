@@ -161,7 +161,7 @@ class GruPolicy:
         if self.head == "concat":
             layers = tanh_layers(parameters, "head", len(self.head_sizes), features)
             return dense(parameters, "mean", layers)
-        hidden, observations = features.split((int(self.hidden_size), self.observation_size), dim=-1)
+        hidden, observations = features[..., : self.hidden_size], features[..., self.hidden_size :]
         latent = dense(parameters, "latent", hidden)
         return generated_layers(parameters, self.generated_sizes, latent, observations)
 

@@ -9,7 +9,6 @@ from metarl_envs.tasks import unstack_tasks
 
 from metarl.errors import ConfigError
 from metarl.experiment.build import Experiment
-from metarl.math.parameters import select
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import FILMS, write_atomically
 from metarl.runs.films import captions_of, gif, side_by_side
@@ -26,7 +25,7 @@ class FilmRecorder(Observer):
     TensorBoard has them too.
 
     Raises:
-        ConfigError: on the start of a run, a policy with memory, or pictures that cannot be drawn.
+        ConfigError: on the start of a run, pictures that cannot be drawn.
     """
 
     def __init__(self, experiment: Experiment, board: TensorBoardRecorder) -> None:
@@ -62,11 +61,12 @@ class FilmRecorder(Observer):
             episodes=int(settings.evaluation_episodes),
             steps=int(settings.evaluation_steps),
             seed=config.seed,
+            trials=1,
             where="film",
         )
-        adapted, (task,) = select(found.adapted.parameters, 0), unstack_tasks(tasks)
-        shown = films(experiment, parameters, adapted, task, _FRAMES)
-        captions = captions_of(int(settings.evaluation_steps))
+        (task,) = unstack_tasks(tasks)
+        shown = films(experiment, parameters, found.first, task, _FRAMES)
+        captions = captions_of(found.curve.points.last_text)
         return gif(list(side_by_side(shown.before, shown.after, captions)), _SECONDS)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import Parameters
-from metarl.policies.policy import remembers
+from metarl.policies.policy import TaskState
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.description import describe
 from metarl.runs.films import film, mean_action
@@ -28,11 +28,13 @@ class Films(NamedTuple):
 
 
 def films(
-    experiment: Experiment, before: Parameters, after: Parameters, task: Mapping[str, Any], frames: int
+    experiment: Experiment, before: Parameters, after: TaskState, task: Mapping[str, Any], frames: int
 ) -> Films:
-    """The films of a policy with the parameters before and after adaptation.
+    """The films of a policy before and after adaptation.
 
     Args:
+        before: the meta-parameters.
+        after: `Evaluation.first`.
         frames: of a whole episode, at least, where it has so many steps.
 
     Raises:
@@ -43,14 +45,9 @@ def films(
     every = max(1, config.environment.horizon // frames)
     shown = (
         film(config, mean_action(acting), task, seed=config.seed, size=SIZE, every=every)
-        for acting in (_acting(experiment, before), _acting(experiment, after))
+        for acting in (_acting(experiment, TaskState(before)), _acting(experiment, after))
     )
     return Films(*shown)
-
-
-def can_be_filmed(experiment: Experiment) -> bool:
-    """Whether the policy acts by an observation alone, as films ask it to."""
-    return not remembers(experiment.policy)
 
 
 def picture(frame: Frame) -> bytes:
@@ -60,5 +57,5 @@ def picture(frame: Frame) -> bytes:
     return file.getvalue()
 
 
-def _acting(experiment: Experiment, parameters: Parameters) -> ActingPolicy:
-    return ActingPolicy(describe(experiment), experiment.policy, parameters)
+def _acting(experiment: Experiment, state: TaskState) -> ActingPolicy:
+    return ActingPolicy(describe(experiment), experiment.policy, state.parameters, state.carry)
