@@ -39,8 +39,8 @@ class Entry(NamedTuple):
 _ABOUT_EVALUATION = "on held-out tasks, on episodes that those steps did not use"
 ENTRIES = {
     f"{ADAPTATION}/return_after_K_steps": Entry(
-        f"Mean return after K inner steps, {_ABOUT_EVALUATION}. Few points: set smoothing to 0. A policy with "
-        "memory: of the next episode after K times evaluation_episodes ones.",
+        f"Mean return after K inner steps, {_ABOUT_EVALUATION}. Few points: set smoothing to 0. "
+        "Of a policy with memory: of the next episode after K times evaluation_episodes ones.",
         "no higher than after fewer steps: adaptation does not help, or its steps overshoot.",
     ),
     f"{ADAPTATION}/gain": Entry(
