@@ -21,6 +21,7 @@ from metarl.meta_learners.multi_task import multi_task
 from metarl.meta_learners.promp import promp
 from metarl.meta_learners.reptile import reptile
 from metarl.meta_learners.rl2 import rl2
+from metarl.meta_learners.varibad import varibad
 from metarl.policies.plug_ins import check_registered_name, find_named
 
 Build = Callable[[Any, Any, TaskMap], MetaLearner]
@@ -107,3 +108,4 @@ register_meta_learner("imaml", imaml)
 register_meta_learner("cavia", cavia)
 register_meta_learner("multi_task", multi_task)
 register_meta_learner("rl2", rl2)
+register_meta_learner("varibad", varibad)

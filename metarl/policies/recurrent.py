@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
+from metarl.policies.gru import gru_cell, gru_parameters, gru_sequence
 from metarl.policies.heads import (
     dense,
     generated_layers,
@@ -23,7 +24,6 @@ from metarl.policies.heads import (
 from metarl.policies.layers import align
 from metarl.policies.policy import Carry, Transition
 
-_GRU: Any = torch.gru
 _LATENT = 25
 
 
@@ -98,14 +98,7 @@ class GruPolicy:
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """Orthogonal weights (Saxe et al. 2014), zero biases; the mean's layer is small."""
         hidden, inputs = int(self.hidden_size), self.observation_size + self.outcome_size
-        gates = {
-            "input": [orthogonal(hidden, inputs, generator) for _ in range(3)],
-            "hidden": [orthogonal(hidden, hidden, generator) for _ in range(3)],
-        }
-        parameters: Parameters = {}
-        for name, weights in gates.items():
-            parameters[f"gru.{name}.weight"] = torch.cat(weights)
-            parameters[f"gru.{name}.bias"] = torch.zeros(3 * hidden)
+        parameters = gru_parameters("gru", inputs, hidden, generator)
         parameters |= {"norm.weight": torch.ones(hidden), "norm.bias": torch.zeros(hidden)}
         parameters |= self._concat(generator) if self.head == "concat" else self._hypernetwork(generator)
         parameters["log_std"] = torch.full((self.action_size,), math.log(self.initial_std))
@@ -123,7 +116,7 @@ class GruPolicy:
         self, parameters: Parameters, carry: Carry, observations: Tensor
     ) -> tuple[DiagonalGaussian, Carry]:
         inputs = torch.cat((observations, carry["outcome"]), dim=-1)
-        hidden = _cell(parameters, inputs, carry["hidden"])
+        hidden = gru_cell(parameters, "gru", inputs, carry["hidden"])
         return self.distribution(parameters, self.features(parameters, hidden, observations)), {
             **carry,
             "hidden": hidden,
@@ -139,11 +132,7 @@ class GruPolicy:
 
     def unroll(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         """Hidden states [trial, time, h] of inputs [trial, time, in] from the start, by a fused kernel."""
-        names = ("input.weight", "hidden.weight", "input.bias", "hidden.bias")
-        weights = [parameters[f"gru.{name}"] for name in names]
-        start = inputs.new_zeros(1, len(inputs), int(self.hidden_size))
-        hidden: Tensor = _GRU(inputs, start, weights, True, 1, 0.0, False, False, True)[0]
-        return hidden
+        return gru_sequence(parameters, "gru", inputs)
 
     def features(self, parameters: Parameters, hidden: Tensor, observations: Tensor) -> Tensor:
         """What heads see, [..., h + observation]."""
@@ -180,12 +169,3 @@ class GruPolicy:
             "latent.bias": torch.zeros(size),
             **hypernetwork_parameters(size, self.generated_sizes, generator),
         }
-
-
-def _cell(parameters: Parameters, inputs: Tensor, hidden: Tensor) -> Tensor:
-    """One step of torch's GRU: h' = (1 - z) n + z h, n = tanh(W_n x + r (U_n h)) (Cho et al. 2014)."""
-    of_input = dense(parameters, "gru.input", inputs).chunk(3, dim=-1)
-    of_hidden = dense(parameters, "gru.hidden", hidden).chunk(3, dim=-1)
-    reset, update = (torch.sigmoid(of_input[i] + of_hidden[i]) for i in range(2))
-    new = torch.tanh(of_input[2] + reset * of_hidden[2])
-    return new + update * (hidden - new)

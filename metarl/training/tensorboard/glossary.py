@@ -185,6 +185,18 @@ ENTRIES = {
     f"{HEALTH}/update/last_gradient_norm": Entry(
         "Length of the last gradient, before it is cut.", "thousands: a smaller learning_rate."
     ),
+    f"{HEALTH}/update/reconstruction": Entry(
+        "Squared errors of what beliefs decode, summed over prefixes and steps, mean over trials.",
+        "flat from the start.",
+    ),
+    f"{HEALTH}/update/belief_kl": Entry(
+        "KL of every belief to the one before, summed over a trial, mean over trials, nats.",
+        "0: beliefs say nothing.",
+    ),
+    f"{HEALTH}/update/prior_std": Entry("Standard deviation of the belief before anything is seen.", "0."),
+    f"{HEALTH}/update/belief_std": Entry(
+        "Standard deviation of beliefs after steps, mean over them.", "not below prior_std."
+    ),
     f"{HEALTH}/update/inner_residual": Entry(
         "What the inner solver left unsolved, of the worst task.", "above 0.5: more solver_steps."
     ),
