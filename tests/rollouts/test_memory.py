@@ -207,7 +207,10 @@ def test_a_walk_carries_on_what_was_learned():
     metrics = collect_meta_batch(twice, parameters, TASKS, KEY).metrics
     assert metrics["inner/kl"] == 0
     found = evaluate_adaptation(walk, parameters, TASKS, steps=2, key=KEY, keep_rollouts=True)
-    steps = sum(rollout.valid.sum((1, 2)) for rollout in found.rollouts[:2]).unsqueeze(-1)
+    rounds = [visit.rollout for visit, _ in walk.walk(walk.start(parameters, 2), TASKS, KEY, 2)]
+    for measured, whole in zip(found.rollouts, rounds, strict=False):
+        assert torch.equal(measured.rewards, whole.rewards[:, :1])
+    steps = sum(rollout.valid.sum((1, 2)) for rollout in rounds).unsqueeze(-1)
     assert torch.equal(found.adapted.carry["steps"], steps.float())
     assert found.adapted.adaptations == 2
 
