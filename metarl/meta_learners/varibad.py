@@ -52,7 +52,7 @@ class VaribadConfig(TrialConfig):
         belief_trials: of the iteration's trials in such a step; 0 for all.
         prefixes: of a trial that decode in a step, drawn; 0 for all.
         decodes: steps of a trial that each of them decodes, drawn; 0 for all.
-        kl_weight: beta.
+        kl_weight: the KL term's weight, beta.
         decodes_states: whether observations that follow are decoded too.
         decoder_sizes: units of a decoder's hidden layers, tanh.
     """
