@@ -18,7 +18,10 @@ METRICS, _, BOARD = (
 NAMES = re.findall(r"^\| `([^`]+)` \|", METRICS, re.MULTILINE)
 PATTERNS = [re.sub("NAME$", ".+", re.sub("K(?=_|$)", r"\\d+", name)) for name in NAMES]
 OWN = {"promp": {"kl_target": 0.01}}
-POLICIES = {"rl2": {"name": "gru", "hidden_size": 4}}
+POLICIES = {
+    "rl2": {"name": "gru", "hidden_size": 4},
+    "varibad": {"name": "belief", "hidden_size": 4},
+}
 
 
 def test_the_glossary_has_what_runs_write_and_nothing_else(train_small, small_config_file, tmp_path):

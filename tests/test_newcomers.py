@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 import metarl
-from metarl.experiment.build import build_experiment
+from metarl.experiment.build import TRIALS, build_experiment
 from metarl.math.parameters import repeat
 from metarl.meta_learners.learner import named_tensors, with_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
@@ -62,8 +62,9 @@ def test_a_policy_with_memory_is_trained_evaluated_and_resumed(recurrent, train_
     state = TaskState(repeat(loaded.parameters, 2))
     rollout = experiment.sampler(2, 3).collect(state, tasks, (1,))
     assert rollout.carry["h"].shape == (2, 1, 5)
-    with pytest.raises(ValueError, match="expected a policy without memory, got Elman"):
-        loaded.predict([0.0, 0.0])
+    _, carried = loaded.predict([0.0, 0.0])
+    with pytest.raises(ValueError, match="expected reward, what the last action was paid, which Elman remem"):
+        loaded.predict([0.0, 0.0], carried)
 
 
 def test_a_learner_with_replay_keeps_its_memory_over_a_resume(train_small, small_config_file, tmp_path):
@@ -124,7 +125,7 @@ def test_before_adaptation_nothing_is_remembered_by_mean_actions_either(recurren
     options = {"tasks": 2, "episodes": 1, "steps": 1, "seed": 4, "keep_rollouts": True}
     first = metarl.evaluate(loaded, deterministic=True, **options).rollouts[0]
     experiment, start = loaded.experiment, TaskState(repeat(loaded.parameters, 2))
-    sampler, tasks = experiment.sampler(2, 1), experiment.held_out_tasks(2, 4)
+    sampler, tasks = experiment.sampler(2, 1, TRIALS), experiment.held_out_tasks(2, 4)
     alone = sampler.collect(start, tasks, (4, 0, EVALUATION, 2), deterministic=True)
     assert torch.equal(first.actions, alone.actions)
     assert torch.equal(alone.actions[alone.valid], alone.behaviour.mean[alone.valid])

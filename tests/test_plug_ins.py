@@ -128,7 +128,11 @@ HERE = __name__
 @pytest.mark.parametrize(
     ("key", "name", "message"),
     [
-        ("policy.name", "mlp", r"expected one of \['gaussian_mlp', 'gru'\], or my_package:Thing, got 'mlp'"),
+        (
+            "policy.name",
+            "mlp",
+            r"expected one of \['belief', 'gaussian_mlp', 'gru'\], or my_package:Thing, got 'mlp'",
+        ),
         ("policy.name", "null", "expected one of .*got 'null'"),
         ("policy.name", "no_such_package:Thing", "PYTHONPATH holds, got .*: ModuleNotFoundError: No mod"),
         ("policy.name", "math:", "in PYTHONPATH holds, got 'math:': AttributeError"),

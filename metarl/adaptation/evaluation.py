@@ -14,9 +14,42 @@ from numpy.typing import NDArray
 
 from metarl.adaptation.statistics import Changes, Interval, changed_tasks, interval_of
 from metarl.adaptation.walk import Sampler, Walk
-from metarl.math.parameters import Parameters
+from metarl.math.parameters import Parameters, select
 from metarl.policies.policy import TaskState
-from metarl.rollouts.rollout import Rollout
+from metarl.rollouts.rollout import Rollout, trial_starts
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points of a curve: after 0, 1, ... inner steps, or so many episodes of a trial.
+
+    Args:
+        count: of points.
+        trial_episodes: as of `AdaptationCurve`.
+    """
+
+    count: int
+    trial_episodes: int | None = None
+
+    @property
+    def axis(self) -> str:
+        """What is counted."""
+        return "inner steps" if self.trial_episodes is None else "episodes before"
+
+    @property
+    def at(self) -> list[int]:
+        """How many of them lie before every point."""
+        return [point * (self.trial_episodes or 1) for point in range(self.count)]
+
+    def text(self, point: int) -> str:
+        """ "2 inner steps", or "1 episode"."""
+        number, noun = self.at[point], "inner step" if self.trial_episodes is None else "episode"
+        return f"{number} {noun}{'s' * (number != 1)}"
+
+    @property
+    def last_text(self) -> str:
+        """Of the last point."""
+        return self.text(self.count - 1)
 
 
 @dataclass(frozen=True)
@@ -27,6 +60,9 @@ class AdaptationCurve:
 
     Args:
         episode_returns: of the single episodes, [step + 1, task, episode], where they are known.
+        trial_episodes: of a policy with memory, the episodes between two points: every
+            point is of the next episode of some trials, whose earlier ones it remembers; None of a policy
+            without memory, whose points are numbers of inner steps.
         strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
     """
 
@@ -34,6 +70,12 @@ class AdaptationCurve:
     returns: Array
     episode_returns: Array | None = None
     strata: NDArray[np.int64] | None = None
+    trial_episodes: int | None = None
+
+    @property
+    def points(self) -> Points:
+        """What adaptation is counted by."""
+        return Points(len(self.returns), self.trial_episodes)
 
     @property
     def mean(self) -> Array:
@@ -78,6 +120,12 @@ class Evaluation:
     curve: AdaptationCurve
     adapted: TaskState
     rollouts: tuple[Rollout, ...] = ()
+
+    @property
+    def first(self) -> TaskState:
+        """The first task's state: parameters without a task axis, and the carry of one trial, [1, 1, ...]."""
+        carry = {name: value[:1, :1] for name, value in (self.adapted.carry or {}).items()}
+        return self.adapted._replace(parameters=select(self.adapted.parameters, 0), carry=carry)
 
 
 def evaluate_adaptation(
@@ -136,6 +184,9 @@ def measured_walk(
 ) -> Iterator[tuple[TaskState, Rollout]]:
     """The state after 0, 1, ..., K inner steps, each with the episodes that measure it.
 
+    Of a policy with memory an inner step is a round of episodes, and the first of the next round measures it:
+    the others know more already.
+
     Args:
         state: before adaptation, tensors [task, ...].
         tasks: as the samplers take them.
@@ -144,10 +195,14 @@ def measured_walk(
 
     def held_back(before: TaskState, step: int) -> Rollout:
         sampler, number = (walk.sampler, step) if measuring is None else (measuring, 0)
-        return sampler.collect(before, tasks, [*key, steps + 1 + number], deterministic=deterministic)
+        rollout = sampler.collect(before, tasks, [*key, steps + 1 + number], deterministic=deterministic)
+        return trial_starts(rollout)
 
     apart = deterministic or measuring is not None
     for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
-        yield state, held_back(state, step) if apart else visit.rollout
+        yield state, held_back(state, step) if apart else trial_starts(visit.rollout)
         state = adapted
-    yield state, held_back(state, steps) if apart else walk.visit(state, tasks, [*key, steps]).rollout
+    if apart:
+        yield state, held_back(state, steps)
+    else:
+        yield state, trial_starts(walk.visit(state, tasks, [*key, steps]).rollout)

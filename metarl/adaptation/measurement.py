@@ -11,7 +11,7 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import number_of_tasks
 from numpy.typing import NDArray
 
-from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.evaluation import AdaptationCurve, Points
 from metarl.adaptation.statistics import Changes, Interval, interval_of
 
 
@@ -26,6 +26,11 @@ class SeedCurves:
 
     curves: tuple[AdaptationCurve, ...]
     strata: NDArray[np.int64] | None = None
+
+    @property
+    def points(self) -> Points:
+        """What adaptation is counted by."""
+        return self.curves[0].points
 
     @property
     def tasks(self) -> int:
@@ -69,6 +74,7 @@ class SeedCurves:
             tasks,
             np.concatenate([*self.returns], axis=1),
             np.concatenate(episodes, axis=1) if known else None,
+            trial_episodes=self.curves[0].trial_episodes,
         )
 
     @property
@@ -93,3 +99,12 @@ class Measured:
     own: SeedCurves
     by_episodes: Mapping[int, SeedCurves] = field(default_factory=dict)
     beside: Mapping[str, SeedCurves] = field(default_factory=dict)
+
+    @property
+    def points(self) -> Points:
+        """What the adaptation of all is counted by: inner steps, but episodes where one of them remembers.
+
+        All are measured with the same number of episodes a step.
+        """
+        all_points = [curves.points for curves in (self.own, *self.beside.values())]
+        return next((points for points in all_points if points.trial_episodes), self.own.points)

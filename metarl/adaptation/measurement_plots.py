@@ -43,16 +43,19 @@ def draw_episodes_used(measured: Mapping[str, Measured], title: str) -> Figure:
 def draw_beside(measured: Mapping[str, Measured], own: str, title: str) -> Figure:
     """The mean returns by inner step, with 95 % intervals, of a run and of those beside it.
 
+    Where one of them remembers, all are by the episodes that they used.
+
     Args:
         measured: by list.
         own: the name of the run.
     """
     figure, panels = _panels(measured, title)
     for axes, one in zip(panels, measured.values(), strict=True):
+        points = one.points
         for name, curves in {own: one.own, **one.beside}.items():
-            _draw_curve(axes, name, curves)
-        axes.set_xticks(range(len(one.own.intervals)))
-        axes.set_xlabel("inner steps")
+            _draw_curve(axes, name, curves, points.at)
+        axes.set_xticks(points.at)
+        axes.set_xlabel(points.axis)
         axes.legend(frameon=False)
     return figure
 
@@ -68,8 +71,9 @@ def _panels(measured: Mapping[str, Measured], title: str) -> tuple[Figure, list[
     return figure, list(panels)
 
 
-def _draw_curve(axes: Axes, name: str, curves: SeedCurves) -> None:
-    steps, found = range(len(curves.intervals)), curves.intervals
+def _draw_curve(axes: Axes, name: str, curves: SeedCurves, at: list[int]) -> None:
+    found = curves.intervals
+    steps = at[: len(found)]
     (line,) = axes.plot(steps, [value.mean for value in found], marker="o", label=name)
     lows, highs = [value.low for value in found], [value.high for value in found]
     axes.fill_between(steps, lows, highs, color=line.get_color(), alpha=0.15, linewidth=0)

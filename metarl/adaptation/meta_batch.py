@@ -72,17 +72,31 @@ def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float
         seconds.update(visit.seconds)
     behaviour = query.behaviour
     return {
-        "rollout/return_before": visits[0].rollout.returns.mean().item(),
-        "rollout/return_after": query.returns.mean().item(),
+        **_returns(visits),
         "rollout/steps_per_episode": query.valid.sum(-1).double().mean().item(),
         **_success(visits),
         "rollout/diverged_episodes": float(sum(visit.rollout.diverged_episodes for visit in visits)),
         "policy/entropy": masked_mean(behaviour.entropy(), query.valid).item(),
         "policy/std": masked_mean(behaviour.std.mean(-1), query.valid).item(),
-        "baseline/explained_variance": torch.stack([v.explained.mean() for v in visits]).mean().item(),
+        **_explained(visits),
         **{f"time/{phase}_seconds": spent for phase, spent in seconds.items()},
         "time/environment_steps_per_second": environment_steps / seconds["sampling"],
     }
+
+
+def _returns(visits: Sequence[Visit]) -> dict[str, float]:
+    """The mean return before and after adaptation; of trials, that of their first and last episodes."""
+    first, last = visits[0].rollout, visits[-1].rollout
+    before, after = first.returns, last.returns
+    if last.carry:
+        before, after = before[:, 0], after[:, -1]
+    return {"rollout/return_before": before.mean().item(), "rollout/return_after": after.mean().item()}
+
+
+def _explained(visits: Sequence[Visit]) -> dict[str, float]:
+    """What baselines explain, where there are any."""
+    found = [visit.explained.mean() for visit in visits if visit.explained is not None]
+    return {"baseline/explained_variance": torch.stack(found).mean().item()} if found else {}
 
 
 def _success(visits: Sequence[Visit]) -> dict[str, float]:

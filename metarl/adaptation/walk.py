@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, first_not_finite, repeat
 from metarl.meta_learners.learner import MetaLearner
 from metarl.policies.policy import Carry, TaskState
-from metarl.rollouts.advantages import AdvantageConfig, compute_advantages
+from metarl.rollouts.advantages import AdvantageConfig, batch_of, compute_advantages
 from metarl.rollouts.rollout import Batch, Rollout
 
 
@@ -32,14 +33,15 @@ class Visit(NamedTuple):
 
     Args:
         state: whose episodes they are, its carry that after them.
-        explained: the share of the returns' variance that the baseline explains, [task].
+        explained: the share of the returns' variance that the baseline explains, [task]; None where the
+            learner reads no advantages.
         seconds: by what was done.
     """
 
     state: TaskState
     rollout: Rollout
     batch: Batch
-    explained: Tensor
+    explained: Tensor | None
     seconds: dict[str, float]
 
 
@@ -67,9 +69,14 @@ class Walk:
         started = time.perf_counter()
         rollout = self.sampler.collect(state, tasks, key)
         sampled = time.perf_counter()
-        batch, explained = compute_advantages(rollout, self.advantages)
+        batch, explained = self._batch(rollout)
         seconds = {"sampling": sampled - started, "advantages": time.perf_counter() - sampled}
         return Visit(state._replace(carry=rollout.carry), rollout, batch, explained, seconds)
+
+    def _batch(self, rollout: Rollout) -> tuple[Batch, Tensor | None]:
+        if self.learner.reads_advantages:
+            return compute_advantages(rollout, self.advantages)
+        return batch_of(rollout, torch.full_like(rollout.rewards, math.nan)), None
 
     def adapt(self, state: TaskState, episodes: Batch) -> TaskState:
         """Every task's state after adapting to its episodes, detached.

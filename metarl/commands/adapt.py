@@ -1,7 +1,8 @@
 """Adapts a run's meta-policy to one task: metarl adapt RUN_DIR --task '{"velocity": 1.5}'
 --episodes 20 --steps 3 [--save goal.safetensors]; or in an environment of your own, --env ID or --env
 module:callable. Shows the return after every step, and whether the step helped; the curve (CSV, PNG,
-TensorBoard) and the policy, in one file, are in RUN_DIR/adaptation; of zoo/NAME, in runs/zoo/NAME."""
+TensorBoard) and the policy, in one file, are in RUN_DIR/adaptation; of zoo/NAME, in runs/zoo/NAME. A policy
+with memory plays --episodes in a row, and one more to measure it."""
 
 from __future__ import annotations
 
@@ -20,14 +21,15 @@ from metarl.adaptation.figures.curves import episodes_figure
 from metarl.adaptation.figures.style import png
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.commands.live_curve import LiveCurve
-from metarl.commands.one_task import adapt_in, adapt_to, read_object, read_task
+from metarl.commands.one_task import adapt_in, adapt_to, read_object, read_task, with_rounds
 from metarl.commands.own_env import open_env
 from metarl.commands.parser import CommandParser
 from metarl.errors import ConfigError, MetaRLError
 from metarl.policies.plain import modules_named
+from metarl.policies.policy import remembers
 from metarl.runs.files import ADAPTED, PLOT, TABLE
 from metarl.runs.load import load_meta_policy
-from metarl.runs.meta_policy import AdaptedPolicy
+from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
 from metarl.runs.places import results_folder
 from metarl.runs.results import new_adaptation, write_adaptation
 from metarl.runs.tables import task_text
@@ -39,15 +41,18 @@ def main() -> int:
     arguments = read_arguments()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
-        with LiveCurve(arguments.episodes, arguments.steps, quiet=arguments.quiet) as curve:
-            returns, adapted, place, title = adapt(arguments, curve)
+        meta_policy = load(arguments)
+        in_a_row, rounds = remembers(meta_policy.policy), with_rounds(meta_policy, arguments)
+        with LiveCurve(rounds.episodes, rounds.steps, in_a_row=in_a_row, quiet=rounds.quiet) as curve:
+            returns, adapted, place, title = adapt(meta_policy, rounds, curve)
         results = results_folder(arguments.run_dir)
         folder = new_adaptation(results, place)
-        write_adaptation(folder, returns)
-        draw(folder, returns, title)
+        write_adaptation(folder, returns, "episodes_before" if in_a_row else "step")
+        draw(folder, returns, title, "episodes before" if in_a_row else "inner steps")
         adapted.save(folder / ADAPTED)
-        print(f"{title}, {arguments.episodes} episodes per step:\n\n{curve.table().text()}\n")
-        print(f"{measured_on(arguments)} (sign test).")
+        how = "episodes in a row" if in_a_row else f"{rounds.episodes} episodes per step"
+        print(f"{title}, {how}:\n\n{curve.table().text()}\n")
+        print(measured_on(rounds, in_a_row))
         print(
             f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
             f"tensorboard --logdir {results}"
@@ -75,6 +80,7 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--env_options", help="keyword arguments of --env as JSON, or a file of it")
     add_adaptation_arguments(parser, steps=1, episodes="episodes of every step")
+    parser.set_defaults(episodes=None, steps=None)
     parser.add_argument(
         "--held_back",
         type=PositiveInt,
@@ -91,8 +97,23 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def load(arguments: argparse.Namespace) -> MetaPolicy:
+    """The run's meta-policy; its experiment is built where it is adapted in the run's environment.
+
+    Raises:
+        MetaRLError: it cannot be loaded, or the arguments say neither a task nor an environment.
+    """
+    if arguments.env is not None:
+        return load_meta_policy(arguments.run_dir, arguments.device, trust=arguments.trust)
+    if arguments.env_options is not None:
+        raise ConfigError("--env_options: expected beside --env, whose keyword arguments they are")
+    if arguments.task is None:
+        raise ConfigError("--task: expected the task to adapt to, as JSON; without it, --env")
+    return load_run(arguments)
+
+
 def adapt(
-    arguments: argparse.Namespace, curve: LiveCurve
+    meta_policy: MetaPolicy, arguments: argparse.Namespace, curve: LiveCurve
 ) -> tuple[Array, AdaptedPolicy, dict[str, Any], str]:
     """The episodes' returns, the adapted policy, what names its folder, and what it was adapted to.
 
@@ -101,16 +122,10 @@ def adapt(
     """
     options = {"held_back": arguments.held_back, "shown": curve.show}
     if arguments.env is None:
-        if arguments.env_options is not None:
-            raise ConfigError("--env_options: expected beside --env, whose keyword arguments they are")
-        if arguments.task is None:
-            raise ConfigError("--task: expected the task to adapt to, as JSON; without it, --env")
-        meta_policy = load_run(arguments)
         task = read_task(arguments.task, meta_policy.experiment.task_distribution)
         name = meta_policy.description.environment["id"]
         returns, adapted = adapt_to(meta_policy, task, arguments, **options)
         return returns, adapted, task, f"{name}, {task_text(task)}"
-    meta_policy = load_meta_policy(arguments.run_dir, arguments.device, trust=arguments.trust)
     given = arguments.env_options
     keywords = {} if given is None else read_object("--env_options", given, "'{\"mass\": 2}'")
     task_given = arguments.task is not None
@@ -121,9 +136,9 @@ def adapt(
     return returns, adapted, place, f"{arguments.env}, {task_text(own_task) if own_task else 'its own task'}"
 
 
-def draw(folder: Path, returns: Array, title: str) -> None:
+def draw(folder: Path, returns: Array, title: str, axis: str) -> None:
     """The curve as a picture, in the folder and for TensorBoard: four points are no chart to be smoothed."""
-    figure = episodes_figure(returns, title)
+    figure = episodes_figure(returns, title, axis)
     picture, size = png(figure), figure.get_size_inches() * figure.dpi
     (folder / PLOT).write_bytes(picture)
     events = EventWriter(folder, None, describe)
@@ -133,11 +148,14 @@ def draw(folder: Path, returns: Array, title: str) -> None:
     events.close()
 
 
-def measured_on(arguments: argparse.Namespace) -> str:
+def measured_on(arguments: argparse.Namespace, in_a_row: bool) -> str:
     """Which episodes the returns are of."""
+    if in_a_row:
+        return f"Measured on one trial; the adapted policy knows its first {arguments.steps} episodes."
     if arguments.held_back is not None:
-        return f"Measured on {arguments.held_back} held-back episodes, to which no step adapts"
-    return "Measured on the episodes of the next step, and after the last on as many fresh ones"
+        held_back = f"{arguments.held_back} held-back episodes, to which no step adapts"
+        return f"Measured on {held_back} (sign test)."
+    return "Measured on the episodes of the next step, and after the last on as many fresh ones (sign test)."
 
 
 def print_policy(adapted: AdaptedPolicy, path: Path) -> None:

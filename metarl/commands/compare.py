@@ -152,10 +152,10 @@ def report(arguments: argparse.Namespace, name: str, results: list[Result], fail
     rows, target = summarise(results, arguments.target)
     longest = tasks_of(max(rows, key=lambda row: row.tasks))
     title += f", {longest}, {arguments.episodes} episodes at every inner step"
-    text = f"**{title}** ({where})\n\n{markdown(rows, target)}{broken}"
+    text = f"**{title}** ({where})\n\n{markdown(rows, target, arguments.episodes)}{broken}"
     stem.with_suffix(".md").write_text(text)
     write_csv(stem.with_suffix(".csv"), rows)
-    plot(stem.with_suffix(".png"), rows, results, title, target)
+    plot(stem.with_suffix(".png"), rows, results, title, target, arguments.episodes)
     settings = {key: str(value) for key, value in vars(arguments).items()}
     stem.with_suffix(".json").write_text(json.dumps(settings, indent=2) + "\n")
     return text

@@ -26,11 +26,12 @@ class LiveCurve:
     Args:
         episodes: of every inner step.
         steps: inner steps.
+        in_a_row: whether a step is one episode of a policy with memory: its row tells no verdict.
         quiet: show nothing before the end.
     """
 
-    def __init__(self, episodes: int, steps: int, *, quiet: bool = False) -> None:
-        self._episodes, self._steps = episodes, steps
+    def __init__(self, episodes: int, steps: int, *, in_a_row: bool = False, quiet: bool = False) -> None:
+        self._episodes, self._steps, self._in_a_row = episodes, steps, in_a_row
         self._measured: list[Array] = []
         self._live = Live(console=Console(highlight=False), transient=True, auto_refresh=True)
         self._shown = not quiet and sys.stdout.isatty()
@@ -50,11 +51,13 @@ class LiveCurve:
         rows = []
         for step, (mean, returns) in enumerate(zip(means, self._measured, strict=True)):
             height = (mean - lowest) / (highest - lowest) if highest > lowest else 1.0
-            did = verdict(self._measured[step - 1], returns) if step else ""
+            did = verdict(self._measured[step - 1], returns) if step and not self._in_a_row else ""
             interval = interval_text(interval_of(returns))
             bar = "━" * max(1, round(_BAR * height))
-            rows.append((f"{step}", number_text(mean), interval, f"{step * self._episodes}", bar, did))
-        titles = ("step", "return", "95 % interval", "episodes", "", "the step")
+            used = "" if self._in_a_row else f"{step * self._episodes}"
+            rows.append((f"{step}", number_text(mean), interval, used, bar, did))
+        first = "episodes before" if self._in_a_row else "step"
+        titles = (first, "return", "95 % interval", "episodes", "", "the step")
         return Table(titles, rows, left=("", "the step"))
 
     def __enter__(self) -> LiveCurve:

@@ -16,7 +16,11 @@ from metarl_envs.tasks import stack_tasks
 from metarl.adaptation.evaluation import measured_walk
 from metarl.errors import ConfigError
 from metarl.math.parameters import select
+from metarl.policies.policy import remembers
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
+
+EPISODES = 20
+"""Of every inner step, where nothing else is asked for."""
 
 
 def adapt_to(
@@ -37,14 +41,9 @@ def adapt_to(
         shown: called after every number of steps with the returns of the measured episodes, [episode].
 
     Raises:
-        ConfigError: a policy with memory.
         TrainingError: something was not finite, or an environment failed.
     """
     returns: list[Array] = []
-    try:
-        meta_policy.check_adapts()
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
     def show(measured: Array) -> None:
         returns.append(measured[0])
@@ -57,10 +56,10 @@ def adapt_to(
         steps=arguments.steps,
         seed=arguments.seed,
         held_back=held_back,
+        trials=1,
         shown=show,
     )
-    parameters, means = select(found.adapted.parameters, 0), tuple(found.curve.mean.tolist())
-    return np.stack(returns), meta_policy.adapted_to(task, parameters, means)
+    return np.stack(returns), meta_policy.adapted_to(task, found.first, tuple(found.curve.mean.tolist()))
 
 
 def adapt_in(
@@ -96,10 +95,33 @@ def adapt_in(
             shown(returns[-1])
     except ValueError as error:
         raise ConfigError(f"--env: {error}") from error
-    adapted = select(state.parameters, 0)
-    parameters = {name: adapted[name] for name in meta_policy.parameters}
+    adapted = state._replace(parameters=select(state.parameters, 0))
     means = tuple(float(one.mean()) for one in returns)
-    return np.stack(returns), meta_policy.adapted_to(task, parameters, means)
+    return np.stack(returns), meta_policy.adapted_to(task, adapted, means)
+
+
+def with_rounds(meta_policy: MetaPolicy, arguments: argparse.Namespace) -> argparse.Namespace:
+    """The arguments with their inner steps and the episodes of each.
+
+    A policy with memory adapts to every episode that it plays: a step is an episode then. Where the arguments
+    do not say how many, it is one more than in training, so that two are measured that training has not seen.
+
+    Raises:
+        ConfigError: what is only for a policy without memory.
+        RunError: the run has no config that says how many there were in training.
+    """
+    given = dict(vars(arguments))
+    if not remembers(meta_policy.policy):
+        rounds = {"episodes": arguments.episodes or EPISODES, "steps": arguments.steps or 1}
+        return argparse.Namespace(**{**given, **rounds})
+    for option in ("steps", "held_back"):
+        if given.get(option) is not None:
+            raise ConfigError(
+                f"--{option}: expected --episodes alone of {type(meta_policy.policy).__name__}, "
+                f"which remembers every episode and is measured before it, got {given[option]}"
+            )
+    steps = arguments.episodes or meta_policy.trial_episodes + 1
+    return argparse.Namespace(**{**given, "episodes": 1, "steps": steps})
 
 
 def read_task(text: str, task_distribution: Any) -> dict[str, Any]:

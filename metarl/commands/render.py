@@ -22,10 +22,12 @@ from metarl_envs.foreign.adapters import SampledTasks
 from metarl_envs.rendering.frames import Frame
 from metarl_envs.single_env import TaskEnv
 
+from metarl.adaptation.evaluation import Points
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
-from metarl.commands.one_task import adapt_to, read_task
+from metarl.commands.one_task import adapt_to, read_task, with_rounds
 from metarl.commands.parser import CommandParser
 from metarl.errors import ConfigError, MetaRLError
+from metarl.policies.policy import remembers
 from metarl.runs.films import (
     captions_of,
     film_episode,
@@ -48,6 +50,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help=".mp4, .gif, or .png: the last frame")
     parser.add_argument("--length", type=PositiveInt, help="environment steps (an episode)")
     add_adaptation_arguments(parser, steps=1, episodes="episodes of every inner step")
+    parser.set_defaults(episodes=None, steps=None)
     parser.add_argument("--width", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--height", type=PositiveInt, help="of one picture, pixels (the environment's)")
     arguments = parser.parse_args()
@@ -86,7 +89,7 @@ def film_environment(arguments: argparse.Namespace) -> str:
         with Progress(length, "step", quiet=arguments.quiet) as bar:
             frames = film_episode(
                 env,
-                lambda observation: env.action_space.sample(),
+                lambda observation, reward: env.action_space.sample(),
                 task,
                 length,
                 seed=arguments.seed,
@@ -98,20 +101,23 @@ def film_environment(arguments: argparse.Namespace) -> str:
 
 def film_run(arguments: argparse.Namespace) -> str:
     meta_policy = load_run(arguments)
+    rounds = with_rounds(meta_policy, arguments)
     settings = meta_policy.experiment.config.environment
     task = read_task(arguments.task, meta_policy.experiment.task_distribution)
     length, before_acts = arguments.length or settings.horizon, mean_action(meta_policy)
     envs = [make_filmed(settings.id, settings.options, size_of(arguments)) for _ in range(2)]
     next(film_episode(envs[0], before_acts, task, 1))  # what cannot be drawn is told before the work
-    with Progress(arguments.steps + 1, "rollout", quiet=arguments.quiet) as bar:
-        _, adapted = adapt_to(meta_policy, task, arguments, shown=lambda returns: bar.advance())
+    with Progress(rounds.steps + 1, "rollout", quiet=arguments.quiet) as bar:
+        _, adapted = adapt_to(meta_policy, task, rounds, shown=lambda returns: bar.advance())
     acts = [before_acts, mean_action(adapted)]
     with closing(envs[0]), closing(envs[1]), Progress(2 * length, "step", quiet=arguments.quiet) as bar:
         before, after = (
             film_episode(env, act, task, length, seed=arguments.seed, progress=bar.advance)
             for env, act in zip(envs, acts, strict=True)
         )
-        frames = side_by_side(before, after, captions_of(arguments.steps))
+        in_a_row = 1 if remembers(meta_policy.policy) else None
+        adapted_text = Points(rounds.steps + 1, in_a_row).last_text
+        frames = side_by_side(before, after, captions_of(adapted_text))
         save(arguments.output, frames, frames_per_second(envs[0]))
     return f"{settings.id}, {task_text(task)}, before and after adaptation, is in {arguments.output}"
 

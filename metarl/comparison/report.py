@@ -23,12 +23,16 @@ _COLUMNS = (
 )
 
 
-def markdown(rows: Sequence[Row], target: float) -> str:
-    """One line per algorithm: returns by inner step with 95 % intervals, and the cost of the target."""
+def markdown(rows: Sequence[Row], target: float, episodes: int) -> str:
+    """One line per algorithm: returns by episodes used with 95 % intervals, and the cost of the target.
+
+    Args:
+        episodes: of every inner step, or between two points of a policy with memory.
+    """
     steps = range(len(rows[0].returns))
     header = [
         "",
-        *(f"{step} steps" if step != 1 else "1 step" for step in steps),
+        *(f"{n} episode{'s' * (n != 1)}" for n in (step * episodes for step in steps)),
         "made worse",
         f"training to {f'{target:.0f}' if abs(target) >= 100 else f'{target:.3g}'}: environment steps",
         "time",
@@ -95,8 +99,14 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     path.write_text(buffer.getvalue())
 
 
-def plot(path: Path, rows: Sequence[Row], results: Sequence[Result], title: str, target: float) -> None:
-    """Adaptation curves, and the learning curves of all seeds of what learns from many tasks, as a PNG."""
+def plot(
+    path: Path, rows: Sequence[Row], results: Sequence[Result], title: str, target: float, episodes: int
+) -> None:
+    """Adaptation curves, and the learning curves of all seeds of what learns from many tasks, as a PNG.
+
+    Args:
+        episodes: as of `markdown`.
+    """
     figure = Figure(figsize=(11, 4.8), dpi=150, layout="constrained")
     adaptation, learning = figure.subplots(1, 2, sharey=True)
     colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
@@ -130,8 +140,9 @@ def plot(path: Path, rows: Sequence[Row], results: Sequence[Result], title: str,
                     markersize=4,
                 )
     learning.axhline(target, color="grey", linestyle=":", linewidth=1)
-    adaptation.set_xticks(range(len(rows[0].returns)))
-    adaptation.set_xlabel("inner steps on a held-out task")
+    ticks = range(len(rows[0].returns))
+    adaptation.set_xticks(ticks, [f"{step * episodes}" for step in ticks])
+    adaptation.set_xlabel("episodes used on a held-out task")
     adaptation.set_ylabel("return")
     learning.xaxis.set_major_formatter(EngFormatter(sep=""))
     learning.set_xlabel("environment steps of training, one line per seed")

@@ -32,10 +32,14 @@ from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
 from metarl.policies.normalised import normalising_policy
-from metarl.policies.policy import AnyPolicy
+from metarl.policies.policy import AnyPolicy, remembers
 from metarl.policies.registry import find_policy
+from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.random_keys import EVALUATION, TASKS
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
+
+TRIALS = 4
+"""Of every task in an evaluation of a policy with memory, each of whose trials is a single noisy sequence."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,20 @@ class Experiment:
     action_space: gymnasium.spaces.Box
     device: torch.device
 
-    def sampler(self, tasks: int, episodes: int) -> RolloutSampler:
-        """A sampler of so many episodes of so many tasks, with environments of its own."""
-        envs = make_envs(self.config, tasks * lanes_of(self.policy, episodes))
+    def sampler(self, tasks: int, episodes: int, trials: int = 1) -> RolloutSampler:
+        """A sampler of so many episodes of so many tasks, with environments of its own.
+
+        Args:
+            trials: of every task, of a policy with memory.
+        """
+        envs = make_envs(self.config, tasks * lanes_of(self.policy, episodes, trials))
         return RolloutSampler(
             envs,
             self.policy,
             episodes_per_task=episodes,
             horizon=self.config.environment.horizon,
             device=self.device,
+            trials=trials,
         )
 
     def walk(self, sampler: Sampler) -> Walk:
@@ -96,6 +105,7 @@ class Experiment:
         deterministic: bool = False,
         keep_rollouts: bool = False,
         held_back: int | None = None,
+        trials: int = TRIALS,
         progress: Callable[[], object] = lambda: None,
         shown: Callable[[Array], object] = lambda returns: None,
         where: str = "evaluation",
@@ -106,6 +116,7 @@ class Experiment:
             keep_rollouts: also the rollouts that were measured.
             held_back: episodes of every task to measure at every number of steps, to which no step adapts;
                 None measures those that the next step adapts to.
+            trials: of every task, of a policy with memory: what is measured is their mean.
             progress, shown: as of `evaluate_adaptation`.
             where: names the evaluation in errors.
 
@@ -114,8 +125,8 @@ class Experiment:
         """
         name, count = self.config.environment.id, number_of_tasks(tasks)
         with ExitStack() as opened:
-            sampler = opened.enter_context(closing(self.sampler(count, episodes)))
-            measuring = opened.enter_context(closing(self.sampler(count, held_back))) if held_back else None
+            sampler = opened.enter_context(closing(self.sampler(count, episodes, trials)))
+            apart = held_back and opened.enter_context(closing(self.sampler(count, held_back, trials)))
             try:
                 found = evaluate_adaptation(
                     self.walk(sampler),
@@ -125,12 +136,14 @@ class Experiment:
                     key=(seed, 0, EVALUATION),
                     deterministic=deterministic,
                     keep_rollouts=keep_rollouts,
-                    measuring=measuring,
+                    measuring=apart or None,
                     progress=progress,
                     shown=shown,
                 )
                 strata = strata_of(self.task_distribution, tasks)
-                return replace(found, curve=replace(found.curve, strata=strata))
+                trial_episodes = episodes if remembers(self.policy) else None
+                curve = replace(found.curve, strata=strata, trial_episodes=trial_episodes)
+                return replace(found, curve=curve)
             except NonFiniteError as error:
                 raise name_fault(error, name, tasks, where) from error
             except ForeignEnvError as error:
@@ -170,5 +183,10 @@ def _experiment(
         raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
     learner = find_meta_learner(config.meta_learner_name).of(policy, config.meta_learner, task_map)
+    if not learner.reads_advantages and config.sampling.advantages != AdvantageConfig():
+        raise ConfigError(
+            f"sampling.advantages: expected none with {config.meta_learner_name}, which estimates its own by "
+            "the settings in meta_learner; leave the section out"
+        )
     tasks = distribution_of(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

@@ -49,6 +49,7 @@ class MetaLearner:
             `state.adaptations` tells how many went before; beyond `inner_steps` they go on as the last ones.
         update: (state, meta-batch) -> one outer step; raises NonFiniteError where a gradient is not finite.
         inner_step_size: (an inner step's number from 0) -> its size, where it is one number times a gradient.
+        reads_advantages: whether `sampling.advantages` is for it; else batches hold NaN in their place.
     """
 
     policy: AnyPolicy
@@ -58,6 +59,7 @@ class MetaLearner:
     adapt: Callable[[TaskState, Batch], TaskState]
     update: Callable[[LearnerState, MetaBatch], Update]
     inner_step_size: Callable[[int], float] | None = None
+    reads_advantages: bool = True
 
     def initial_state(self, generator: torch.Generator) -> LearnerState:
         """The state before training."""

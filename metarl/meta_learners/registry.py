@@ -22,6 +22,7 @@ from metarl.meta_learners.normalising import normalising
 from metarl.meta_learners.promp import promp
 from metarl.meta_learners.reptile import reptile
 from metarl.meta_learners.rl2 import rl2
+from metarl.meta_learners.varibad import varibad
 from metarl.policies.normalised import NormalisedPolicy
 from metarl.policies.plug_ins import check_registered_name, find_named
 from metarl.policies.policy import AnyPolicy
@@ -116,3 +117,4 @@ register_meta_learner("imaml", imaml)
 register_meta_learner("cavia", cavia)
 register_meta_learner("multi_task", multi_task)
 register_meta_learner("rl2", rl2)
+register_meta_learner("varibad", varibad)

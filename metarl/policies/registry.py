@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from metarl.errors import ConfigError
+from metarl.policies.belief import BeliefPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.plug_ins import check_registered_name, find_named
 from metarl.policies.recurrent import GruPolicy
@@ -17,7 +18,11 @@ REMEMBERING = ("initial_parameters", "begin_trial", "begin_episode", "act", "obs
 """Methods of a policy class, and of one with memory, whose `act` takes the place of a call."""
 RESERVED = ("name", "start_from", "normalize_observations")
 """Keys of the policy section that are no fields."""
-POLICIES: dict[str, type[Any]] = {"gaussian_mlp": GaussianMLP, "gru": GruPolicy}
+POLICIES: dict[str, type[Any]] = {
+    "gaussian_mlp": GaussianMLP,
+    "gru": GruPolicy,
+    "belief": BeliefPolicy,
+}
 
 
 def register_policy(name: str, policy: type[Any]) -> None:

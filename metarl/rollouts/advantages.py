@@ -53,19 +53,28 @@ def compute_advantages(rollout: Rollout, config: AdvantageConfig) -> tuple[Batch
     )
     if config.normalise:
         advantages = normalise_per_task(advantages, valid)
-    batch = Batch(
+    batch = batch_of(rollout, advantages.to(rollout.rewards.dtype))
+    return batch, _explained_variance(returns, values, valid)
+
+
+def batch_of(rollout: Rollout, advantages: Tensor) -> Batch:
+    """The rollout as losses read it.
+
+    Args:
+        advantages: [task, episode, time].
+    """
+    return Batch(
         observations=rollout.observations,
         actions=rollout.actions,
         rewards=rollout.rewards,
-        advantages=advantages.to(rollout.rewards.dtype),
-        valid=valid,
+        advantages=advantages,
+        valid=rollout.valid,
         terminated=rollout.terminated,
         final_observations=rollout.final_observations,
         behaviour=rollout.behaviour,
         behaviour_log_prob=rollout.behaviour_log_prob,
         extras={},
     )
-    return batch, _explained_variance(returns, values, valid)
 
 
 def _explained_variance(returns: Tensor, values: Tensor, valid: Tensor) -> Tensor:

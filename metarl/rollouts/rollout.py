@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from metarl.policies.policy import Carry, Distribution
 
@@ -101,6 +102,16 @@ class MetaBatch(NamedTuple):
     @property
     def tasks(self) -> int:
         return len(self.query.valid)
+
+
+def trial_starts(rollout: Rollout) -> Rollout:
+    """The first episode of every trial; a rollout without a carry as it is."""
+    lanes = next((value.shape[1] for value in rollout.carry.values()), None)
+    if lanes is None or lanes == rollout.rewards.shape[1]:
+        return rollout
+    names = ("observations", "actions", "rewards", "valid", "terminated", "truncated", "final_observations")
+    parts = {name: getattr(rollout, name) for name in (*names, "behaviour", "behaviour_log_prob", "success")}
+    return replace(rollout, **tree_map(lambda part: None if part is None else part[:, :lanes], parts))
 
 
 def episode_returns(rewards: Tensor, valid: Tensor) -> Tensor:

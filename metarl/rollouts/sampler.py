@@ -47,15 +47,17 @@ class RolloutSampler:
     """Collects rollouts; randomness comes from the key alone, so that a rollout can be repeated.
 
     A task's episodes run side by side, each in an environment of its own. Those of a policy with memory run
-    one after the other in one environment, and the policy carries what it knows from each to the next.
+    one after the other in one environment, and the policy carries what it knows from each to the next: a
+    trial. A task's trials run side by side; a rollout has their first episodes, then their second ones, ...
 
     Args:
-        envs: holds tasks x `lanes_of(policy, episodes_per_task)` environments.
+        envs: holds tasks x `lanes_of(policy, episodes_per_task, trials)` environments.
         policy: called once a step for all of them.
-        episodes_per_task: episodes of each task.
+        episodes_per_task: episodes of each task, or of each of its trials.
         horizon: steps after which an episode is cut off as truncated.
         device: where the policy runs and the rollout lies.
         first_task: the first task's number among those of all machines.
+        trials: of each task, of a policy with memory.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class RolloutSampler:
         horizon: int,
         device: torch.device,
         first_task: int = 0,
+        trials: int = 1,
     ) -> None:
         self._envs = envs
         self._policy = policy
-        self._episodes = episodes_per_task
-        self._lanes = lanes_of(policy, episodes_per_task)
+        self._episodes = episodes_per_task * (trials if remembers(policy) else 1)
+        self._lanes = lanes_of(policy, episodes_per_task, trials)
         self._horizon = horizon
         self._device = device
         self._first_task = first_task
@@ -164,9 +167,9 @@ class RolloutSampler:
         raise NonFiniteError(found, task, of_learner=of_learner)
 
 
-def lanes_of(policy: AnyPolicy, episodes: int) -> int:
-    """How many of a task's episodes run side by side: all of them, or one where the policy remembers."""
-    return 1 if remembers(policy) else episodes
+def lanes_of(policy: AnyPolicy, episodes: int, trials: int = 1) -> int:
+    """How many of a task's episodes run side by side: all, or one a trial where the policy remembers."""
+    return trials if remembers(policy) else episodes
 
 
 def _sequence(key: Sequence[int], task: int, purpose: int) -> np.random.SeedSequence:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metarl.rollouts.rollout import Batch
+from metarl.rollouts.rollout import Batch, next_observations
 
 
 class Trials(NamedTuple):
@@ -17,6 +17,7 @@ class Trials(NamedTuple):
         observations: [task, time, observation].
         actions: [task, time, action].
         rewards, behaviour_log_prob: [task, time].
+        next_observations: [task, time, observation], what followed; an episode's final one at last.
         last: [task, time] bool, the last step of an episode.
         valid: [task, time] bool, a prefix.
     """
@@ -25,6 +26,7 @@ class Trials(NamedTuple):
     actions: Tensor
     rewards: Tensor
     behaviour_log_prob: Tensor
+    next_observations: Tensor
     last: Tensor
     valid: Tensor
 
@@ -45,6 +47,7 @@ def join_trials(batch: Batch) -> Trials:
         joined(batch.actions),
         joined(batch.rewards),
         joined(batch.behaviour_log_prob),
+        joined(next_observations(batch)),
         joined(last),
         joined(valid),
     )

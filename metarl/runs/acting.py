@@ -15,11 +15,12 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.math.parameters import Parameters, kind
 from metarl.policies.onnx_file import write_onnx
-from metarl.policies.policy import AnyPolicy, remembers
+from metarl.policies.policy import AnyPolicy, Carry, remembers
 from metarl.policies.stable_baselines import to_sb3
 from metarl.policies.torch_module import to_torch
 from metarl.rollouts.episodes import within
 from metarl.runs.description import PolicyDescription
+from metarl.runs.remembered_actions import State, remembered_actions
 
 
 class ActingPolicy:
@@ -29,13 +30,21 @@ class ActingPolicy:
         description: what its file says of it.
         policy: the pure function of parameters and observations.
         parameters: its argument, without a task axis.
+        carry: what a policy with memory knows of its task, [1, 1, ...]; empty of any other.
         action_space: the box of the training environment, to which actions are clipped.
     """
 
-    def __init__(self, description: PolicyDescription, policy: AnyPolicy, parameters: Parameters) -> None:
+    def __init__(
+        self,
+        description: PolicyDescription,
+        policy: AnyPolicy,
+        parameters: Parameters,
+        carry: Carry | None = None,
+    ) -> None:
         self.description = description
         self.policy = policy
         self.parameters = parameters
+        self.carry = carry or {}
         self.action_space = description.actions.space
         self._generator = torch.Generator(self.device)
 
@@ -47,30 +56,44 @@ class ActingPolicy:
     def predict(
         self,
         observation: NDArray[Any],
-        state: tuple[NDArray[Any], ...] | None = None,
+        state: State | None = None,
         episode_start: NDArray[Any] | None = None,
         deterministic: bool = False,
-    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        *,
+        reward: NDArray[Any] | float | None = None,
+    ) -> tuple[NDArray[Any], State | None]:
         """The action for an observation, or the actions for a batch of them, clipped to the action space.
+
+        A policy without memory reads no state, episode_start and reward, and returns the state as it is.
 
         Args:
             observation: [observation] or [env, observation].
-            state, episode_start: of recurrent policies in stable-baselines3; not used.
+            state: what the call before returned; None begins with what the policy knows of its task.
+            episode_start: [env]; whether an episode ended by the last action. Nothing is forgotten there.
             deterministic: take the mean instead of drawing.
+            reward: [env]; of the last action, which stable-baselines3's callers do not give: a policy that
+                remembers rewards needs it beside a state.
 
         Raises:
-            ValueError: an observation of another size, or a policy with memory, which has to see rewards too.
+            ValueError: an observation of another size, or a policy that remembers what it is not told.
+
+        Examples:
+            >>> action, state = policy.predict(observation)
+            >>> action, state = policy.predict(after, state, reward=-0.3)  # after a step
         """
-        if remembers(self.policy):
-            raise ValueError(
-                f"expected a policy without memory, got {type(self.policy).__name__}, which predict gives no "
-                "rewards to remember; metarl.evaluate plays its episodes"
-            )
         dtype, device = kind(self.parameters)
         batch = torch.as_tensor(np.asarray(observation), dtype=dtype, device=device)
         if batch.ndim not in (1, 2) or batch.shape[-1] != self.policy.observation_size:
             size = self.policy.observation_size
             raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
+        if remembers(self.policy):
+            told = state, episode_start, None if reward is None else np.asarray(reward)
+            rows = batch.reshape(-1, batch.shape[-1])
+            with torch.inference_mode():
+                actions, after = remembered_actions(
+                    self.policy, self.parameters, self.carry, rows, *told, self._generator, deterministic
+                )
+            return within(self.action_space, actions.view(*batch.shape[:-1], -1).cpu().numpy()), after
         with torch.inference_mode():
             distribution = self.policy(self.parameters, batch)
             actions = distribution.mode

@@ -13,7 +13,7 @@ from metarl.adaptation.measurement import Measured, SeedCurves
 from metarl.adaptation.statistics import LEVEL, Interval, episodes_to_tell
 from metarl.runs.files import MEANS, REPORT, SUMMARY, TABLE, write_atomically
 from metarl.runs.results import change_name, csv_bytes, summarised, task_rows
-from metarl.runs.tables import Table, interval_text, measured_text, number_text, task_text
+from metarl.runs.tables import Table, interval_table, interval_text, measured_text, number_text, task_text
 
 
 def write_evaluation(
@@ -43,7 +43,8 @@ def write_evaluation(
 
 def list_tables(own: str, one: Measured) -> dict[str, Table]:
     """The tables of one list by their headings: by inner steps, and by episodes used."""
-    tables = {f"Return on {one.phrase}, by number of inner steps": _by_steps(own, one)}
+    by = "number of inner steps" if one.points.trial_episodes is None else one.points.axis
+    tables = {f"Return on {one.phrase}, by {by}": _by_steps(own, one)}
     if one.by_episodes:
         heading = "Return by episodes used, with the interval after the last step"
         tables[heading] = _by_episodes(one)
@@ -63,7 +64,7 @@ def changes_text(curves: SeedCurves) -> str:
         f"{LEVEL:.0%} of lists.)"
     )
     episodes, needed = _episodes(curves), episodes_to_tell(count)
-    if episodes < needed:
+    if episodes < needed and curves.points.trial_episodes is None:
         text += f"\n{episodes} episodes are too few to make it of any of {count} tasks: --episodes {needed}."
     return text
 
@@ -79,17 +80,13 @@ _TASK_HEADER = ("task", "seed", "before", "after", "gain", "beyond noise")
 
 def _by_steps(own: str, one: Measured) -> Table:
     if not one.beside:
-        rows = [
-            (f"{step}", number_text(interval.mean), interval_text(interval))
-            for step, interval in enumerate(one.own.intervals)
-        ]
-        return Table(("inner steps", "mean return", "95 % interval"), rows)
-    steps = range(len(one.own.intervals))
+        return interval_table(one.own.points, one.own.intervals)
     curves = {own: one.own, **one.beside}
     rows_beside = [
         (_name(name, of, one.own), *map(measured_text, of.intervals)) for name, of in curves.items()
     ]
-    return Table(("", *(f"{k} step{'s' * (k != 1)}" for k in steps)), rows_beside)
+    titles = (one.points.text(k).removeprefix("inner ") for k in range(one.points.count))
+    return Table(("", *titles), rows_beside)
 
 
 def _name(name: str, curves: SeedCurves, own: SeedCurves) -> str:

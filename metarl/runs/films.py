@@ -20,12 +20,12 @@ from PIL import Image, ImageDraw, ImageOps
 
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
-from metarl.policies.policy import AnyPolicy, remembers
 from metarl.runs.acting import ActingPolicy
+from metarl.runs.remembered_actions import State
 from metarl.runs.tables import task_text
 
-Act = Callable[[Any], Any]
-"""Observation -> action."""
+Act = Callable[[Any, float | None], Any]
+"""(observation, reward of the step before; None at the first one) -> action."""
 _TASK_ENV = f"{TaskEnv.__module__}:{TaskEnv.__qualname__}"
 """`entry_point` of every family."""
 
@@ -43,7 +43,7 @@ def film(
 
     Args:
         config: of the run; its environment and horizon count.
-        act: observation -> action.
+        act: (observation, reward of the step before) -> action.
         task: None for the environment's own.
         seed: of the episode's start.
         size: width and height in pixels; None for the environment's.
@@ -84,23 +84,15 @@ def make_filmed(
 
 
 def mean_action(policy: ActingPolicy) -> Act:
-    """Takes the policy's mean actions.
+    """Takes the policy's mean actions in one episode; one with memory remembers its steps."""
+    state: State | None = None
 
-    Raises:
-        ConfigError: a policy with memory.
-    """
-    check_without_memory(policy.policy)
-    return lambda observation: policy.predict(observation, deterministic=True)[0]
+    def act(observation: Any, reward: float | None) -> Any:
+        nonlocal state
+        action, state = policy.predict(observation, state, deterministic=True, reward=reward)
+        return action
 
-
-def check_without_memory(policy: AnyPolicy) -> None:
-    """Checks that a policy acts by an observation alone, as films ask it to.
-
-    Raises:
-        ConfigError: it has a memory.
-    """
-    if remembers(policy):
-        raise ConfigError(f"expected a policy without memory to film, got {type(policy).__name__}")
+    return act
 
 
 def frames_per_second(env: gymnasium.Env[Any, Any]) -> float:
@@ -108,9 +100,9 @@ def frames_per_second(env: gymnasium.Env[Any, Any]) -> float:
     return float(env.metadata.get("render_fps", 30))
 
 
-def captions_of(steps: int) -> tuple[str, str]:
-    """Of the two films that `side_by_side` joins."""
-    return "before adaptation", f"after {steps} inner step{'s' * (steps > 1)}"
+def captions_of(adapted: str) -> tuple[str, str]:
+    """Of the two films that `side_by_side` joins, the second one after "1 inner step", say."""
+    return "before adaptation", f"after {adapted}"
 
 
 def film_episode(
@@ -132,11 +124,13 @@ def film_episode(
     observation, info = env.reset(seed=seed, options=options)
     shown = task if task is not None else info.get("task")
     gained, over = 0.0, False
+    paid: float | None = None
     with closing(_camera(env)) as camera:
         yield annotated(camera.picture(), episode_text(shown, 0, gained))
         for step in range(1, length + 1):
-            observation, reward, terminated, truncated, _ = env.step(act(observation))
-            gained += float(reward)
+            observation, reward, terminated, truncated, _ = env.step(act(observation, paid))
+            paid = float(reward)
+            gained += paid
             camera.follow()
             over = terminated or truncated or step == length
             progress()

@@ -84,7 +84,8 @@ def load(
         raise RunError(f"{place}: {error}") from error
     parameters = {name: value.to(on) for name, value in found.parameters.items()}
     if description.kind == "adapted_policy":
-        return AdaptedPolicy(description, policy, parameters)
+        carry = {name: value.to(on) for name, value in found.carry.items()}
+        return AdaptedPolicy(description, policy, parameters, carry)
     return MetaPolicy(description, policy, parameters, trust=trust, source=source)
 
 

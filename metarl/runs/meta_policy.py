@@ -14,8 +14,9 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import Parameters, select
-from metarl.policies.policy import AnyPolicy, remembers
+from metarl.policies.policy import AnyPolicy, TaskState, remembers
 from metarl.rollouts.episodes import EpisodeSampler
+from metarl.rollouts.rollout import Rollout
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.description import PolicyDescription
 from metarl.runs.policy_file import PolicyFile
@@ -34,7 +35,10 @@ class AdaptedPolicy(ActingPolicy):
 
     @property
     def returns(self) -> tuple[float, ...]:
-        """Mean return before every inner step, and after the last one where that was measured."""
+        """Mean return before every inner step, and after the last one where that was measured.
+
+        Of a policy with memory, of every episode of its trial in turn.
+        """
         return self.description.returns
 
     def save(self, path: str | Path) -> None:
@@ -50,7 +54,7 @@ class AdaptedPolicy(ActingPolicy):
             >>> adapted.save("goal.safetensors")
             >>> metarl.load("goal.safetensors").predict(observation)
         """
-        save_apart(Path(path), PolicyFile(self.parameters, None, self.description))
+        save_apart(Path(path), PolicyFile(self.parameters, None, self.description, self.carry))
 
 
 class MetaPolicy(ActingPolicy):
@@ -82,12 +86,25 @@ class MetaPolicy(ActingPolicy):
             RunError: the policy is a file alone, or the run names a module and is not trusted.
             ConfigError: the environment cannot be had, or does not take its options.
         """
+        return self._folder.experiment
+
+    @property
+    def _folder(self) -> RunSource:
         if self._source is None:
             raise RunError(
                 "expected the policy of a run folder, whose config says how to evaluate it, got that of a "
                 "file alone: load the folder of its run"
             )
-        return self._source.experiment
+        return self._source
+
+    @property
+    def trial_episodes(self) -> int:
+        """Episodes of a task in training, after one another of a policy with memory.
+
+        Raises:
+            RunError: the policy is a file alone.
+        """
+        return int(self._folder.config.sampling.episodes)
 
     def adapt(
         self,
@@ -101,6 +118,8 @@ class MetaPolicy(ActingPolicy):
     ) -> AdaptedPolicy:
         """Adapts to one task in an environment, with fresh episodes at every inner step.
 
+        A policy with memory plays the episodes of all steps in a row, and its carry is what it learned.
+
         Args:
             env: any environment with the observation and action sizes of training.
             task: set in the environment first, by `set_task`, `reset_task` or the option of `reset`
@@ -112,7 +131,8 @@ class MetaPolicy(ActingPolicy):
                 many as `episodes`, 0 for none.
 
         Returns:
-            The policy, whose `returns` are of the `episodes` before every step, and of the further ones.
+            The policy, whose `returns` are of the `episodes` before every step, and of the further ones: a
+            mean each, but every episode's return of a policy with memory.
 
         Raises:
             ValueError: no episode or step, or fewer than 0 to measure; a task or environment that does not
@@ -130,35 +150,26 @@ class MetaPolicy(ActingPolicy):
         walk = self.walk(env, episodes)
         state, returns = walk.start(self.parameters, 1), []
         for visit, adapted in walk.walk(state, task, (seed,), steps):
-            returns.append(visit.rollout.returns.mean().item())
+            returns += self._measured(visit.rollout)
             state = adapted
         if measured:
             rollout = self.episodes(env, measured).collect(state, task, (seed, steps))
-            returns.append(rollout.returns.mean().item())
-        found = select(state.parameters, 0)
-        return self.adapted_to(task, {name: found[name] for name in self.parameters}, tuple(returns))
+            returns += self._measured(rollout)
+        found = state._replace(parameters=select(state.parameters, 0))
+        return self.adapted_to(task, found, tuple(returns))
 
-    def check_adapts(self) -> None:
-        """Checks that adaptation changes parameters, which an adapted policy keeps.
-
-        Raises:
-            ValueError: a policy with memory, which has its task in its carry.
-        """
-        if remembers(self.policy):
-            kind = type(self.policy).__name__
-            raise ValueError(
-                f"expected a policy without memory, got {kind}, whose carry an adapted policy does not keep; "
-                "metarl.evaluate plays its trials"
-            )
+    def _measured(self, rollout: Rollout) -> list[float]:
+        """The mean return of one task's episodes; every one's, where the policy remembers the ones before."""
+        found = rollout.returns[0]
+        return list(found.tolist()) if remembers(self.policy) else [found.mean().item()]
 
     def walk(self, env: gymnasium.Env[Any, Any], episodes: int) -> Walk:
         """The adaptation walk on so many episodes of one task in an environment.
 
         Raises:
-            ValueError: an environment that does not fit, or a policy with memory.
+            ValueError: an environment that does not fit.
             RunError: the meta-learner names a module, and the policy was loaded without trust.
         """
-        self.check_adapts()
         self.check_fits(env)
         task_map = TaskMap.for_device(self.device)
         learner, advantages = rebuild_learner(self.description, self.parameters, task_map, self._trust)
@@ -170,10 +181,11 @@ class MetaPolicy(ActingPolicy):
         return EpisodeSampler(env, self.policy, episodes=episodes, horizon=horizon)
 
     def adapted_to(
-        self, task: Mapping[str, Any] | None, parameters: Parameters, returns: tuple[float, ...] = ()
+        self, task: Mapping[str, Any] | None, state: TaskState, returns: tuple[float, ...] = ()
     ) -> AdaptedPolicy:
-        """This policy with the parameters that were adapted to a task."""
-        return AdaptedPolicy(self.description.adapted_to(task, returns), self.policy, parameters)
+        """This policy in the state that was adapted to a task, its parameters without a task axis."""
+        parameters = {name: state.parameters[name] for name in self.parameters}
+        return AdaptedPolicy(self.description.adapted_to(task, returns), self.policy, parameters, state.carry)
 
     def save(self, path: str | Path) -> None:
         """Writes the policy where `metarl.load` reads it, as `AdaptedPolicy.save` does.

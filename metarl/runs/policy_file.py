@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from metarl.errors import RunError
 from metarl.math.parameters import Parameters
+from metarl.policies.policy import Carry
 from metarl.runs.description import PolicyDescription, read_description
 from metarl.runs.tensor_files import in_order, order_of, read_tensors, write_tensors
 
 _CONFIG_DIGEST, _DESCRIPTION = "config_digest", "description"
+_CARRY = "carry/"
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,20 @@ class PolicyFile:
         config_digest: of the config of the run that it is of; None of a policy saved alone, and of files
             of version 0.1.0, which do not say.
         description: None of files that do not describe themselves, before version 0.2.0.
+        carry: of a policy with memory that is adapted to a task.
     """
 
     parameters: Parameters
     config_digest: str | None = None
     description: PolicyDescription | None = None
+    carry: Carry = field(default_factory=dict)
 
 
 def write_policy(path: Path, policy: PolicyFile) -> None:
     """Writes the file in one step."""
     metadata = metadata_of(policy.parameters, policy.config_digest, policy.description)
-    write_tensors(path, policy.parameters, metadata)
+    carry = {_CARRY + name: value for name, value in policy.carry.items()}
+    write_tensors(path, {**policy.parameters, **carry}, metadata)
 
 
 def read_policy(path: Path) -> PolicyFile:
@@ -47,7 +52,8 @@ def read_policy(path: Path) -> PolicyFile:
         parameters = in_order(tensors, metadata)
     except KeyError as error:
         raise RunError(f"{path}: expected a metarl policy, found no {error}") from error
-    return PolicyFile(parameters, *ties_of(path, metadata))
+    carry = {name.removeprefix(_CARRY): value for name, value in tensors.items() if name.startswith(_CARRY)}
+    return PolicyFile(parameters, *ties_of(path, metadata), carry)
 
 
 def metadata_of(

@@ -100,17 +100,18 @@ def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol:
     write_atomically(folder / SUMMARY, f"{text}\n".encode())
 
 
-def write_adaptation(folder: Path, returns: Array) -> None:
+def write_adaptation(folder: Path, returns: Array, counted: str = "step") -> None:
     """Writes adaptation.csv, a line a number of inner steps: the mean return, its interval, every episode's.
 
     The 95 % interval is 1.96 standard errors over episodes to both sides, empty for one episode.
 
     Args:
         returns: of one task's episodes, [step + 1, episode].
+        counted: the title of the number's column.
     """
     episodes = returns.shape[1]
     rows: list[list[Any]] = [
-        ["step", "mean_return", "low_95", "high_95", *(f"episode_{i}" for i in range(episodes))]
+        [counted, "mean_return", "low_95", "high_95", *(f"episode_{i}" for i in range(episodes))]
     ]
     for step, values in enumerate(returns):
         mean, interval = values.mean(), ["", ""]
@@ -156,7 +157,8 @@ def task_rows(labelled: Sequence[tuple[Mapping[str, str], AdaptationCurve]]) -> 
                 for key, values in columns.items()
                 for i in range(values.shape[1])
             ]
-            returns = [f"return_after_{step}_steps" for step in range(len(curve.returns))]
+            noun = "steps" if curve.trial_episodes is None else "episodes"
+            returns = [f"return_after_{number}_{noun}" for number in curve.points.at]
             yield [*labels, *named, *returns, "beyond_noise"]
         for i in range(number_of_tasks(curve.tasks)):
             task = [number for values in columns.values() for number in values[i].tolist()]

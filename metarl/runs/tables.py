@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from metarl.adaptation.evaluation import Points
 from metarl.adaptation.statistics import Interval
 
 _WIDEST = 10_000  # characters; a terminal wraps what is wider than itself
@@ -63,6 +64,15 @@ class Table:
 def number_text(value: float) -> str:
     """Two digits behind the point; of numbers from 1000 on none: -13.54, 12,345."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+
+
+def interval_table(points: Points, intervals: Sequence[Interval]) -> Table:
+    """Mean returns and their 95 % intervals, a row a point of a curve."""
+    rows = [
+        (f"{number}", number_text(interval.mean), interval_text(interval))
+        for number, interval in zip(points.at, intervals, strict=True)
+    ]
+    return Table((points.axis, "mean return", "95 % interval"), rows)
 
 
 def interval_text(interval: Interval) -> str:

@@ -10,7 +10,6 @@ from metarl_envs.tasks import unstack_tasks
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import Experiment
-from metarl.math.parameters import select
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import FILMS, write_atomically
 from metarl.runs.films import captions_of, gif, side_by_side
@@ -64,11 +63,12 @@ class FilmRecorder(Observer):
             episodes=int(settings.evaluation_episodes),
             steps=int(settings.evaluation_steps),
             seed=config.seed,
+            trials=1,
             where=f"film after {checkpoint.iteration} iterations",
         )
-        adapted, (task,) = select(found.adapted.parameters, 0), unstack_tasks(tasks)
-        shown = films(experiment, parameters, adapted, task, _FRAMES)
-        captions = captions_of(int(settings.evaluation_steps))
+        (task,) = unstack_tasks(tasks)
+        shown = films(experiment, parameters, found.first, task, _FRAMES)
+        captions = captions_of(found.curve.points.last_text)
         return gif(list(side_by_side(shown.before, shown.after, captions)), _SECONDS)
 
 

@@ -29,7 +29,7 @@ from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, make_run_folder
 from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
-from metarl.runs.tables import Table, interval_text, number_text
+from metarl.runs.tables import interval_table
 from metarl.training.films import check_films, film_recorders
 from metarl.training.held_out import HeldOut
 from metarl.training.loop import Training, train
@@ -122,11 +122,7 @@ def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Obs
 
 def format_curve(curve: AdaptationCurve) -> str:
     """The table of returns by inner step, for the console."""
-    rows = [
-        (f"{k}", number_text(interval.mean), interval_text(interval))
-        for k, interval in enumerate(curve.intervals)
-    ]
-    return Table(("inner steps", "mean return", "95 % interval"), rows).text()
+    return interval_table(curve.points, curve.intervals).text()
 
 
 def _one_thread_an_operation() -> None:

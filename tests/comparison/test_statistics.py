@@ -96,7 +96,7 @@ def test_a_target_that_some_seeds_miss_says_so(tmp_path):
     rows, target = summarise(results(), 2.95)
     assert rows[0].to_target == (500.0, 10.0)
     assert rows[0].reached == 1
-    text = markdown(rows, target)
+    text = markdown(rows, target, 20)
     assert "(1 of 2 seeds)" in text
     assert "| good | -1.5 [" in text
     assert "| 25% |" in text
@@ -131,7 +131,7 @@ def one_row(**changes):
 )
 def test_cells(changes, text):
     row = one_row(**{"reached": 2, **changes})
-    assert text in markdown([row], 0.0)
+    assert text in markdown([row], 0.0, 20)
 
 
 def test_titles_say_how_tasks_were_listed():
@@ -142,8 +142,8 @@ def test_titles_say_how_tasks_were_listed():
 
 
 def test_the_target_is_written_in_full():
-    assert "training to 1234: " in markdown([one_row()], 1234.4)
-    assert "training to -18.4: " in markdown([one_row()], -18.41)
+    assert "training to 1234: " in markdown([one_row()], 1234.4, 20)
+    assert "training to -18.4: " in markdown([one_row()], -18.41, 20)
 
 
 def test_returns_that_do_not_vary_can_be_drawn(tmp_path):
@@ -153,7 +153,7 @@ def test_returns_that_do_not_vary_can_be_drawn(tmp_path):
     rows, target = summarise(found, None)
     assert rows[0].returns[0].high - rows[0].returns[0].low == pytest.approx(0.0)
     rows = [replace(rows[0], returns=[Interval(1.0, 1.0 + 1e-12, 1.0 - 1e-12)] * 3)]
-    plot(tmp_path / "a.png", rows, found, "title", target)
+    plot(tmp_path / "a.png", rows, found, "title", target, 20)
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
 
 

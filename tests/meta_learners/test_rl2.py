@@ -1,17 +1,15 @@
 """RL^2: what is computed over a trial is what acting saw, and a trial is one long episode."""
 
-from argparse import Namespace
-
 import pytest
 import torch
 
 import metarl
-from metarl.commands.one_task import adapt_to
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.returns import generalised_advantages
 from metarl.meta_learners.rl2 import Rl2Config, rl2, unroll
 from metarl.objectives.trials import trial_loss, trial_targets
+from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import TaskState, Transition
 from metarl.policies.recurrent import GruPolicy
 from metarl.rollouts.rollout import Batch, MetaBatch
@@ -25,16 +23,16 @@ LENGTHS = torch.tensor([[4, 2, 3], [1, 4, 4], [4, 4, 1], [2, 2, 2]])
 HORIZON = 4
 
 
-def learner():
-    return rl2(POLICY, CONFIG, TaskMap())
+def learner(policy=POLICY):
+    return rl2(policy, CONFIG, TaskMap())
 
 
-def parameters(seed=0):
+def parameters(seed=0, policy=POLICY):
     """In float64, away from where they start."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: value.double() + 0.3 * torch.randn(value.shape, generator=generator, dtype=torch.float64)
-        for name, value in learner().initial_parameters(generator).items()
+        for name, value in learner(policy).initial_parameters(generator).items()
     }
 
 
@@ -71,11 +69,13 @@ def acted(theta, padding=0.0, policy=POLICY):
 
 
 @pytest.mark.parametrize("padding", [0.0, float("nan")])
-@pytest.mark.parametrize("reads_rewards", [True, False])
-def test_a_trial_unrolled_is_what_acting_saw(padding, reads_rewards):
+@pytest.mark.parametrize(
+    "settings", [{}, {"reads_rewards": False}, {"head": "hypernetwork", "latent_size": 3}]
+)
+def test_a_trial_unrolled_is_what_acting_saw(padding, settings):
     """Whatever stands in padding; the ratio of the first step is 1."""
-    policy = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,), reads_rewards=reads_rewards)
-    theta = parameters()
+    policy = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,), **settings)
+    theta = parameters(policy=policy)
     batch, _ = acted(theta, padding, policy)
     trials = join_trials(batch)
     distribution, values = unroll(policy, CONFIG, theta, trials)
@@ -88,6 +88,28 @@ def test_a_trial_unrolled_is_what_acting_saw(padding, reads_rewards):
     loss = trial_loss(trials, targets, distribution, values, 0.2)
     assert all(torch.isfinite(part) for part in loss)
     assert loss.surrogate.item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_hypernetwork_starts_as_one_mlp_whatever_was_seen():
+    """Bias-HyperInit: the weights that the bias holds, in an MLP of the observation alone."""
+    policy = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,), head="hypernetwork", latent_size=6)
+    theta = policy.initial_parameters(torch.Generator().manual_seed(0))
+    observations, flat = torch.randn(7, 3), theta["hypernetwork.bias"]
+    mlp = GaussianMLP(3, 2, hidden_sizes=(4,))
+    names = ("hidden.0.weight", "hidden.0.bias", "mean.weight", "mean.bias")
+    sizes = zip(names, flat.split([12, 4, 8, 2]), [(4, 3), (4,), (2, 4), (2,)], strict=True)
+    weights = {name: part.view(shape) for name, part, shape in sizes}
+    expected = mlp({**weights, "log_std": theta["log_std"]}, observations).mean
+    for _ in range(2):
+        features = policy.features(theta, torch.randn(7, 5), observations)
+        torch.testing.assert_close(policy.distribution(theta, features).mean, expected)
+    moved = {**theta, "hypernetwork.weight": torch.randn_like(theta["hypernetwork.weight"])}
+    assert not torch.allclose(policy.distribution(moved, features).mean, expected, atol=1e-2)
+
+
+def test_a_latent_is_a_hypernetworks():
+    with pytest.raises(ValueError, match=r"^latent_size: expected it beside head: hypernetwork, got 6 with"):
+        GruPolicy(3, 2, latent_size=6)
 
 
 def test_the_last_steps_outcome_is_seen_in_the_next_episode():
@@ -202,6 +224,4 @@ def test_it_remembers_over_an_episodes_end(tmp_path):
     config["policy"]["initial_std"] = 0.5
     policy = metarl.train(config, quiet=True)
     trial = metarl.evaluate(policy, tasks=400, episodes=1, steps=1, deterministic=True).curve.mean
-    with pytest.raises(ConfigError, match="expected a policy without memory, got GruPolicy"):
-        adapt_to(policy, {"theta": 0.5}, Namespace(episodes=1, steps=1, seed=0))
     assert FORGETFUL < trial.sum() < BEST + 0.4

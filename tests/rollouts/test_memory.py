@@ -18,7 +18,7 @@ from metarl.policies.policy import TaskState
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.rollouts.recording import join_episodes
-from metarl.rollouts.rollout import next_observations
+from metarl.rollouts.rollout import next_observations, trial_starts
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
 from tests.support.tiny_envs import Echo
 
@@ -152,6 +152,22 @@ def test_a_trial_begins_anew_or_goes_on():
     assert torch.equal(anew.carry["steps"], anew.valid.sum((1, 2)).unsqueeze(-1).float())
 
 
+def test_trials_of_a_task_run_side_by_side():
+    """Their first episodes come first; every trial counts its own steps alone."""
+    policy, trials = Counting(), 2
+    envs = ForeignVectorEnv(Echo, 2 * lanes_of(policy, EPISODES, trials), "sync")
+    settings = {"episodes_per_task": EPISODES, "horizon": HORIZON, "device": torch.device("cpu")}
+    both = RolloutSampler(envs, policy, trials=trials, **settings).collect(state(), TASKS, KEY)
+    assert both.rewards.shape == (2, EPISODES * trials, HORIZON)
+    lengths = both.valid.sum(-1).view(2, EPISODES, trials)
+    assert torch.equal(both.carry["steps"], lengths.sum(1).float())
+    before = (lengths.cumsum(1) - lengths).flatten(1).float()
+    assert torch.equal(both.behaviour.mean[:, :, 0, 0], before)
+    first = trial_starts(both)
+    assert torch.equal(first.rewards, both.rewards[:, :trials])
+    assert torch.equal(first.behaviour.mean, both.behaviour.mean[:, :trials])
+
+
 def test_a_trials_carry_does_not_depend_on_its_neighbours():
     both, second = sampler().collect(state(), TASKS, KEY), {"goal": TASKS["goal"][1:]}
     alone = sampler(1, first_task=1).collect(state(1), second, KEY)
@@ -191,7 +207,10 @@ def test_a_walk_carries_on_what_was_learned():
     metrics = collect_meta_batch(twice, parameters, TASKS, KEY).metrics
     assert metrics["inner/kl"] == 0
     found = evaluate_adaptation(walk, parameters, TASKS, steps=2, key=KEY, keep_rollouts=True)
-    steps = sum(rollout.valid.sum((1, 2)) for rollout in found.rollouts[:2]).unsqueeze(-1)
+    rounds = [visit.rollout for visit, _ in walk.walk(walk.start(parameters, 2), TASKS, KEY, 2)]
+    for measured, whole in zip(found.rollouts, rounds, strict=False):
+        assert torch.equal(measured.rewards, whole.rewards[:, :1])
+    steps = sum(rollout.valid.sum((1, 2)) for rollout in rounds).unsqueeze(-1)
     assert torch.equal(found.adapted.carry["steps"], steps.float())
     assert found.adapted.adaptations == 2
 

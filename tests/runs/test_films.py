@@ -16,7 +16,7 @@ SIZE = (160, 120)
 TASK = {"goal": np.array([0.4, 0.4])}
 
 
-def to_the_right(observation):
+def to_the_right(observation, reward):
     return np.array([1.0, 0.0], np.float32)
 
 
@@ -98,7 +98,7 @@ class Counted(gymnasium.Env):
 
 
 def test_the_return_is_that_so_far_and_an_ended_episode_ends_the_film():
-    frames = list(film_episode(Counted(), lambda observation: np.zeros(1), None, 10))
+    frames = list(film_episode(Counted(), lambda observation, reward: np.zeros(1), None, 10))
     assert len(frames) == 4
     for steps, frame in enumerate(frames):
         black = np.zeros((120, 160, 3), np.uint8)
@@ -121,11 +121,11 @@ def test_environments_that_cannot_be_filmed_are_named(small_config):
         make_filmed(config.environment.id, {"colour": 1})
     blind = replace(config, environment=EnvironmentConfig(id="tests/Drift-v0", horizon=5))
     with pytest.raises(metarl.ConfigError, match=r"tests/Drift-v0: .*render_mode"):
-        film(blind, lambda observation: np.zeros(1, np.float32), {"velocity": 0.5})
+        film(blind, lambda observation, reward: np.zeros(1, np.float32), {"velocity": 0.5})
     unseen = Counted()
     unseen.render = lambda: None
     with pytest.raises(metarl.ConfigError, match=r"expected render to give \[height, width, 3\], got None"):
-        next(film_episode(unseen, lambda observation: np.zeros(1), None, 10))
+        next(film_episode(unseen, lambda observation, reward: np.zeros(1), None, 10))
 
 
 def test_an_environment_that_takes_no_size_has_its_pictures_scaled_to_it():

@@ -9,7 +9,7 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.adaptation.figures.style import AFTER, BEFORE, panels, steps_text
+from metarl.adaptation.figures.style import AFTER, BEFORE, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ def gains_figure(curve: AdaptationCurve, title: str) -> Figure:
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge", color=np.where(lost, _WORSE, AFTER), alpha=0.8)
     axes.axvline(0.0, color="black", linewidth=1)
     axes.axvline(found.mean(), color="black", linestyle="--", linewidth=1, label=f"mean {found.mean():.3g}")
-    axes.set_xlabel(f"return after {steps_text(len(curve.returns) - 1)} less return before")
+    axes.set_xlabel(f"return after {curve.points.last_text} less return before")
     axes.set_ylabel("held-out tasks")
     axes.legend(frameon=False)
     return figure
@@ -65,7 +65,7 @@ def _on_a_line(curve: AdaptationCurve, values: Array, name: str, title: str) -> 
         values, before, after, color=np.where(after < before, _WORSE, AFTER), alpha=0.4, linewidth=1.2
     )
     axes.scatter(values, before, color=BEFORE, s=22, label="before adaptation")
-    label = f"after {steps_text(len(curve.returns) - 1)}"
+    label = f"after {curve.points.last_text}"
     axes.scatter(values, after, color=AFTER, s=22, label=label, zorder=3)
     axes.set_xlabel(f"{name} of the held-out task")
     axes.set_ylabel("return")
@@ -76,7 +76,7 @@ def _on_a_line(curve: AdaptationCurve, values: Array, name: str, title: str) -> 
 def _map(curve: AdaptationCurve, values: Array, name: str, title: str) -> Figure:
     figure, axes = panels(title, 2, width=5.8, height=3.0)
     low, high = float(curve.returns[[0, -1]].min()), float(curve.returns[[0, -1]].max())
-    captions = ("before adaptation", f"after {steps_text(len(curve.returns) - 1)}")
+    captions = ("before adaptation", f"after {curve.points.last_text}")
     for one, returns, caption in zip(axes, (curve.returns[0], curve.returns[-1]), captions, strict=True):
         x, y = values.T
         drawn = one.scatter(x, y, c=returns, vmin=low, vmax=high, cmap="viridis", s=45, edgecolors="gray")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from metarl_envs.task_parameters import Array
 
-from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.adaptation.figures.style import count_in_thousands, panels, step_colours, steps_text
+from metarl.adaptation.evaluation import AdaptationCurve, Points
+from metarl.adaptation.figures.style import count_in_thousands, panels, step_colours
 from metarl.adaptation.statistics import Interval
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def adaptation_figure(
     """
     figure, (axes,) = panels(title)
     for (name, curve), (thin, thick) in zip(curves.items(), cycle(_COLOURS)):
-        steps, tasks = range(len(curve.returns)), curve.returns.shape[1]
+        steps, tasks = curve.points.at, curve.returns.shape[1]
         axes.plot(steps, curve.returns, color=thin, alpha=0.18, linewidth=0.9)
         axes.plot([], [], color=thin, alpha=0.4, linewidth=0.9, label=f"one {name} task")
         axes.errorbar(
@@ -62,8 +62,8 @@ def adaptation_figure(
             capsize=4,
             label=f"mean of {tasks} {name} tasks, 95 % interval",
         )
-        axes.set_xticks(list(steps))
-    axes.set_xlabel("inner steps")
+        axes.set_xticks(steps)
+    axes.set_xlabel(next(iter(curves.values())).points.axis)
     axes.set_ylabel("return")
     axes.legend(loc="lower right", frameon=False)
     return figure
@@ -75,11 +75,12 @@ def _whiskers(intervals: Sequence[Interval]) -> Array | None:
     return None if np.isnan(low).any() else np.stack([mean - low, high - mean])
 
 
-def episodes_figure(returns: Array, title: str) -> Figure:
+def episodes_figure(returns: Array, title: str, axis: str) -> Figure:
     """One task's return by inner step: a dot an episode, and the means with their 95 % intervals.
 
     Args:
         returns: of the episodes, [step + 1, episode].
+        axis: what is counted: "inner steps", or "episodes before" of a policy with memory.
     """
     figure, (axes,) = panels(title)
     steps, episodes = np.arange(len(returns)), returns.shape[1]
@@ -87,24 +88,30 @@ def episodes_figure(returns: Array, title: str) -> Figure:
     half = None if episodes == 1 else 1.96 * returns.std(1, ddof=1) / np.sqrt(episodes)
     axes.errorbar(steps, returns.mean(1), yerr=half, color="tab:blue", marker="o", capsize=4)
     axes.set_xticks(steps)
-    axes.set_xlabel("inner steps")
+    axes.set_xlabel(axis)
     axes.set_ylabel("return")
     return figure
 
 
-def training_figure(points: Sequence[EvaluationPoint], title: str) -> Figure:
+def training_figure(
+    points: Sequence[EvaluationPoint], title: str, trial_episodes: int | None = None
+) -> Figure:
     """Held-out return over environment steps, a line with its 95 % interval for every number of inner steps.
 
     Lines are as long as evaluations took so many steps.
+
+    Args:
+        trial_episodes: as of `AdaptationCurve`.
     """
     figure, (axes,) = panels(title)
     most = max(len(point.mean) for point in points) - 1
+    named = Points(most + 1, trial_episodes)
     for step, colour in enumerate(step_colours(most)):
         there = [point for point in points if step < len(point.mean)]
         x = [point.environment_steps for point in there]
         low, mean, high = (np.array([of[step] for of in ends]) for ends in _ends(there))
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(x, mean, color=colour, marker="o", markersize=4, label=f"after {steps_text(step)}")
+        axes.plot(x, mean, color=colour, marker="o", markersize=4, label=f"after {named.text(step)}")
     count_in_thousands(axes.xaxis)
     axes.set_xlabel("environment steps of training")
     axes.set_ylabel("return on held-out tasks")

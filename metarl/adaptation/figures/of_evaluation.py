@@ -13,7 +13,6 @@ from metarl.adaptation.figures.by_task import gains_figure, returns_by_parameter
 from metarl.adaptation.figures.curves import adaptation_figure
 from metarl.adaptation.figures.motion import motion_of, speeds_figure, ways_figure
 from metarl.adaptation.figures.step_sizes import step_sizes_figure
-from metarl.adaptation.figures.style import steps_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,9 +29,9 @@ def evaluation_figures(
         where: ends the titles: "after 20 iterations".
     """
     curve, rollouts = evaluation.curve, evaluation.rollouts
-    caption = f"after {steps_text(len(curve.returns) - 1)}"
+    caption = f"after {curve.points.last_text}"
     found: dict[str, Figure | None] = {
-        "adaptation_curve": adaptation_figure({"held-out": curve}, f"Return by inner step, {where}"),
+        "adaptation_curve": adaptation_figure({"held-out": curve}, f"Return by {curve.points.axis}, {where}"),
         "gains": gains_figure(curve, f"What adaptation gains, by task, {where}"),
         "return_by_task": returns_by_parameter(curve, f"Return by task, {where}"),
         "learned_step_sizes": step_sizes_figure(parameters, f"Learned step sizes, {where}"),

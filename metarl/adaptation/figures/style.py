@@ -67,8 +67,3 @@ def colours(values: Array, name: str, low: float, high: float) -> list[tuple[flo
     mapped = ScalarMappable(cmap=name)
     mapped.set_clim(low, high)
     return [tuple(one) for one in mapped.to_rgba(values)]
-
-
-def steps_text(steps: int) -> str:
-    """ "1 inner step", "2 inner steps"."""
-    return f"{steps} inner step{'s' * (steps != 1)}"

@@ -12,10 +12,10 @@ from PIL import Image
 
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import Parameters
-from metarl.policies.policy import remembers
+from metarl.policies.policy import TaskState
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.description import describe
-from metarl.runs.films import check_without_memory, film, film_episode, make_filmed, mean_action
+from metarl.runs.films import film, film_episode, make_filmed, mean_action
 
 SIZE = (320, 240)
 """Of a frame, pixels."""
@@ -29,11 +29,13 @@ class Films(NamedTuple):
 
 
 def films(
-    experiment: Experiment, before: Parameters, after: Parameters, task: Mapping[str, Any], frames: int
+    experiment: Experiment, before: Parameters, after: TaskState, task: Mapping[str, Any], frames: int
 ) -> Films:
-    """The films of a policy with the parameters before and after adaptation.
+    """The films of a policy before and after adaptation.
 
     Args:
+        before: the meta-parameters.
+        after: `Evaluation.first`.
         frames: of a whole episode, at least, where it has so many steps.
 
     Raises:
@@ -44,7 +46,7 @@ def films(
     every = max(1, config.environment.horizon // frames)
     shown = (
         film(config, mean_action(acting), task, seed=config.seed, size=SIZE, every=every)
-        for acting in (_acting(experiment, before), _acting(experiment, after))
+        for acting in (_acting(experiment, TaskState(before)), _acting(experiment, after))
     )
     return Films(*shown)
 
@@ -53,18 +55,12 @@ def check_filmed(experiment: Experiment) -> None:
     """Draws the first frame of an episode.
 
     Raises:
-        ConfigError: a policy with memory, or an environment that draws no pictures.
+        ConfigError: an environment that draws no pictures.
         DependencyNotInstalled: there is no OpenGL.
     """
-    check_without_memory(experiment.policy)
     environment = experiment.config.environment
     with closing(make_filmed(environment.id, environment.options, SIZE)) as env:
-        list(film_episode(env, lambda observation: env.action_space.sample(), None, length=0))
-
-
-def can_be_filmed(experiment: Experiment) -> bool:
-    """Whether the policy acts by an observation alone, as films ask it to."""
-    return not remembers(experiment.policy)
+        list(film_episode(env, lambda observation, reward: env.action_space.sample(), None, length=0))
 
 
 def picture(frame: Frame) -> bytes:
@@ -74,5 +70,5 @@ def picture(frame: Frame) -> bytes:
     return file.getvalue()
 
 
-def _acting(experiment: Experiment, parameters: Parameters) -> ActingPolicy:
-    return ActingPolicy(describe(experiment), experiment.policy, parameters)
+def _acting(experiment: Experiment, state: TaskState) -> ActingPolicy:
+    return ActingPolicy(describe(experiment), experiment.policy, state.parameters, state.carry)

@@ -39,7 +39,8 @@ class Entry(NamedTuple):
 _ABOUT_EVALUATION = "on held-out tasks, on episodes that those steps did not use"
 ENTRIES = {
     f"{ADAPTATION}/return_after_K_steps": Entry(
-        f"Mean return after K inner steps, {_ABOUT_EVALUATION}. Few points: set smoothing to 0.",
+        f"Mean return after K inner steps, {_ABOUT_EVALUATION}. Few points: set smoothing to 0. "
+        "Of a policy with memory: of the next episode after K times evaluation_episodes ones.",
         "no higher than after fewer steps: adaptation does not help, or its steps overshoot.",
     ),
     f"{ADAPTATION}/gain": Entry(
@@ -93,11 +94,12 @@ ENTRIES = {
         "An episode of one held-out task before (left) and after (right) adaptation."
     ),
     f"{TRAINING}/return_before": Entry(
-        "Mean return of the iteration's tasks before the first inner step.",
+        "Mean return of the iteration's tasks before the first inner step; of trials' first episodes.",
         "falling while return_after rises is no fault: the policy prepares for adaptation.",
     ),
     f"{TRAINING}/return_after": Entry(
-        "Mean return of the iteration's tasks after the last inner step.", "flat, or below return_before."
+        "Mean return of the iteration's tasks after the last inner step; of trials' last episodes.",
+        "flat, or below return_before.",
     ),
     f"{TRAINING}/gain": Entry("return_after less return_before.", "about or below 0."),
     f"{TRAINING}/steps_per_episode": Entry(
@@ -182,6 +184,18 @@ ENTRIES = {
     f"{HEALTH}/update/surrogate_last_minibatch": Entry("The clipped objective of the last minibatch."),
     f"{HEALTH}/update/last_gradient_norm": Entry(
         "Length of the last gradient, before it is cut.", "thousands: a smaller learning_rate."
+    ),
+    f"{HEALTH}/update/reconstruction": Entry(
+        "Squared errors of what beliefs decode, summed over prefixes and steps, mean over trials.",
+        "flat from the start.",
+    ),
+    f"{HEALTH}/update/belief_kl": Entry(
+        "KL of every belief to the one before, summed over a trial, mean over trials, nats.",
+        "0: beliefs say nothing.",
+    ),
+    f"{HEALTH}/update/prior_std": Entry("Standard deviation of the belief before anything is seen.", "0."),
+    f"{HEALTH}/update/belief_std": Entry(
+        "Standard deviation of beliefs after steps, mean over them.", "not below prior_std."
     ),
     f"{HEALTH}/update/inner_residual": Entry(
         "What the inner solver left unsolved, of the worst task.", "above 0.5: more solver_steps."

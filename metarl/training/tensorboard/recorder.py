@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium.error import Error as GymnasiumError
-from metarl_envs.tasks import Tasks, number_of_tasks, unstack_tasks
+from metarl_envs.tasks import number_of_tasks, unstack_tasks
 
 from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.curves import training_figure
@@ -18,12 +18,11 @@ from metarl.adaptation.statistics import has_interval
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import family_of, strata_of
-from metarl.math.parameters import Parameters, select
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
 from metarl.training.tensorboard.card import card, config_text
 from metarl.training.tensorboard.events import EventWriter, has_events
-from metarl.training.tensorboard.films import Films, can_be_filmed, films, picture
+from metarl.training.tensorboard.films import Films, films, picture
 from metarl.training.tensorboard.glossary import (
     ADAPTATION,
     CARD,
@@ -132,7 +131,9 @@ class TensorBoardRecorder(Observer):
     def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
         where = f"after {checkpoint.iteration} iterations"
         figures = evaluation_figures(evaluation, checkpoint.state.parameters, family_of(self._config), where)
-        figures["held_out_return"] = training_figure(self._history, "Held-out return over training")
+        figures["held_out_return"] = training_figure(
+            self._history, "Held-out return over training", evaluation.curve.trial_episodes
+        )
         for name, figure in figures.items():
             group = HEALTH if name == "learned_step_sizes" else ADAPTATION
             width, height = figure.get_size_inches() * figure.dpi
@@ -140,8 +141,7 @@ class TensorBoardRecorder(Observer):
             self._events.image(f"{group}/{name}", png(figure), size, checkpoint.environment_steps)
 
     def _frames(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        adapted, tasks = evaluation.adapted.parameters, evaluation.curve.tasks
-        shown = self._filmed(checkpoint, adapted, tasks, _STRIP_FRAMES - 1)
+        shown = self._filmed(checkpoint, evaluation, _STRIP_FRAMES - 1)
         if shown is not None:
             captions = ("before", "after adaptation")
             rows = [strip(frames, _STRIP_FRAMES, name) for frames, name in zip(shown, captions, strict=True)]
@@ -149,13 +149,11 @@ class TensorBoardRecorder(Observer):
             size = frame.shape[1], frame.shape[0]
             self._events.image(f"{ADAPTATION}/frames", picture(frame), size, checkpoint.environment_steps)
 
-    def _filmed(self, checkpoint: Checkpoint, adapted: Parameters, tasks: Tasks, frames: int) -> Films | None:
+    def _filmed(self, checkpoint: Checkpoint, evaluation: Evaluation, frames: int) -> Films | None:
         """Films of the first task; None, and a note, where none can be drawn."""
-        if not can_be_filmed(self._experiment):
-            return None
-        task: Mapping[str, Any] = next(unstack_tasks(tasks))
+        task: Mapping[str, Any] = next(unstack_tasks(evaluation.curve.tasks))
         try:
-            return films(self._experiment, checkpoint.state.parameters, select(adapted, 0), task, frames)
+            return films(self._experiment, checkpoint.state.parameters, evaluation.first, task, frames)
         except (MetaRLError, GymnasiumError) as error:
             self._events.text(FAULT, f"No pictures: {error}", checkpoint.environment_steps)
             return None

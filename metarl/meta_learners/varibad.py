@@ -1,0 +1,225 @@
+"""VariBAD (Zintgraf et al. 2020): a policy that acts on a belief about its task, of a variational encoder.
+
+b_t  = q(z | tau_:t) = N(mu_t, sigma_t^2), by a recurrent encoder over all of a task's episodes: one trial
+L    = mean over trials of sum_t [ sum_k (decode(z_t, s_k, a_k, s_{k+1}) - r_k)^2 + beta KL(q_t || q_{t-1}) ]
+J    = PPO's objective along the trial, of a policy and a value that see (s, mu_t, log sigma_t^2)
+J does not reach the encoder. Adaptation changes the belief alone, in acting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from metarl.compute.task_map import TaskMap
+from metarl.errors import ConfigError
+from metarl.math.gaussian import DiagonalGaussian
+from metarl.math.parameters import Parameters, flatten
+from metarl.math.returns import masked_mean, without_padding
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
+from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, check_learning_rate
+from metarl.meta_learners.outer.trials import (
+    NOT_FINITE,
+    TrialConfig,
+    climb,
+    descend,
+    detached,
+    value_parameters,
+    values_of,
+)
+from metarl.objectives.beliefs import BeliefLoss, Decode, chain_kl, pick, reconstruction
+from metarl.policies.belief import BeliefPolicy, numbers_of
+from metarl.policies.heads import dense, orthogonal, tanh_layers, tanh_parameters
+from metarl.policies.policy import AnyPolicy, TaskState
+from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.rollouts.trials import Trials, join_trials
+
+_OF_BELIEFS = ("encoder.", "belief.", "rewards.", "states.")
+"""Beginnings of the names that L learns; J learns the others."""
+
+
+@dataclass(frozen=True)
+class VaribadConfig(TrialConfig):
+    """VariBAD: PPO over whole trials, and a variational auto-encoder of them.
+
+    Args:
+        belief_learning_rate: of Adam on L.
+        belief_updates: steps on L an iteration.
+        belief_trials: of the iteration's trials in such a step; 0 for all.
+        prefixes: of a trial that decode in a step, drawn; 0 for all.
+        decodes: steps of a trial that each of them decodes, drawn; 0 for all.
+        kl_weight: the KL term's weight, beta.
+        decodes_states: whether observations that follow are decoded too.
+        decoder_sizes: units of a decoder's hidden layers, tanh.
+    """
+
+    belief_learning_rate: PositiveFloat = 1e-3
+    belief_updates: PositiveInt = 3
+    belief_trials: NonNegativeInt = 25
+    prefixes: NonNegativeInt = 50
+    decodes: NonNegativeInt = 50
+    kl_weight: NonNegativeFloat = 1.0
+    decodes_states: bool = False
+    decoder_sizes: tuple[PositiveInt, ...] = (64, 32)
+
+
+class VaribadOptimiser(NamedTuple):
+    """Adam's states of J and L, and the iterations done, from which draws follow."""
+
+    policy: AdamState
+    beliefs: AdamState
+    iterations: Tensor
+
+
+def varibad(policy: AnyPolicy, config: VaribadConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner that climbs J and descends L.
+
+    Raises:
+        ConfigError: a policy of another kind than `belief`, or a learning rate that Adam cannot take.
+    """
+    if not isinstance(policy, BeliefPolicy):
+        raise ConfigError(f"policy.name: varibad expected belief, got {type(policy).__name__}")
+    for key in ("learning_rate", "belief_learning_rate"):
+        check_learning_rate(f"meta_learner.{key}", float(getattr(config, key)))
+
+    def initial_parameters(generator: torch.Generator) -> Parameters:
+        own = policy.initial_parameters(generator)
+        value = value_parameters(config, policy.feature_size, generator)
+        return {**own, **value, **decoder_parameters(policy, config, generator)}
+
+    def start(parameters: Parameters) -> LearnerState:
+        acting, beliefs = split(parameters)
+        count = torch.zeros((), dtype=torch.int64)
+        return LearnerState(parameters, VaribadOptimiser(adam_start(acting), adam_start(beliefs), count))
+
+    def adapt(state: TaskState, episodes: Batch) -> TaskState:
+        return state._replace(adaptations=state.adaptations + 1)
+
+    def update(state: LearnerState, batch: MetaBatch) -> Update:
+        return _update(policy, config, state, join_trials(batch.query))
+
+    return MetaLearner(policy, 0, initial_parameters, start, adapt, update, reads_advantages=False)
+
+
+def split(parameters: Parameters) -> tuple[Parameters, Parameters]:
+    """What J learns, and what L learns."""
+    of_beliefs = {name: value for name, value in parameters.items() if name.startswith(_OF_BELIEFS)}
+    return {name: value for name, value in parameters.items() if name not in of_beliefs}, of_beliefs
+
+
+def decoder_parameters(policy: BeliefPolicy, config: VaribadConfig, generator: torch.Generator) -> Parameters:
+    """Of the decoders of rewards and, if they are decoded, of states."""
+    latent, state, action = int(policy.latent_size), policy.observation_size, policy.action_size
+    decoders = {"rewards": (latent + 2 * state + action, 1)}
+    if config.decodes_states:
+        decoders["states"] = (latent + state + action, state)
+    sizes, parameters = tuple(map(int, config.decoder_sizes)), Parameters()
+    for name, (inputs, outputs) in decoders.items():
+        parameters |= tanh_parameters(name, inputs, sizes, generator)
+        last = sizes[-1] if sizes else inputs
+        parameters[f"{name}.output.weight"] = orthogonal(outputs, last, generator)
+        parameters[f"{name}.output.bias"] = torch.zeros(outputs)
+    return parameters
+
+
+def beliefs_of(policy: BeliefPolicy, theta: Parameters, trials: Trials) -> DiagonalGaussian:
+    """After 0, 1, ..., T steps of every trial; [trial, T + 1, z], the prior first."""
+    observed = without_padding(trials.next_observations, trials.valid)
+    actions = without_padding(trials.actions, trials.valid)
+    rewards = torch.where(trials.valid, trials.rewards, 0.0)
+    return policy.beliefs(theta, policy.encoded(actions, rewards, observed))
+
+
+def belief_loss(
+    policy: BeliefPolicy,
+    config: VaribadConfig,
+    theta: Parameters,
+    trials: Trials,
+    generator: torch.Generator,
+) -> BeliefLoss:
+    """The parts of L on some trials.
+
+    Args:
+        generator: draws prefixes, steps and z.
+    """
+    beliefs, lengths = beliefs_of(policy, theta, trials), trials.valid.sum(1)
+    dtype = beliefs.mean.dtype
+    prefixes = pick(lengths + 1, int(config.prefixes), generator, dtype)
+    steps = pick(lengths, int(config.decodes), generator, dtype)
+    shape = (*prefixes.places.shape, int(policy.latent_size))
+    noise = torch.randn(shape, generator=generator, dtype=dtype).to(beliefs.mean.device)
+    before, action, after = (
+        without_padding(part, trials.valid)
+        for part in (trials.observations, trials.actions, trials.next_observations)
+    )
+    rewards = torch.where(trials.valid, trials.rewards, 0.0).unsqueeze(-1)
+    wanted = {"rewards": (torch.cat((before, action, after), dim=-1), rewards)}
+    if config.decodes_states:
+        wanted["states"] = (torch.cat((before, action), dim=-1), after)
+    lost = torch.stack(
+        [
+            reconstruction(_decoder(config, theta, name), beliefs, noise, seen, target, prefixes, steps)
+            for name, (seen, target) in wanted.items()
+        ]
+    )
+    return BeliefLoss(lost.sum(0).mean(), chain_kl(beliefs, lengths).mean())
+
+
+def _decoder(config: VaribadConfig, theta: Parameters, name: str) -> Decode:
+    def decode(z: Tensor, inputs: Tensor) -> Tensor:
+        layers = tanh_layers(theta, name, len(config.decoder_sizes), torch.cat((z, inputs), dim=-1))
+        return dense(theta, f"{name}.output", layers)
+
+    return decode
+
+
+def _update(policy: BeliefPolicy, config: VaribadConfig, state: LearnerState, trials: Trials) -> Update:
+    acting, of_beliefs = split(state.parameters)
+    with torch.no_grad():
+        beliefs = beliefs_of(policy, of_beliefs, trials)
+    known = numbers_of(beliefs)[:, :-1]
+    observations = without_padding(trials.observations, trials.valid)
+    seen = trials._replace(observations=torch.cat((observations, known), dim=-1))
+
+    def unroll(theta: Parameters, chosen: Trials) -> tuple[DiagonalGaussian, Tensor]:
+        return policy.distribution(theta, chosen.observations), values_of(config, theta, chosen.observations)
+
+    after = climb(config, acting, state.optimiser.policy, seen, unroll)
+    learned, adam, metrics = _learn_beliefs(policy, config, of_beliefs, state.optimiser, trials)
+    metrics |= {
+        **after.metrics,
+        "prior_std": beliefs.std[:, 0].mean().item(),
+        "belief_std": masked_mean(beliefs.std[:, 1:].mean(-1), trials.valid).item(),
+    }
+    if not (after.finite and torch.isfinite(flatten(learned)).all()):
+        return Update(state, {**metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)
+    both = {**after.parameters, **learned}
+    parameters = {name: both[name] for name in state.parameters}
+    optimiser = VaribadOptimiser(after.optimiser, adam, state.optimiser.iterations + 1)
+    return Update(LearnerState(parameters, optimiser), {**metrics, "accepted": 1.0})
+
+
+def _learn_beliefs(
+    policy: BeliefPolicy,
+    config: VaribadConfig,
+    parameters: Parameters,
+    optimiser: VaribadOptimiser,
+    trials: Trials,
+) -> tuple[Parameters, AdamState, dict[str, float]]:
+    """Steps of Adam down L, whose draws follow from the number of iterations before."""
+    generator = torch.Generator().manual_seed(int(optimiser.iterations))
+    leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
+    adam = adam_of(leaves, optimiser.beliefs, float(config.belief_learning_rate))
+    number = int(config.belief_trials) or len(trials.valid)
+    for _ in range(int(config.belief_updates)):
+        chosen = torch.randperm(len(trials.valid), generator=generator)[:number].to(trials.valid.device)
+        some = Trials(*(part[chosen] for part in trials))
+        loss = belief_loss(policy, config, leaves, some, generator)
+        total = loss.reconstruction + float(config.kl_weight) * loss.kl
+        descend(adam, leaves, total, float(config.max_gradient_norm))
+    metrics = {"reconstruction": loss.reconstruction.item(), "belief_kl": loss.kl.item()}
+    return {name: leaf.detach() for name, leaf in leaves.items()}, detached(adam, leaves), metrics

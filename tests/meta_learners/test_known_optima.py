@@ -1,0 +1,76 @@
+"""Games whose Bayes-optimal return is known: memory nears it; none, or no reward, does not."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from metarl.compute.task_map import TaskMap
+from metarl.meta_learners.rl2 import Rl2Config, rl2
+from metarl.policies.recurrent import GruPolicy
+from tests.support.games import BANDIT, GRID, Bandit, Grid, best_bandit, best_return_to, best_search
+
+SETTINGS = {"learning_rate": 5e-3, "clip": 0.2, "discount": 0.95, "gae_lambda": 0.95, "value_sizes": (32,)}
+BLIND_BANDIT, SEARCH, KNOWN = 5.0, 2.70, 4.02
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def gru(game, **settings):
+    sizes = game.observation_size, game.action_size
+    return GruPolicy(*sizes, **{"hidden_size": 32, "head_sizes": (32,), **settings})
+
+
+def learner(policy):
+    return rl2(policy, Rl2Config(**SETTINGS), TaskMap())
+
+
+@dataclass(frozen=True)
+class Forgetful(GruPolicy):
+    """Begins every episode with nothing."""
+
+    def begin_episode(self, parameters, carry, noise):
+        return {name: torch.zeros_like(value) for name, value in carry.items()}
+
+
+def test_the_optima_are_those_of_the_design():
+    assert best_bandit(10, (0, 0), (0, 0)) == pytest.approx(6.02, abs=5e-3)
+    assert best_bandit(20, (0, 0), (0, 0)) == pytest.approx(12.43, abs=5e-3)
+    assert best_search(3, 6) == pytest.approx(SEARCH, abs=5e-3)
+    assert best_return_to(3, 6) == pytest.approx(KNOWN, abs=5e-3)
+    assert best_search(4, 10) == pytest.approx(3.125, abs=5e-3)
+    assert best_return_to(4, 10) == pytest.approx(7.07, abs=5e-3)
+
+
+@pytest.mark.parametrize("head", ["concat", "hypernetwork"])
+def test_a_bandit_is_played_by_what_it_paid(head):
+    policy = gru(Bandit, head=head)
+    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 40))
+    assert paid > 5.5
+
+
+def test_a_bandit_cannot_be_played_without_rewards():
+    policy = gru(Bandit, reads_rewards=False)
+    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 40))
+    assert paid < BLIND_BANDIT + 0.2
+
+
+def test_a_goal_that_was_found_is_remembered_over_resets():
+    """The same parameters in a policy that forgets at every reset find it anew in every episode."""
+    policy = gru(Grid)
+    parameters = GRID.trained(learner(policy), 130)
+    first, *later = GRID.returns(policy, parameters)
+    assert first > 2.2
+    assert min(later) > 3.6
+    forgetting = GRID.returns(gru_that_forgets(), parameters)
+    assert max(forgetting) < SEARCH + 0.4
+
+
+def gru_that_forgets():
+    return Forgetful(Grid.observation_size, Grid.action_size, hidden_size=32, head_sizes=(32,))

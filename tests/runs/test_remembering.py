@@ -1,0 +1,217 @@
+"""Policies with memory in use: adapting is playing episodes in a row, and the carry is what was learned."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import metarl
+from metarl.commands import adapt
+from metarl.experiment.build import TRIALS, build_experiment
+from metarl.experiment.environments import make_env
+from metarl.math.parameters import repeat
+from metarl.policies.policy import TaskState
+from metarl.rollouts.random_keys import EVALUATION
+from metarl.runs.films import mean_action
+from metarl.runs.run_config import load_run_config
+
+TASK = {"goal": [0.2, -0.1]}
+RL2 = {"meta_learner": {"name": "rl2", "minibatches": 1, "epochs": 1}}
+
+
+@pytest.fixture
+def recurrent(small_config_file):
+    """(policy's keys) -> the small config with RL^2."""
+
+    def write(**policy):
+        gru = {"name": "gru", "hidden_size": 6, "head_sizes": [5], "initial_std": 0.5, **policy}
+        values = {**yaml.safe_load(small_config_file.read_text()), **RL2, "policy": gru}
+        small_config_file.write_text(yaml.safe_dump(values))
+
+    return write
+
+
+@pytest.fixture
+def trained(recurrent, train_small, tmp_path):
+    """(policy's keys) -> a loaded run of an iteration, and its environment."""
+
+    def run(**policy):
+        recurrent(**policy)
+        train_small("--training.iterations", "1")
+        return metarl.load(tmp_path / "run"), make_env(load_run_config(tmp_path / "run"))
+
+    return run
+
+
+def played(loaded, env, episodes, state=None):
+    """Episodes in a row by mean actions."""
+    begun = state or TaskState(repeat(loaded.parameters, 1))
+    return loaded.episodes(env, episodes).collect(begun, TASK, (5,), deterministic=True)
+
+
+@pytest.mark.parametrize("head", ["concat", "hypernetwork"])
+def test_predict_does_what_the_sampler_did(trained, head):
+    """Over the end of an episode, whose reward and end are seen in the next one."""
+    loaded, env = trained(head=head)
+    rollout = played(loaded, env, 2)
+    state, reward = None, None
+    for episode in range(2):
+        for t in range(int(rollout.valid[0, episode].sum())):
+            action, state = loaded.predict(
+                rollout.observations[0, episode, t].numpy(),
+                state,
+                np.array([t == 0]),
+                deterministic=True,
+                reward=reward,
+            )
+            expected = rollout.actions[0, episode, t].clamp(-1, 1)
+            np.testing.assert_allclose(action, expected, atol=1e-6)
+            reward = rollout.rewards[0, episode, t].item()
+
+
+def test_an_adapted_policy_goes_on_where_its_trial_ended(trained, tmp_path):
+    loaded, env = trained()
+    adapted = loaded.adapt(env, TASK, episodes=3, evaluation_episodes=1, seed=2)
+    assert len(adapted.returns) == 4
+    assert all(torch.equal(adapted.parameters[name], value) for name, value in loaded.parameters.items())
+    adapted.save(tmp_path / "goal.safetensors")
+    again = metarl.load(tmp_path / "goal.safetensors")
+    assert all(torch.equal(again.carry[name], value) for name, value in adapted.carry.items())
+    after = played(loaded, env, 1, TaskState(repeat(loaded.parameters, 1), adapted.carry))
+    first = after.observations[0, 0, 0].numpy()
+    action, _ = again.predict(first, deterministic=True)
+    np.testing.assert_allclose(action, after.actions[0, 0, 0].clamp(-1, 1), atol=1e-6)
+    assert not np.allclose(action, loaded.predict(first, deterministic=True)[0], atol=1e-4)
+
+
+def test_rows_of_a_batch_are_trials_of_their_own(trained):
+    loaded, _ = trained()
+    rng = np.random.default_rng(0)
+    seen, rewards, ends = (
+        rng.normal(size=(3, 2, 2)),
+        rng.normal(size=(3, 2)),
+        np.array([[1, 1], [0, 1], [0, 0]]),
+    )
+    alone = [None, None]
+    state = None
+    for t in range(3):
+        paid = rewards[t] if t else None
+        actions, state = loaded.predict(seen[t], state, ends[t], deterministic=True, reward=paid)
+        for row in range(2):
+            one, alone[row] = loaded.predict(
+                seen[t, row], alone[row], ends[t, row], deterministic=True, reward=rewards[t, row]
+            )
+            np.testing.assert_allclose(actions[row], one, atol=1e-6)
+
+
+def test_what_is_not_told_or_not_kept_is_refused_in_a_line(trained):
+    loaded, env = trained()
+    _, state = loaded.predict([0.0, 0.0])
+    with pytest.raises(ValueError, match=r"^expected reward, what the last action was paid, which GruPolicy"):
+        loaded.predict([0.0, 0.0], state)
+    with pytest.raises(ValueError, match="GruPolicy"):
+        loaded.to_sb3("PPO", env)
+    with pytest.raises(ValueError, match="expected a policy without memory, got GruPolicy"):
+        loaded.to_torch()
+
+
+@pytest.mark.filterwarnings("ignore:.*not wrapped with a ``Monitor``:UserWarning")
+def test_stable_baselines3_plays_a_policy_that_reads_no_rewards(trained):
+    loaded, env = trained(reads_rewards=False)
+    mean, deviation = evaluate_policy(loaded, env, n_eval_episodes=2)
+    assert np.isfinite([mean, deviation]).all()
+
+
+def test_a_film_tells_the_policy_what_it_was_paid(trained):
+    loaded, _ = trained()
+    act = mean_action(loaded)
+    act(np.zeros(2), None)
+    _, state = loaded.predict(np.zeros(2), deterministic=True)
+    expected, _ = loaded.predict(np.ones(2), state, deterministic=True, reward=-3.0)
+    np.testing.assert_array_equal(act(np.ones(2), -3.0), expected)
+    assert not np.allclose(loaded.predict(np.ones(2), state, deterministic=True, reward=3.0)[0], expected)
+
+
+def test_a_point_of_an_evaluation_is_the_next_episode_of_four_trials(trained):
+    """Points lie `episodes` apart; the episodes between them are played, and not measured."""
+    loaded, _ = trained()
+    curve = metarl.evaluate(loaded, tasks=2, episodes=2, steps=1, seed=4).curve
+    experiment = loaded.experiment
+    sampler, tasks = experiment.sampler(2, 2, TRIALS), experiment.held_out_tasks(2, 4)
+    first = sampler.collect(TaskState(repeat(loaded.parameters, 2)), tasks, (4, 0, EVALUATION, 0))
+    state = TaskState(repeat(loaded.parameters, 2), first.carry)
+    second = sampler.collect(state, tasks, (4, 0, EVALUATION, 1))
+    expected = torch.stack([rollout.returns[:, :TRIALS].mean(1) for rollout in (first, second)])
+    np.testing.assert_allclose(curve.returns, expected.numpy(), rtol=1e-6)
+    assert (curve.points.at, curve.points.axis, curve.points.last_text) == (
+        [0, 2],
+        "episodes before",
+        "2 episodes",
+    )
+
+
+@pytest.fixture
+def command(trained, tmp_path, monkeypatch, capsys):
+    """(*arguments) -> exit code, output and errors of metarl adapt on a run of RL^2."""
+    trained()
+
+    def run(*arguments):
+        words = ["metarl adapt", tmp_path / "run", "--task", '{"goal": [0.2, -0.1]}', *arguments]
+        monkeypatch.setattr(sys, "argv", [*map(str, words)])
+        code = adapt.main()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_adapt_plays_episodes_in_a_row(command, tmp_path):
+    code, output, _ = command("--episodes", 3)
+    assert code == 0
+    assert "episodes in a row" in output
+    (table,) = (tmp_path / "run" / "adaptation").glob("*/adaptation.csv")
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["episodes_before"] for row in rows] == ["0", "1", "2", "3"]
+    adapted = metarl.load(table.parent / "adapted.safetensors")
+    assert [float(row["mean_return"]) for row in rows] == pytest.approx(list(adapted.returns))
+    assert adapted.carry["outcome"][..., -1].item() == 1
+
+
+def test_adapt_takes_one_more_episode_than_training_by_itself(command, tmp_path):
+    command()
+    (table,) = (tmp_path / "run" / "adaptation").glob("*/adaptation.csv")
+    assert len(table.read_text().splitlines()) == 1 + (4 + 2)
+
+
+def test_adapt_counts_a_trial_by_episodes_alone(command):
+    for option in ("--steps", "--held_back"):
+        code, _, errors = command(option, 2)
+        assert code == 2
+        assert errors.strip().startswith(f"error: {option}: expected --episodes alone of GruPolicy")
+
+
+def test_advantages_that_a_learner_does_not_read_are_told(recurrent, small_config):
+    recurrent()
+    build_experiment(small_config())
+    with pytest.raises(metarl.ConfigError, match=r"sampling.advantages: expected none with rl2"):
+        build_experiment(small_config("--sampling.advantages.discount", "0.9"))
+
+
+def test_a_learner_that_reads_no_advantages_gets_none(recurrent, train_small):
+    recurrent()
+    batches = []
+    train_small("--training.iterations", "1", observers=[Batches(batches)])
+    assert batches[0].query.advantages.isnan().all()
+
+
+class Batches(metarl.Observer):
+    def __init__(self, kept):
+        self._kept = kept
+
+    def on_iteration(self, iteration):
+        assert "baseline/explained_variance" not in iteration.metrics
+        self._kept.append(iteration.batch)
