@@ -14,6 +14,8 @@ REQUIRED = {
     "compare": ["quickstart", "--budget", "10"],
     "benchmark": ["update", "--config", "quickstart"],
     "sinusoid": [],
+    "zoo": [],
+    "push": ["RUN", "hf://me/mine"],
 }
 
 
@@ -57,7 +59,7 @@ def test_a_wrong_value_is_told_with_its_option(told, name, words, message):
     assert line.endswith(f"; metarl {name} --help tells more")
 
 
-@pytest.mark.parametrize("name", set(COMMANDS) - {"train", "benchmark"})
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"train", "benchmark"}))
 def test_an_unknown_option_is_told(told, name):
     line = told(name, *REQUIRED[name], "--flag", "3")
     expected = "error: expected the arguments of this command, got --flag 3"
@@ -91,5 +93,5 @@ def test_what_has_line_breaks_is_told_in_one(told):
 
 
 def test_an_unknown_command_is_told(told):
-    expected = "expected one of the commands train, adapt, evaluate, render, compare, benchmark, sinusoid"
+    expected = f"expected one of the commands {', '.join(COMMANDS)}"
     assert told("trian") == f"error: {expected}, got 'trian'; metarl --help tells more"
