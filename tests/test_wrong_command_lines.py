@@ -61,8 +61,8 @@ def test_a_wrong_value_is_told_with_its_option(told, name, words, message):
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"train", "benchmark"}))
 def test_an_unknown_option_is_told(told, name):
-    line = told(name, *REQUIRED[name], "--flag", "3")
-    expected = "error: expected the arguments of this command, got --flag 3"
+    line = told(name, *REQUIRED[name], "--flag=3")
+    expected = "error: expected the arguments of this command, got --flag=3"
     assert line == f"{expected}; metarl {name} --help tells more"
 
 
