@@ -82,7 +82,7 @@ def card_of(arguments: argparse.Namespace, policy: MetaPolicy, run_dir: Path) ->
         seed=experiment.config.seed,
         iterations=trained.iteration,
         environment_steps=trained.environment_steps,
-        command=training_command(run_dir, trust=arguments.trust),
+        command=training_command(run_dir, trained.iteration, trust=arguments.trust),
         made_with=versions()["metarl"],
         tasks=held_out_phrase(experiment.task_distribution, tasks),
         evaluation=evaluation,
@@ -93,14 +93,20 @@ def card_of(arguments: argparse.Namespace, policy: MetaPolicy, run_dir: Path) ->
     )
 
 
-def training_command(run_dir: Path, *, trust: bool = False) -> str:
-    """What trains a run again: the shipped config that it is of, or its own beside the card.
+def training_command(run_dir: Path, iterations: int, *, trust: bool = False) -> str:
+    """What trains a run again for so many iterations: the shipped config that it is of, or its own.
 
     Raises:
         RunError: the run's config cannot be read.
     """
     config = load_run_config(run_dir, trust=trust)
+    words, planned = ["metarl", "train", CONFIG], config.training.iterations
     for name in shipped_configs():
-        if difference_but_seed(read_config(CONFIGS / f"{name}.yaml"), config) is None:
-            return shlex.join(["metarl", "train", name, "--seed", str(config.seed)])
-    return shlex.join(["metarl", "train", CONFIG])
+        shipped = read_config(CONFIGS / f"{name}.yaml")
+        if difference_but_seed(shipped, config) is None:
+            words = ["metarl", "train", name, "--seed", str(config.seed)]
+            planned = shipped.training.iterations
+            break
+    if iterations != planned:
+        words += ["--training.iterations", str(iterations)]
+    return shlex.join(words)
