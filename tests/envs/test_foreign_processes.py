@@ -172,6 +172,7 @@ def test_ctrl_c_is_left_to_the_parent_and_a_termination_is_told():
 
 
 def test_an_interrupted_step_leaves_no_process():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts without one
     envs = ForeignVectorEnv(Slow, COPIES, "async", 2)
     envs.set_tasks({"velocity": np.zeros(COPIES)})
     envs.reset(seed=range(COPIES))
