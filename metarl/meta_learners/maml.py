@@ -15,21 +15,15 @@ from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE, gradient_rule, learned_size
 from metarl.meta_learners.inner.rule import InnerRule, PlainSteps
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.settings import DifferentiatedSteps, GradientConfig
+from metarl.meta_learners.settings import DifferentiatedSteps, GradientConfig, LearnableStep
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch
 
 
 @dataclass(frozen=True)
-class MamlConfig(GradientConfig):
-    """MAML.
-
-    Args:
-        learn_step_size: learn alpha with the policy, from `inner_step_size` on.
-    """
-
-    learn_step_size: bool = False
+class MamlConfig(GradientConfig, LearnableStep):
+    """MAML."""
 
 
 def maml(policy: Policy, config: MamlConfig, task_map: TaskMap) -> MetaLearner:
@@ -37,9 +31,9 @@ def maml(policy: Policy, config: MamlConfig, task_map: TaskMap) -> MetaLearner:
     return gradient_learner(policy, config, int(config.inner_steps), maml_rule(policy, config), task_map)
 
 
-def maml_rule(policy: Policy, config: GradientConfig) -> InnerRule[Batch]:
-    """theta' = theta - alpha grad L(theta; support), alpha fixed or, if a `MamlConfig` says so, learned."""
-    if not (isinstance(config, MamlConfig) and config.learn_step_size):
+def maml_rule(policy: Policy, config: LearnableStep) -> InnerRule[Batch]:
+    """theta' = theta - alpha grad L(theta; support), alpha fixed or learned."""
+    if not config.learn_step_size:
         return plain_rule(policy, config)
     loss, known = inner_loss(policy, config.inner_objective), plain_steps(policy, config)
     return learned_size(

@@ -1,6 +1,8 @@
 """ProMP (Rothfuss et al. 2019, algorithm 1): low-variance curvature inside, clipped ratios outside.
 
 J(theta) = mean_i clipped surrogate(theta'_i(theta); query_i) - eta KL(pi_theta_old || pi_theta)   (eq. 13)
+
+With `learn_step_size`, J is climbed in (theta, log alpha).
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from metarl.meta_learners.gradient_learner import GainOf, clipped_learner
 from metarl.meta_learners.inner.gradient_step import inner_path
 from metarl.meta_learners.inner.meta_gradient import Gain, Path
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
-from metarl.meta_learners.maml import plain_rule
+from metarl.meta_learners.maml import maml_rule
 from metarl.meta_learners.outer.clipped import AdamState, ClippedConfig
-from metarl.meta_learners.settings import DifferentiatedSteps
+from metarl.meta_learners.settings import LearnableStep
 from metarl.objectives.policy_gradient import InnerObjective, PolicyObjective, mean_kl
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 
 @dataclass(frozen=True)
-class PrompConfig(DifferentiatedSteps):
+class PrompConfig(LearnableStep):
     """ProMP.
 
     Args:
@@ -72,7 +74,7 @@ def with_penalties(
     policy: Policy, config: PrompConfig, task_map: TaskMap, penalties: Sequence[float]
 ) -> MetaLearner:
     """The meta-learner of one fixed eta per inner step."""
-    rule, gain_of = plain_rule(policy, config), penalised(mean_kl(policy), penalties)
+    rule, gain_of = maml_rule(policy, config), penalised(mean_kl(policy), penalties)
     return clipped_learner(policy, config.clipped, int(config.inner_steps), rule, task_map, gain_of)
 
 
@@ -91,7 +93,7 @@ def penalised(kl: PolicyObjective, penalties: Sequence[float]) -> GainOf:
 
 def adaptive(fixed: MetaLearner, policy: Policy, config: PrompConfig, task_map: TaskMap) -> MetaLearner:
     """The meta-learner whose penalties follow a target; its state holds them."""
-    kl, rule = mean_kl(policy), plain_rule(policy, config)
+    kl, rule = mean_kl(policy), maml_rule(policy, config)
 
     def start(parameters: Parameters) -> LearnerState:
         state = fixed.start(parameters)

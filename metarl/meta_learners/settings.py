@@ -62,6 +62,17 @@ class DifferentiatedSteps(InnerSteps):
 
 
 @dataclass(frozen=True)
+class LearnableStep(DifferentiatedSteps):
+    """Settings of learners that may learn their one inner step size.
+
+    Args:
+        learn_step_size: learn alpha with the policy, from `inner_step_size` on.
+    """
+
+    learn_step_size: bool = False
+
+
+@dataclass(frozen=True)
 class OuterChoice:
     """Settings of learners that take either outer step.
 

@@ -176,3 +176,13 @@ def test_a_slope_that_is_not_finite_is_an_error_where_the_step_begins_and_later_
 def test_a_step_is_wild_if_anything_is_not_finite_or_policies_are_too_far_apart(x, after, reason):
     found = why_wild({"x": torch.tensor(x)}, SurrogateAndKl(*after), "size")
     assert found == (reason and f"{reason}: try a smaller size")
+
+
+def test_the_logarithm_of_a_step_size_moves_by_larger_steps():
+    """Adam's first step moves every number by the rate, and this one by twenty times as much."""
+    once = ClippedConfig(learning_rate=1e-3, epochs=1)
+    learner, _, theta, batch = trained("promp", learn_step_size=True, clipped=once)
+    after = learner.update(learner.start(theta), batch).state.parameters
+    moved = {name: (value - theta[name]).abs().max().item() for name, value in after.items()}
+    assert moved.pop("step_size.log") == pytest.approx(0.02, rel=1e-3)
+    assert max(moved.values()) == pytest.approx(1e-3, rel=1e-3)

@@ -12,6 +12,7 @@ from tests.support.tiny import adam_gradient, adapted_by, sampled_meta_batch, ti
 PLAIN = {"outer": "ppo", "clipped": ClippedConfig(epochs=1)}
 OWN = {
     "maml": {"learn_step_size": True},
+    "promp": {"learn_step_size": True, "kl_penalty": 0.1},
     "maml_pp": {"multi_step_updates": 0, "first_order_updates": 0},
 }
 
@@ -24,7 +25,7 @@ def setup(name, steps, **settings):
 
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [("maml", 1), ("maml", 2), ("meta_sgd", 1), ("meta_sgd", 2), ("maml_pp", 1), ("maml_pp", 3)],
+    [("maml", 1), ("maml", 2), ("promp", 1), ("promp", 2), ("meta_sgd", 1), ("meta_sgd", 2), ("maml_pp", 1), ("maml_pp", 3)],
 )
 def test_their_gradient_equals_finite_differences(name, steps):
     learner, config, theta, batch = setup(name, steps)

@@ -15,6 +15,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterv
 
 from metarl.errors import ConfigError, NonFiniteError
 from metarl.math.parameters import Parameters, flatten
+from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
 from metarl.meta_learners.outer.schedule import Shape, check_schedule, scheduled
@@ -23,6 +24,9 @@ LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
 """In nats; policies further apart have density ratios beyond float32."""
 _LARGEST_RATE = 1e37
+_PACE_OF_SIZES = 20.0
+"""Of the logarithm of an inner step size, times the learning rate: Adam moves every number by about the rate,
+and five steps of 1e-3 would take two hundred updates to change a size by a factor of e."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,12 @@ def check_learning_rate(key: str, rate: float) -> None:
 
 def adam_of(leaves: Parameters, state: AdamState, learning_rate: float) -> torch.optim.Adam:
     """torch's Adam over the leaves, going on from its state."""
-    adam = torch.optim.Adam(list(leaves.values()), lr=learning_rate)
+    paces = {name: _PACE_OF_SIZES if name == LOG_STEP_SIZE else 1.0 for name in leaves}
+    groups = [
+        {"params": [leaf for name, leaf in leaves.items() if paces[name] == pace], "lr": pace * learning_rate}
+        for pace in dict.fromkeys(paces.values())
+    ]
+    adam = torch.optim.Adam(groups)
     for name, leaf in leaves.items():
         parts = {part: values[name].clone() for part, values in state._asdict().items()}
         # torch's Adam counts on the CPU, wherever the leaves lie.
