@@ -1,16 +1,45 @@
 """Meta-reinforcement learning: policies that adapt to a new task in a few episodes."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 import metarl_envs  # registers the environments  # noqa: F401
 
 from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
-from metarl.experiment.config import read_config
-from metarl.meta_learners.registry import register_meta_learner
-from metarl.policies.registry import register_policy
 from metarl.runs.files import VERSION
-from metarl.runs.load import load
-from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
-from metarl.training.api import evaluate, train
-from metarl.training.observers import Iteration, Observer
+
+if TYPE_CHECKING:
+    from metarl.experiment.config import read_config
+    from metarl.meta_learners.registry import register_meta_learner
+    from metarl.policies.registry import register_policy
+    from metarl.runs.load import load
+    from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
+    from metarl.training.api import evaluate, train
+    from metarl.training.observers import Iteration, Observer
+else:
+    _MODULES = {
+        "AdaptedPolicy": "metarl.runs.meta_policy",
+        "Iteration": "metarl.training.observers",
+        "MetaPolicy": "metarl.runs.meta_policy",
+        "Observer": "metarl.training.observers",
+        "evaluate": "metarl.training.api",
+        "load": "metarl.runs.load",
+        "read_config": "metarl.experiment.config",
+        "register_meta_learner": "metarl.meta_learners.registry",
+        "register_policy": "metarl.policies.registry",
+        "train": "metarl.training.api",
+    }
+
+    def __getattr__(name):
+        """Imports what needs PyTorch when it is asked for."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __version__ = VERSION
 __all__ = [

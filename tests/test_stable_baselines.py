@@ -142,7 +142,9 @@ def test_what_does_not_fit_is_told(train_small, tmp_path):
         adapted.to_sb3("PPO", make_sb3_vec_env("metarl/HalfCheetahVel-v0", 2))
     with pytest.raises(ValueError, match=r"expected the action space of training.*action_scale"):
         adapted.to_sb3("PPO", make_sb3_vec_env(POINT, 2, action_scale=2.0))
-    with pytest.raises(ValueError, match=r"a stable-baselines3 VecEnv, got .*Vector.*make_sb3_vec_env"):
+    with pytest.raises(
+        ValueError, match=r"a stable-baselines3 VecEnv, as .*make_sb3_vec_env makes .*, got .*Vector"
+    ):
         adapted.to_sb3("PPO", gymnasium.make_vec(POINT, 2))
     with pytest.raises(ValueError, match="own observations, got VecNormalize's; set norm_obs=False"):
         adapted.to_sb3("PPO", VecNormalize(native()))

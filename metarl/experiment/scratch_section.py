@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
-from metarl.policies.stable_baselines import find_algorithm
+from metarl.policies.algorithms import find_algorithm
 
 _SET_ELSEWHERE = ("policy", "env", "policy_kwargs", "seed", "device", "verbose", "_init_setup_model")
 

@@ -20,7 +20,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from metarl.errors import ConfigError
 from metarl.experiment.config import ScratchExperiment
 from metarl.experiment.environments import held_out_tasks, vectorization
-from metarl.policies.stable_baselines import ACTIVATIONS, find_algorithm
+from metarl.policies.algorithms import find_algorithm
+from metarl.policies.torch_module import ACTIVATIONS
 
 
 def check_from_scratch(config: ScratchExperiment) -> None:

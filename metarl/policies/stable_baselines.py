@@ -6,14 +6,11 @@ import json
 import pickle
 import zipfile
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-import stable_baselines3
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -22,11 +19,17 @@ from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 from torch import Tensor
 
 from metarl.math.parameters import Parameters
+from metarl.policies.algorithms import find_algorithm
 from metarl.policies.context import plain_network, without_context
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import AnyPolicy
+from metarl.policies.torch_module import ACTIVATIONS
 
-ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+ENVIRONMENTS: Mapping[type, str] = {
+    gymnasium.Env: "a gymnasium.Env",
+    VecEnv: "a stable-baselines3 VecEnv, as metarl_envs.sb3_vec_env.make_sb3_vec_env makes of a native batch",
+}
+"""What a model may go on training in, and what that is called."""
 _SET_HERE = ("net_arch", "activation_fn")
 
 
@@ -110,23 +113,6 @@ def from_sb3(model: OnPolicyAlgorithm | str | Path, policy: AnyPolicy) -> Parame
             "environment"
         )
     return parameters
-
-
-def find_algorithm(name: str) -> type[BaseAlgorithm]:
-    """The algorithm class of stable-baselines3, or of sb3-contrib where it is installed.
-
-    Raises:
-        ValueError: none of that name.
-    """
-    found = getattr(stable_baselines3, name, None)
-    if found is None and find_spec("sb3_contrib"):
-        found = getattr(import_module("sb3_contrib"), name, None)
-    if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):
-        raise ValueError(
-            f'expected an algorithm of stable-baselines3 such as "PPO", or, with sb3-contrib installed '
-            f'(pip install sb3-contrib), "TRPO"; got {name!r}'
-        )
-    return found
 
 
 def _on_policy(algorithm: str | type[BaseAlgorithm]) -> type[OnPolicyAlgorithm]:

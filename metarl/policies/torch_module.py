@@ -13,7 +13,8 @@ from metarl.policies.context import ContextPolicy, plain_network, without_contex
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.normalised import MEAN, VARIANCE, NormalisedPolicy, without_moments
 from metarl.policies.policy import Policy
-from metarl.policies.stable_baselines import ACTIVATIONS
+
+ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 
 
 def to_torch(policy: Policy, parameters: Parameters, space: gymnasium.spaces.Box | None) -> torch.nn.Module:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.math.parameters import Parameters, kind
 from metarl.policies.onnx_file import write_onnx
 from metarl.policies.policy import AnyPolicy, Carry, remembers
-from metarl.policies.stable_baselines import to_sb3
 from metarl.policies.torch_module import to_torch
 from metarl.rollouts.episodes import within
 from metarl.runs.description import PolicyDescription
 from metarl.runs.remembered_actions import State, remembered_actions
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv
+
+_STABLE_BASELINES = "metarl.policies.stable_baselines"
+"""Imported when a policy goes there: acting needs no stable-baselines3, and TensorBoard comes with it."""
+_SINGLE: Mapping[type, str] = {gymnasium.Env: "a gymnasium.Env"}
 
 
 class ActingPolicy:
@@ -124,8 +131,10 @@ class ActingPolicy:
         Raises:
             ValueError: an algorithm, environment or setting that does not fit.
         """
-        self.check_fits(env)
-        return to_sb3(algorithm, self.policy, self.parameters, env, **settings)
+        out = import_module(_STABLE_BASELINES)
+        self.check_fits(env, out.ENVIRONMENTS)
+        model: OnPolicyAlgorithm = out.to_sb3(algorithm, self.policy, self.parameters, env, **settings)
+        return model
 
     def to_torch(self, *, clipped: bool = False) -> torch.nn.Module:
         """A plain `torch.nn.Module`: observations [..., observation] -> mean actions [..., action].
@@ -161,17 +170,17 @@ class ActingPolicy:
         """
         write_onnx(self.to_torch(clipped=clipped), self.policy.observation_size, Path(path))
 
-    def check_fits(self, env: gymnasium.Env[Any, Any] | VecEnv) -> None:
+    def check_fits(self, env: gymnasium.Env[Any, Any] | VecEnv, kinds: Mapping[type, str] = _SINGLE) -> None:
         """Checks that an environment has the observation and action sizes and the action box of training.
+
+        Args:
+            kinds: what it may be, and what that is called.
 
         Raises:
             ValueError: it does not, or is no environment.
         """
-        if not isinstance(env, (gymnasium.Env, VecEnv)):
-            raise ValueError(
-                f"expected a gymnasium.Env or a stable-baselines3 VecEnv, got {type(env).__name__}; "
-                "metarl_envs.sb3_vec_env.make_sb3_vec_env makes one of a native batch"
-            )
+        if not isinstance(env, tuple(kinds)):
+            raise ValueError(f"expected {' or '.join(kinds.values())}, got {type(env).__name__}")
         expected = (self.policy.observation_size, self.policy.action_size)
         got = tuple(int(np.prod(s.shape or ())) for s in (env.observation_space, env.action_space))
         if got != expected:

@@ -71,8 +71,9 @@ NEAR, ONE_AXIS_OFF, BELOW_IN_SUM = (0.109, 0.091), (0.109, 0.111), (0.1, 0.1101)
 )
 def test_terminates_at_the_goal_only_when_asked_to(options, terminates):
     envs = started([NEAR, ONE_AXIS_OFF, BELOW_IN_SUM], **options)
-    _, _, terminated, truncated, _ = moved(envs, (0.1, 0.1))
+    _, _, terminated, truncated, info = moved(envs, (0.1, 0.1))
     assert terminated.tolist() == [terminates, False, False]
+    assert info["success"].tolist() == [1.0, 0.0, 0.0]
     assert not truncated.any()
 
 
@@ -90,6 +91,12 @@ def test_a_terminated_point_stays_while_others_go_on():
     assert reward[1] < 0
     assert terminated.tolist() == [True, False]
     assert info["_reward_distance"].tolist() == [False, True]
+
+
+def test_a_point_that_leaves_the_goal_is_told_so():
+    envs = started([(0.1, 0.1)])
+    told = [moved(envs, (0.05, 0.05))[4]["success"][0] for _ in range(3)]
+    assert told == [0.0, 1.0, 0.0]
 
 
 def test_a_single_environment_ends_with_termination_and_not_truncation():

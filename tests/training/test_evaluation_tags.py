@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.custom_scalar import layout_pb2
 
 from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
 from metarl.adaptation.statistics import bootstrap
@@ -41,17 +39,3 @@ def test_one_task_has_no_interval():
     points = evaluation_points(found, evaluation_point(found, 0, None), None)
     assert not [tag for tag in points if tag.startswith("intervals_95/")]
     assert np.isfinite([*points.values()]).all()
-
-
-@pytest.mark.parametrize("tasks", ["1", "2"])
-def test_the_page_has_bands_where_there_are_intervals(train_small, tmp_path, tasks):
-    train_small("--training.iterations", "1", "--training.evaluation_tasks", tasks)
-    train_small("--training.iterations", "2", "--training.evaluation_tasks", tasks, resume=True)
-    events = EventAccumulator(str(tmp_path / "run")).Reload()
-    layout = layout_pb2.Layout()
-    layout.ParseFromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
-    charts = [chart for category in layout.category for chart in category.chart if chart.HasField("margin")]
-    assert {chart.title for chart in charts} > {"Return after 1 step", "Adaptation gain"}
-    drawn = {tag for chart in charts for one in chart.margin.series for tag in (one.lower, one.upper)}
-    assert drawn <= set(events.Tags()["scalars"])
-    assert any(tag.startswith("intervals_95/") for tag in drawn) == (tasks == "2")

@@ -2,7 +2,6 @@
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 import metarl
@@ -149,15 +148,3 @@ def test_settings_are_a_row_with_the_final_returns(run):
     assert settings["Inner step size"].number_value == pytest.approx(0.1)
     assert "training.iterations" not in settings
     assert events.SummaryMetadata("_hparams_/session_end_info").plugin_data.plugin_name == "hparams"
-
-
-def test_the_page_of_many_runs_asks_for_charts_that_are_there(run):
-    _, events = run
-    layout = layout_pb2.Layout()
-    layout.ParseFromString(events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
-    bands = [chart for category in layout.category for chart in category.chart if chart.HasField("margin")]
-    tags = events.Tags()["scalars"]
-    assert len(bands) == 5
-    for chart in bands:
-        for series in chart.margin.series:
-            assert {series.value, series.lower, series.upper} <= set(tags)

@@ -53,8 +53,8 @@ def point_navigation(
 
     Task: `goal` [x, y], U[-0.5, 0.5]^2. Observation: the position (2). Action: a displacement, at
     most 0.1 per axis and step. Reward: -|position - goal| after the move (`reward_distance`).
-    `terminate_at_goal` ends the episode when both coordinates are within 0.01 of the goal; the
-    paper's code does (preset "maml"), the default does not.
+    `info["success"]` is 1 with both coordinates within 0.01 of the goal, 0 elsewhere. There
+    `terminate_at_goal` ends the episode; the paper's code does (preset "maml"), the default does not.
 
     Raises:
         ValueError: an unknown preset.
@@ -62,17 +62,22 @@ def point_navigation(
     ends = choose_preset("PointNavigation", {"maml": True}, preset, default=False)
     terminate = ends if terminate_at_goal is None else terminate_at_goal
 
-    def terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:
-        if not terminate:
-            return np.zeros(len(state.qpos), dtype=np.bool_)
+    def at_goal(state: State, tasks: Tasks) -> NDArray[np.bool_]:
         return np.asarray((np.abs(state.qpos - tasks["goal"]) < _GOAL_TOLERANCE).all(-1))
+
+    def info(state: State, tasks: Tasks) -> dict[str, Array]:
+        return {"success": np.where(at_goal(state, tasks), 1.0, 0.0)}
 
     goal = Uniform((-_GOAL_RANGE,) * 2, (_GOAL_RANGE,) * 2, default=(0.3, 0.3))
 
     def reward_terms(before: State, after: State, control: Array, tasks: Tasks) -> dict[str, Array]:
         return {"reward_distance": -_distance(after, tasks["goal"])}
 
-    return replace(_point(TaskSpace({"goal": goal}), reward_terms, action_scale), terminated=terminated)
+    return replace(
+        _point(TaskSpace({"goal": goal}), reward_terms, action_scale),
+        terminated=at_goal if terminate else never_terminated,
+        info=info,
+    )
 
 
 def sparse_point(

@@ -37,10 +37,10 @@ def card(config: ExperimentConfig) -> str:
         f"## {config.meta_learner_name} on {config.environment.id}",
         f"Seed {config.seed}; {settings.iterations} iterations{budget}. Held-out evaluations: {held_out}.",
         "### Where to look",
-        "The axis of every chart is environment steps. Begin with the page **Custom Scalars**, where bands "
-        "are 95 % intervals, then **Images**. Set smoothing to 0: held-out returns have few "
-        "points. A chart's *i* says what it means and what a sick value looks like. "
-        "**HParams** is the table of a sweep.",
+        "The axis of every chart is environment steps. Begin with the page **Custom Scalars**, where a "
+        "colour is a run and bands are 95 % intervals, unless a chart says otherwise, then **Images**. On "
+        "the page Scalars set smoothing to 0: held-out returns have few points. A chart's *i* says what it "
+        "means and what a sick value looks like. **HParams** is the table of a sweep.",
         _table(GROUPS, ("group", "what it shows")),
         "### Go on",
         f"```\n{listed}\n```",

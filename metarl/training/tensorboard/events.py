@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from torch.utils.tensorboard import SummaryWriter, summary
 
 _SUMMARIES: Any = summary
@@ -44,9 +45,11 @@ class EventWriter:
         value.metadata.summary_description = self._describe(tag)
         self._write([Summary(value=[value])], step)
 
-    def layout(self, layout: dict[str, dict[str, list[Any]]]) -> None:
-        """What the page Custom Scalars shows: charts by title, by category, as `add_custom_scalars`."""
-        self._write([_SUMMARIES.custom_scalars(layout)], None)
+    def layout(self, layout: Layout) -> None:
+        """What the page Custom Scalars shows; the last one that is written counts."""
+        page = _SUMMARIES.custom_scalars({})
+        page.value[0].tensor.string_val[0] = layout.SerializeToString()
+        self._write([page], None)
 
     def settings(self, values: dict[str, bool | int | float | str], metrics: Iterable[str]) -> None:
         """A row of the page HParams: the values, and the last points of the charts with these tags."""

@@ -28,17 +28,23 @@ class History(NamedTuple):
     Args:
         evaluations: in their order.
         has_card: whether the run's card is there.
+        tags: of the scalars.
     """
 
     evaluations: list[EvaluationPoint]
     has_card: bool
+    tags: frozenset[str]
+
+
+NOTHING_HELD = History([], has_card=False, tags=frozenset())
 
 
 def read_history(run_dir: Path, environment_steps: int) -> History:
     """What the files hold, with the evaluations until so many environment steps."""
     guidance = {SCALARS: 0, IMAGES: 1, TENSORS: 1}
     events: Any = EventAccumulator(str(run_dir), size_guidance=guidance).Reload()
-    return History(_evaluations(events, environment_steps), CARD in events.Tags()[TENSORS])
+    tags = events.Tags()
+    return History(_evaluations(events, environment_steps), CARD in tags[TENSORS], frozenset(tags[SCALARS]))
 
 
 def _evaluations(events: Any, environment_steps: int) -> list[EvaluationPoint]:

@@ -2,59 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Collection, Iterator, Sequence
+from itertools import cycle
+from typing import NamedTuple
+
+from tensorboard.plugins.custom_scalar.layout_pb2 import (
+    Category,
+    Chart,
+    Layout,
+    MarginChartContent,
+    MultilineChartContent,
+)
 
 from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, TRAINING
 
+_MARKS = "\u25fc\u25c6\u25b2\u2605\u271a"
+"""TensorBoard's, of a band chart's lines in their order: square, diamond, triangle, star, cross."""
+_RETURN = re.compile(rf"{ADAPTATION}/return_after_(\d+)_steps?")
+_HEALTH_CHARTS = {
+    "KL of an inner step": "inner/kl",
+    "KL of the outer step": "update/kl",
+    "Norm of inner gradients": "inner/gradient_norm",
+    "Do tasks agree? Cosine of inner steps": "inner/task_cosine",
+    "Do tasks agree? Cosine of outer gradients": "update/task_cosine",
+    "Do support and query agree? Cosine": "inner/support_query_cosine",
+    "Outer step accepted": "update/accepted",
+    "Backtracks": "update/backtracks",
+    "CG residual": "update/cg_residual",
+    "Entropy": "policy/entropy",
+    "Std": "policy/std",
+    "Explained variance": "baseline/explained_variance",
+}
+"""Titles, and tags in their group; TensorBoard shows twelve charts of a category at once."""
 
-def page_layout(returns: Sequence[str], *, bands: bool) -> dict[str, dict[str, list[Any]]]:
-    """Charts by title, by category.
 
-    TensorBoard draws a chart that several runs ask for once, and bands after lines, the last of them first.
-    Bands are 95 % intervals, and are not smoothed; in a chart of several lines, a colour is a run, and a
-    marker a line.
+class _Band(NamedTuple):
+    """Tags of a line, and of the ends of its band: the line's own where the band has no width."""
+
+    line: str
+    low: str
+    high: str
+
+
+def page_layout(tags: Collection[str]) -> Layout:
+    """The charts that have something to show, by category.
+
+    A colour is a run, and a run has one line in a chart; in that of the returns after 0, 1, ... inner steps,
+    a line for each, told apart by marks. TensorBoard smooths lines without bands alone, draws a chart that
+    several runs ask for once, and charts with bands in the reverse order.
 
     Args:
-        returns: the names of held-out returns after 0, 1, ... inner steps.
-        bands: whether there are intervals.
+        tags: of the run's scalars.
     """
-    banded = _band if bands else _unsmoothed
-    return {
-        "Does it adapt? Held-out tasks, over environment steps": {
-            "Return after 0, 1, ... inner steps (a marker each)": _lines(
-                rf"^{ADAPTATION}/return_after_\d+_steps?$"
-            ),
-            "Share of tasks made worse, beyond noise": _unsmoothed("share_of_tasks_made_worse"),
-            **{name.capitalize().replace("_", " "): banded(name) for name in reversed(returns)},
-            "Adaptation gain": banded("gain"),
-        },
-        "Is it still improving? The tasks of training": {
-            "Return before and after inner steps": _lines(rf"^{TRAINING}/return_(before|after)$"),
-            "Gain": _lines(rf"^{TRAINING}/gain$"),
-            "Steps per episode": _lines(rf"^{TRAINING}/steps_per_episode$"),
-        },
-        "Is it well? Inner steps, outer step, exploration": {
-            "KL of inner and outer steps": _lines(rf"^{HEALTH}/(inner|update)/kl$"),
-            "Surrogate before and after": _lines(rf"^{HEALTH}/update/surrogate_(before|after)$"),
-            "Do directions agree? Cosines": _lines(rf"^{HEALTH}/(inner|update)/.*cosine$"),
-            "Norms of inner gradients and steps": _lines(rf"^{HEALTH}/inner/(gradient|step)_norm$"),
-            "Accepted, and backtracks": _lines(rf"^{HEALTH}/update/(accepted|backtracks)$"),
-            "CG residual": _lines(rf"^{HEALTH}/update/cg_residual$"),
-            "Entropy and std": _lines(rf"^{HEALTH}/policy/(entropy|std)$"),
-            "Explained variance": _lines(rf"^{HEALTH}/baseline/explained_variance$"),
-        },
+    health = {title: f"{HEALTH}/{name}" for title, name in _HEALTH_CHARTS.items()}
+    categories = {
+        "Does it adapt? Held-out tasks, over environment steps": _banded(_adaptation(tags), tags),
+        "Is it still improving? The tasks of training": _banded(_training(), tags),
+        "Is it well? Inner steps, outer step, exploration": [
+            Chart(title=title, multiline=MultilineChartContent(tag=[f"^{tag}$"]))
+            for title, tag in health.items()
+            if tag in tags
+        ],
     }
+    shown = [Category(title=title, chart=charts) for title, charts in categories.items() if charts]
+    return Layout(category=shown)
 
 
-def _lines(pattern: str) -> list[Any]:
-    return ["Multiline", [pattern]]
+def _adaptation(tags: Collection[str]) -> Iterator[tuple[str, Sequence[_Band]]]:
+    """Titles, and what is drawn."""
+    returns = sorted((int(found[1]), found[0]) for found in map(_RETURN.fullmatch, tags) if found)
+    marks = ", ".join(f"{step} {mark}" for (step, _), mark in zip(returns, cycle(_MARKS)))
+    yield f"Return after {marks} inner steps", [_line(tag) for _, tag in returns]
+    yield "Adaptation gain", [_interval(f"{ADAPTATION}/gain", tags)]
+    for step, tag in returns:
+        yield f"Return after {step} step{'s' * (step != 1)}", [_interval(tag, tags)]
+    yield "Share of tasks made worse, beyond noise", [_line(f"{ADAPTATION}/share_of_tasks_made_worse")]
+    yield _shaded(f"{ADAPTATION}/success")
+    yield _shaded(f"{ADAPTATION}/steps_per_episode")
 
 
-def _band(name: str) -> list[Any]:
-    return ["Margin", [f"{ADAPTATION}/{name}", f"{INTERVALS}/{name}_low", f"{INTERVALS}/{name}_high"]]
+def _training() -> Iterator[tuple[str, Sequence[_Band]]]:
+    """Titles, and what is drawn."""
+    yield _shaded(f"{TRAINING}/return")
+    yield "Gain", [_line(f"{TRAINING}/gain")]
+    yield _shaded(f"{TRAINING}/success")
+    yield "Steps per episode", [_line(f"{TRAINING}/steps_per_episode")]
 
 
-def _unsmoothed(name: str) -> list[Any]:
-    """A band of no width: TensorBoard smooths lines, but no bands."""
-    return ["Margin", [f"{ADAPTATION}/{name}"] * 3]
+def _line(tag: str) -> _Band:
+    return _Band(tag, tag, tag)
+
+
+def _interval(tag: str, tags: Collection[str]) -> _Band:
+    """With its 95 % interval, where there is one."""
+    name = tag.removeprefix(f"{ADAPTATION}/")
+    found = _Band(tag, f"{INTERVALS}/{name}_low", f"{INTERVALS}/{name}_high")
+    return found if found.low in tags else _line(tag)
+
+
+def _shaded(tag: str) -> tuple[str, Sequence[_Band]]:
+    """What was after inner steps, and what they changed."""
+    name = tag.rpartition("/")[2].capitalize().replace("_", " ")
+    band = _Band(f"{tag}_after", f"{tag}_before", f"{tag}_after")
+    return f"{name} after inner steps, shaded from before", [band]
+
+
+def _banded(titled: Iterator[tuple[str, Sequence[_Band]]], tags: Collection[str]) -> list[Chart]:
+    """The charts all of whose tags are there, as TensorBoard draws them in this order."""
+    found = [
+        Chart(title=title, margin=MarginChartContent(series=[_series(band) for band in bands]))
+        for title, bands in titled
+        if bands and all(tag in tags for band in bands for tag in band)
+    ]
+    return found[::-1]
+
+
+def _series(band: _Band) -> MarginChartContent.Series:
+    return MarginChartContent.Series(value=band.line, lower=band.low, upper=band.high)

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from gymnasium.error import Error as GymnasiumError
-from metarl_envs.tasks import number_of_tasks, unstack_tasks
+from metarl_envs.tasks import unstack_tasks
 
 from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.curves import training_figure
 from metarl.adaptation.figures.of_evaluation import evaluation_figures
 from metarl.adaptation.figures.style import png
-from metarl.adaptation.statistics import has_interval
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import family_of, strata_of
@@ -33,7 +32,7 @@ from metarl.training.tensorboard.glossary import (
     SETTINGS,
     describe,
 )
-from metarl.training.tensorboard.history import History, read_history
+from metarl.training.tensorboard.history import NOTHING_HELD, read_history
 from metarl.training.tensorboard.layout import page_layout
 from metarl.training.tensorboard.resources import memory
 from metarl.training.tensorboard.settings import hyperparameters
@@ -63,12 +62,13 @@ class TensorBoardRecorder(Observer):
         there, steps = has_events(self._run_dir), start.environment_steps
         self._first_step = steps
         known = there and start.iteration > 0
-        held = read_history(self._run_dir, steps) if there else History([], has_card=False)
+        held = read_history(self._run_dir, steps) if there else NOTHING_HELD
         self._history = held.evaluations if known else []
         first_hidden = steps + 1 if known else 0
         self._events = EventWriter(self._run_dir, first_hidden if there else None, describe)
+        self._tags, self._layout = set(held.tags), page_layout(())
+        self._lay_out()
         returns = list(map(return_tag, range(self._config.training.evaluation_steps + 1)))
-        self._events.layout(page_layout(returns, bands=self._has_intervals()))
         metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
         if not held.has_card:
@@ -79,8 +79,7 @@ class TensorBoardRecorder(Observer):
     def on_iteration(self, iteration: Iteration) -> None:
         step = iteration.environment_steps
         used = {f"{RESOURCES}/{name}": value for name, value in memory().items()}
-        for tag, value in {**iteration_points(iteration.metrics), **used}.items():
-            self._events.scalar(tag, value, step)
+        self._write({**iteration_points(iteration.metrics), **used}, step)
         if iteration.rejection:
             self._events.text(REJECTION, f"Iteration {iteration.number}: {iteration.rejection}", step)
         self._events.flush()
@@ -93,8 +92,7 @@ class TensorBoardRecorder(Observer):
         strata = strata_of(self._experiment.task_distribution, evaluation.curve.tasks)
         point = evaluation_point(evaluation, step, strata)
         self._history.append(point)
-        for tag, value in evaluation_points(evaluation, point, strata).items():
-            self._events.scalar(tag, value, step)
+        self._write(evaluation_points(evaluation, point, strata), step)
         if self._config.training.figures:
             self._draw(checkpoint, evaluation)
         self._events.flush()
@@ -123,10 +121,18 @@ class TensorBoardRecorder(Observer):
     def on_end(self) -> None:
         self._events.close()
 
-    def _has_intervals(self) -> bool:
-        """Whether evaluations have intervals: one task has none."""
-        tasks = self._experiment.held_out_tasks(self._config.training.evaluation_tasks, self._config.seed)
-        return has_interval(1, number_of_tasks(tasks), strata_of(self._experiment.task_distribution, tasks))
+    def _write(self, points: Mapping[str, float], step: int) -> None:
+        for tag, value in points.items():
+            self._events.scalar(tag, value, step)
+        self._tags.update(points)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Shows on the page Custom Scalars what there is to show by now."""
+        layout = page_layout(self._tags)
+        if layout != self._layout:
+            self._events.layout(layout)
+            self._layout = layout
 
     def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
         where = f"after {checkpoint.iteration} iterations"
