@@ -142,10 +142,11 @@ def bound(theta, trials, config=CONFIG):
     return belief_loss(POLICY, config, theta, trials, torch.Generator().manual_seed(3))
 
 
-def test_the_bound_is_that_of_a_slow_loop():
-    """Every prefix, the empty one too, decodes the whole of its own trial, past and future."""
+@pytest.mark.parametrize("padding", [0.0, float("nan")])
+def test_the_bound_is_that_of_a_slow_loop(padding):
+    """Every prefix, the empty one too, decodes the whole of its own ragged trial, past and future."""
     theta = parameters()
-    batch, _ = acted(theta)
+    batch, _ = acted(theta, padding)
     noise = torch.randn(
         TASKS, 9, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64
     )  # of the longest trial's prefixes
@@ -263,6 +264,13 @@ def test_each_objective_moves_its_own_parameters():
         ]
         assert moved[still] is False
         assert moved[1 - still] is True
+
+
+def test_the_policy_is_shown_the_beliefs_it_acted_on():
+    """The ratio of its first step is 1: the surrogate is the mean of normalised advantages, 0."""
+    made, theta = learner(replace(CONFIG, epochs=1, minibatches=1)), parameters()
+    metrics = made.update(made.start(theta), MetaBatch((), acted(theta)[0])).metrics
+    assert metrics["surrogate_last_minibatch"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_an_update_survives_a_checkpoint(tmp_path):
