@@ -75,9 +75,9 @@ class ActingPolicy:
             deterministic: take the mean instead of drawing.
             reward: [env]; of the last action, which stable-baselines3's callers do not give: a policy that
                 remembers rewards needs it beside a state.
-            final_observation: as `observation`; what the last action led to where an episode ended by it:
-                gymnasium's `final_obs`, stable-baselines3's `terminal_observation`. Other rows are not read. A
-                policy that remembers where its actions led needs it there.
+            final_observation: as `observation`; what the last action led to where it ended an episode:
+                gymnasium's `final_obs`, stable-baselines3's `terminal_observation`. Other rows are not read.
+                A policy that remembers where its actions led needs it there.
 
         Raises:
             ValueError: an observation of another size, or a policy that remembers what it is not told.

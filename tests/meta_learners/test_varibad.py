@@ -78,12 +78,14 @@ def test_beliefs_of_a_trial_are_those_of_acting(padding):
     theta = parameters()
     batch, carry = acted(theta, padding)
     trials = join_trials(batch)
-    beliefs = numbers_of(beliefs_of(POLICY, theta, trials))
+    gaussians = beliefs_of(POLICY, theta, trials)
+    beliefs = numbers_of(gaussians)
     prior = POLICY.begin_trial(theta, 1, 1)["belief"][0, 0]
     for i, length in enumerate(LENGTHS.sum(1).tolist()):
         torch.testing.assert_close(beliefs[i, 0], prior)
         torch.testing.assert_close(beliefs[i, length], carry["belief"][i, 0])
-        features = torch.cat((trials.observations[i, :length], beliefs[i, :length]), dim=-1)
+        known = DiagonalGaussian(*(part[i, :length] for part in gaussians))
+        features = POLICY.features(trials.observations[i, :length], known)
         torch.testing.assert_close(
             POLICY.distribution(theta, features).mean, batch.behaviour.mean[i][batch.valid[i]]
         )

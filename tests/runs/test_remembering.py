@@ -134,13 +134,9 @@ def test_where_an_episode_led_is_not_told_or_not_the_observations(trained):
     loaded, _ = trained(name="belief")
     _, state = loaded.predict([0.0, 0.0])
     again = {"state": state, "episode_start": np.array([True]), "reward": -1.0}
-    with pytest.raises(
-        ValueError, match=r"^expected final_observation, what an .*BeliefPolicy"
-    ):
+    with pytest.raises(ValueError, match=r"^expected final_observation, what an .*BeliefPolicy"):
         loaded.predict([0.0, 0.0], **again)
-    with pytest.raises(
-        ValueError, match=r"^expected final_observation \[2\], .* got \[1, 2\]"
-    ):
+    with pytest.raises(ValueError, match=r"^expected final_observation \[2\], .* got \[1, 2\]"):
         loaded.predict([0.0, 0.0], **again, final_observation=[[0.0, 0.0]])
     with pytest.raises(ValueError, match=r"^expected finite actions, got others: a reward, an obs"):
         loaded.predict([0.0, 0.0], **{**again, "reward": np.nan}, final_observation=[0.0, 0.0])
