@@ -2,7 +2,7 @@
 
 b_t  = q(z | tau_:t) = N(mu_t, sigma_t^2), by a recurrent encoder over all of a task's episodes: one trial
 L    = mean over trials of sum_t [ sum_k (decode(z_t, s_k, a_k, s_{k+1}) - r_k)^2 + beta KL(q_t || q_{t-1}) ]
-J    = PPO's objective along the trial, of a policy and a value that see (s, mu_t, log sigma_t^2)
+J    = PPO's objective along the trial, of a policy and a value that see (s, mu_t, sigma_t)
 J does not reach the encoder. Adaptation changes the belief alone, in acting.
 """
 
@@ -31,9 +31,15 @@ from metarl.meta_learners.outer.trials import (
     value_parameters,
     values_of,
 )
-from metarl.objectives.beliefs import BeliefLoss, Decode, chain_kl, pick, reconstruction
-from metarl.policies.belief import BeliefPolicy, numbers_of
-from metarl.policies.heads import dense, orthogonal, tanh_layers, tanh_parameters
+from metarl.objectives.beliefs import BeliefLoss, chain_kl, final_beliefs, pick, reconstruction
+from metarl.objectives.decoders import (
+    decoded,
+    decoder,
+    decoder_parameters,
+    rewards_asked,
+    states_asked,
+)
+from metarl.policies.belief import BeliefPolicy
 from metarl.policies.policy import AnyPolicy, TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
 from metarl.rollouts.trials import Trials, join_trials
@@ -89,7 +95,7 @@ def varibad(policy: AnyPolicy, config: VaribadConfig, task_map: TaskMap) -> Meta
     def initial_parameters(generator: torch.Generator) -> Parameters:
         own = policy.initial_parameters(generator)
         value = value_parameters(config, policy.feature_size, generator)
-        return {**own, **value, **decoder_parameters(policy, config, generator)}
+        return {**own, **value, **decoders_of(policy, config, generator)}
 
     def start(parameters: Parameters) -> LearnerState:
         acting, beliefs = split(parameters)
@@ -111,18 +117,13 @@ def split(parameters: Parameters) -> tuple[Parameters, Parameters]:
     return {name: value for name, value in parameters.items() if name not in of_beliefs}, of_beliefs
 
 
-def decoder_parameters(policy: BeliefPolicy, config: VaribadConfig, generator: torch.Generator) -> Parameters:
+def decoders_of(policy: BeliefPolicy, config: VaribadConfig, generator: torch.Generator) -> Parameters:
     """Of the decoders of rewards and, if they are decoded, of states."""
     latent, state, action = int(policy.latent_size), policy.observation_size, policy.action_size
-    decoders = {"rewards": (latent + 2 * state + action, 1)}
+    sizes = tuple(map(int, config.decoder_sizes))
+    parameters = decoder_parameters("rewards", latent + 2 * state + action, 1, sizes, generator)
     if config.decodes_states:
-        decoders["states"] = (latent + state + action, state)
-    sizes, parameters = tuple(map(int, config.decoder_sizes)), Parameters()
-    for name, (inputs, outputs) in decoders.items():
-        parameters |= tanh_parameters(name, inputs, sizes, generator)
-        last = sizes[-1] if sizes else inputs
-        parameters[f"{name}.output.weight"] = orthogonal(outputs, last, generator)
-        parameters[f"{name}.output.bias"] = torch.zeros(outputs)
+        parameters |= decoder_parameters("states", latent + state + action, state, sizes, generator)
     return parameters
 
 
@@ -152,55 +153,53 @@ def belief_loss(
     steps = pick(lengths, int(config.decodes), generator, dtype)
     shape = (*prefixes.places.shape, int(policy.latent_size))
     noise = torch.randn(shape, generator=generator, dtype=dtype).to(beliefs.mean.device)
-    before, action, after = (
-        without_padding(part, trials.valid)
-        for part in (trials.observations, trials.actions, trials.next_observations)
-    )
-    rewards = torch.where(trials.valid, trials.rewards, 0.0).unsqueeze(-1)
-    wanted = {"rewards": (torch.cat((before, action, after), dim=-1), rewards)}
+    asked = {"rewards": rewards_asked(trials)}
     if config.decodes_states:
-        wanted["states"] = (torch.cat((before, action), dim=-1), after)
+        asked["states"] = states_asked(trials)
     lost = torch.stack(
         [
-            reconstruction(_decoder(config, theta, name), beliefs, noise, seen, target, prefixes, steps)
-            for name, (seen, target) in wanted.items()
+            reconstruction(decoder(theta, name), beliefs, noise, *of_steps, prefixes, steps)
+            for name, of_steps in asked.items()
         ]
     )
     return BeliefLoss(lost.sum(0).mean(), chain_kl(beliefs, lengths).mean())
-
-
-def _decoder(config: VaribadConfig, theta: Parameters, name: str) -> Decode:
-    def decode(z: Tensor, inputs: Tensor) -> Tensor:
-        layers = tanh_layers(theta, name, len(config.decoder_sizes), torch.cat((z, inputs), dim=-1))
-        return dense(theta, f"{name}.output", layers)
-
-    return decode
 
 
 def _update(policy: BeliefPolicy, config: VaribadConfig, state: LearnerState, trials: Trials) -> Update:
     acting, of_beliefs = split(state.parameters)
     with torch.no_grad():
         beliefs = beliefs_of(policy, of_beliefs, trials)
-    known = numbers_of(beliefs)[:, :-1]
+    before = DiagonalGaussian(*(part[:, :-1] for part in beliefs))
     observations = without_padding(trials.observations, trials.valid)
-    seen = trials._replace(observations=torch.cat((observations, known), dim=-1))
+    seen = trials._replace(observations=policy.features(observations, before))
 
     def unroll(theta: Parameters, chosen: Trials) -> tuple[DiagonalGaussian, Tensor]:
         return policy.distribution(theta, chosen.observations), values_of(config, theta, chosen.observations)
 
     after = climb(config, acting, state.optimiser.policy, seen, unroll)
     learned, adam, metrics = _learn_beliefs(policy, config, of_beliefs, state.optimiser, trials)
-    metrics |= {
-        **after.metrics,
-        "prior_std": beliefs.std[:, 0].mean().item(),
-        "belief_std": masked_mean(beliefs.std[:, 1:].mean(-1), trials.valid).item(),
-    }
+    metrics |= {**after.metrics, **_told_by(beliefs, of_beliefs, trials)}
     if not (after.finite and torch.isfinite(flatten(learned)).all()):
         return Update(state, {**metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)
     both = {**after.parameters, **learned}
     parameters = {name: both[name] for name in state.parameters}
     optimiser = VaribadOptimiser(after.optimiser, adam, state.optimiser.iterations + 1)
     return Update(LearnerState(parameters, optimiser), {**metrics, "accepted": 1.0})
+
+
+def _told_by(beliefs: DiagonalGaussian, theta: Parameters, trials: Trials) -> dict[str, float]:
+    """How sure beliefs are in the course of a trial, and what its end tells of the rewards."""
+    ends, asked = final_beliefs(beliefs, trials.valid.sum(1)), rewards_asked(trials)
+    with torch.no_grad():
+        errors = (decoded(theta, "rewards", ends.mean, asked) - asked.targets).square().squeeze(-1)
+    mean = masked_mean(asked.targets.squeeze(-1), trials.valid)
+    variance = masked_mean((asked.targets.squeeze(-1) - mean).square(), trials.valid).clamp(min=1e-12)
+    return {
+        "prior_std": beliefs.std[:, 0].mean().item(),
+        "belief_std": masked_mean(beliefs.std[:, 1:].mean(-1), trials.valid).item(),
+        "final_belief_std": ends.std.mean().item(),
+        "rewards_explained": (1 - masked_mean(errors, trials.valid) / variance).item(),
+    }
 
 
 def _learn_beliefs(

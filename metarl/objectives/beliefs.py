@@ -8,16 +8,13 @@ are means over trials, so that beta does not depend on how many there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
-
-Decode = Callable[[Tensor, Tensor], Tensor]
-"""(z [..., z], x [..., in]) -> [..., out]."""
+from metarl.objectives.decoders import Decode
 
 
 class Picked(NamedTuple):
@@ -73,6 +70,17 @@ def chain_kl(beliefs: DiagonalGaussian, lengths: Tensor) -> Tensor:
     divergence = beliefs.kl_divergence(before)
     there = torch.arange(divergence.shape[1], device=lengths.device) <= lengths.unsqueeze(-1)
     return torch.where(there, divergence, 0.0).sum(1)
+
+
+def final_beliefs(beliefs: DiagonalGaussian, lengths: Tensor) -> DiagonalGaussian:
+    """Those after whole trials, tensors [trial, z].
+
+    Args:
+        beliefs: tensors [trial, time + 1, z], the prior first.
+        lengths: [trial].
+    """
+    rows = torch.arange(len(lengths), device=lengths.device)
+    return DiagonalGaussian(*(part[rows, lengths] for part in beliefs))
 
 
 def reconstruction(

@@ -19,7 +19,7 @@ from metarl.policies.policy import Carry, Transition
 
 @dataclass(frozen=True)
 class BeliefPolicy:
-    """h' = GRU(h, [a, r, o']); belief N(mu, sigma^2) of h; mean = MLP([o, mu, log sigma^2]).
+    """h' = GRU(h, [a, r, o']); belief N(mu, sigma^2) of h; mean = MLP([o, mu, sigma]).
 
     A trial begins with the learned prior, the belief of h = 0. Every step is encoded, also an episode's last
     one; nothing is forgotten between a trial's episodes.
@@ -60,7 +60,7 @@ class BeliefPolicy:
 
     @property
     def feature_size(self) -> int:
-        """Of what heads see: observation, belief mean and log variance."""
+        """Of what heads see: observation, mean and standard deviation of the belief."""
         return self.observation_size + 2 * int(self.latent_size)
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
@@ -87,8 +87,7 @@ class BeliefPolicy:
     def act(
         self, parameters: Parameters, carry: Carry, observations: Tensor
     ) -> tuple[DiagonalGaussian, Carry]:
-        features = torch.cat((observations, carry["belief"]), dim=-1)
-        return self.distribution(parameters, features), carry
+        return self.distribution(parameters, self.features(observations, belief_of(carry["belief"]))), carry
 
     def observe(self, parameters: Parameters, carry: Carry, step: Transition) -> Carry:
         inputs = self.encoded(step.actions, step.rewards, step.next_observations)
@@ -104,6 +103,10 @@ class BeliefPolicy:
         hidden = gru_sequence(parameters, "encoder", inputs)
         start = hidden.new_zeros(len(hidden), 1, hidden.shape[-1])
         return belief_of(dense(parameters, "belief", torch.cat((start, hidden), dim=1)))
+
+    def features(self, observations: Tensor, belief: DiagonalGaussian) -> Tensor:
+        """What heads see, [..., observation + 2 z]: of a scale near 1, as log sigma^2 is not."""
+        return torch.cat((observations, belief.mean, belief.std), dim=-1)
 
     def distribution(self, parameters: Parameters, features: Tensor) -> DiagonalGaussian:
         """Of the actions, from features [..., observation + 2 z]."""

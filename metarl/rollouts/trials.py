@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metarl.rollouts.rollout import Batch, next_observations
+from metarl.rollouts.rollout import Batch, Rollout, next_observations
 
 
 class Trials(NamedTuple):
@@ -31,7 +31,7 @@ class Trials(NamedTuple):
     valid: Tensor
 
 
-def join_trials(batch: Batch) -> Trials:
+def join_trials(batch: Batch | Rollout) -> Trials:
     """The episodes [task, episode, time, ...] of every task in turn, without the padding between them."""
     valid = batch.valid
     last = valid & ~torch.nn.functional.pad(valid[..., 1:], (0, 1))

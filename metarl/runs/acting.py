@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from metarl.math.parameters import Parameters, kind
 from metarl.policies.onnx_file import write_onnx
@@ -68,10 +69,11 @@ class ActingPolicy:
         deterministic: bool = False,
         *,
         reward: NDArray[Any] | float | None = None,
+        final_observation: NDArray[Any] | None = None,
     ) -> tuple[NDArray[Any], State | None]:
         """The action for an observation, or the actions for a batch of them, clipped to the action space.
 
-        A policy without memory reads no state, episode_start and reward, and returns the state as it is.
+        A policy without memory reads nothing but the observation, and returns the state as it is.
 
         Args:
             observation: [observation] or [env, observation].
@@ -80,6 +82,9 @@ class ActingPolicy:
             deterministic: take the mean instead of drawing.
             reward: [env]; of the last action, which stable-baselines3's callers do not give: a policy that
                 remembers rewards needs it beside a state.
+            final_observation: as `observation`; what the last action led to where it ended an episode:
+                gymnasium's `final_obs`, stable-baselines3's `terminal_observation`. Other rows are not read.
+                A policy that remembers where its actions led needs it there.
 
         Raises:
             ValueError: an observation of another size, or a policy that remembers what it is not told.
@@ -89,13 +94,15 @@ class ActingPolicy:
             >>> action, state = policy.predict(after, state, reward=-0.3)  # after a step
         """
         dtype, device = kind(self.parameters)
-        batch = torch.as_tensor(np.asarray(observation), dtype=dtype, device=device)
-        if batch.ndim not in (1, 2) or batch.shape[-1] != self.policy.observation_size:
-            size = self.policy.observation_size
-            raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
+        batch = self._batch(observation)
         if remembers(self.policy):
-            told = state, episode_start, None if reward is None else np.asarray(reward)
             rows = batch.reshape(-1, batch.shape[-1])
+            final = None if final_observation is None else self._batch(final_observation)
+            if final is not None and final.shape != batch.shape:
+                expected, got = list(batch.shape), list(final.shape)
+                raise ValueError(f"expected final_observation {expected}, as the observation, got {got}")
+            paid = None if reward is None else np.asarray(reward)
+            told = state, episode_start, paid, None if final is None else final.reshape(rows.shape)
             with torch.inference_mode():
                 actions, after = remembered_actions(
                     self.policy, self.parameters, self.carry, rows, *told, self._generator, deterministic
@@ -108,6 +115,15 @@ class ActingPolicy:
                 noise = torch.randn(actions.shape, generator=self._generator, dtype=dtype, device=device)
                 actions = distribution.draw(noise)
         return within(self.action_space, actions.cpu().numpy()), state
+
+    def _batch(self, observations: NDArray[Any]) -> Tensor:
+        """Observations [observation] or [env, observation] as the parameters are kept."""
+        dtype, device = kind(self.parameters)
+        batch = torch.as_tensor(np.asarray(observations), dtype=dtype, device=device)
+        if batch.ndim not in (1, 2) or batch.shape[-1] != self.policy.observation_size:
+            size = self.policy.observation_size
+            raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
+        return batch
 
     def set_random_seed(self, seed: int) -> None:
         """Makes the draws of `predict` repeatable."""

@@ -24,6 +24,7 @@ def remembered_actions(
     state: State | None,
     episode_start: NDArray[Any] | None,
     reward: NDArray[Any] | None,
+    final_observations: Tensor | None,
     generator: torch.Generator,
     deterministic: bool,
 ) -> tuple[Tensor, State]:
@@ -37,6 +38,7 @@ def remembered_actions(
         state: of the call before; None starts from what is known.
         episode_start: [env]; whether an episode ended by the last action.
         reward: [env]; of the last action.
+        final_observations: [env, observation]; what the last action led to, read where it ended an episode.
 
     Raises:
         ValueError: the policy remembers what it is not told.
@@ -52,8 +54,8 @@ def remembered_actions(
             torch.as_tensor(part, dtype=dtype, device=device).unsqueeze(0) for part in state
         )
         begins = _row(episode_start, count, 0.0, dtype, device) > 0
-        unknown = torch.full_like(observations, torch.nan).unsqueeze(0)
-        following = torch.where(begins.unsqueeze(-1), unknown, observations.unsqueeze(0))
+        final = torch.full_like(observations, torch.nan) if final_observations is None else final_observations
+        following = torch.where(begins.unsqueeze(-1), final, observations)
         rewards = _row(reward, count, torch.nan, dtype, device)
         step = Transition(last_observations, last_actions, rewards, following, begins, begins)
         carry = policy.observe(one, dict(zip(fresh, values, strict=True)), step)
@@ -65,22 +67,22 @@ def remembered_actions(
     if not deterministic:
         actions = distribution.draw(_noise(actions.shape, generator, dtype, device))
     if not torch.isfinite(actions).all():
-        raise ValueError(_untold(policy, reward))
+        ended = state is not None and bool(begins.any())
+        raise ValueError(_untold(type(policy).__name__, reward, ended and final_observations is None))
     parts = (observations, actions[0], *(value[0] for value in carry.values()))
     return actions[0], tuple(part.cpu().numpy() for part in parts)
 
 
-def _untold(policy: Remembering, reward: NDArray[Any] | None) -> str:
-    name = type(policy).__name__
+def _untold(name: str, reward: NDArray[Any] | None, lacks_final: bool) -> str:
+    told = "predict(observation, state, episode_start, reward=..."
     if reward is None:
+        return f"expected reward, what the last action was paid, which {name} remembers: {told})"
+    if lacks_final:
         return (
-            f"expected reward, what the last action was paid, which {name} remembers: "
-            "predict(observation, state, episode_start, reward=...)"
+            "expected final_observation, what an episode's last action led to, which "
+            f"{name} remembers: {told}, final_observation=...)"
         )
-    return (
-        f"expected finite actions, got others: a reward or a parameter is not finite, or {name} remembers "
-        "where an episode ended, which predict is not told; metarl.evaluate plays its trials"
-    )
+    return "expected finite actions, got others: a reward, an observation or a parameter is not finite"
 
 
 def _row(

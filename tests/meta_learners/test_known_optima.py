@@ -7,6 +7,8 @@ import torch
 
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.rl2 import Rl2Config, rl2
+from metarl.meta_learners.varibad import VaribadConfig, varibad
+from metarl.policies.belief import BeliefPolicy
 from metarl.policies.recurrent import GruPolicy
 from tests.support.games import BANDIT, GRID, Bandit, Grid, best_bandit, best_return_to, best_search
 
@@ -74,3 +76,37 @@ def test_a_goal_that_was_found_is_remembered_over_resets():
 
 def gru_that_forgets():
     return Forgetful(Grid.observation_size, Grid.action_size, hidden_size=32, head_sizes=(32,))
+
+
+@dataclass(frozen=True)
+class ForgetfulBelief(BeliefPolicy):
+    """Begins every episode with the prior."""
+
+    def begin_episode(self, parameters, carry, noise):
+        return self.begin_trial(parameters, *carry["hidden"].shape[:2])
+
+
+@dataclass(frozen=True)
+class BlindBelief(BeliefPolicy):
+    """Is not told what it is paid."""
+
+    def encoded(self, actions, rewards, next_observations):
+        return super().encoded(actions, torch.zeros_like(rewards), next_observations)
+
+
+def test_a_belief_about_the_goal_is_kept_over_resets():
+    """Better than any that forgets, as the same parameters do where every episode begins with the prior."""
+    sizes = {"hidden_size": 32, "head_sizes": (32,)}
+    policy, forgetting, blind = (
+        kind(Grid.observation_size, Grid.action_size, **sizes)
+        for kind in (BeliefPolicy, ForgetfulBelief, BlindBelief)
+    )
+    of_beliefs = {"belief_learning_rate": 5e-3, "belief_updates": 6, "belief_trials": 32}
+    decoding = {"prefixes": 0, "decodes": 9, "decoder_sizes": (32,)}
+    config = VaribadConfig(**SETTINGS, **of_beliefs, **decoding)
+    parameters = GRID.trained(varibad(policy, config, TaskMap()), 100)
+    first, *_, last = GRID.returns(policy, parameters)
+    assert first > 1.2
+    assert last > SEARCH + 0.2
+    assert max(GRID.returns(forgetting, parameters)) < SEARCH
+    assert max(GRID.returns(blind, parameters)) < 2.0

@@ -1,5 +1,7 @@
 """Meta-SGD's and MAML++'s step sizes: parameters like any other."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -25,7 +27,7 @@ def setup(name, steps, **settings):
 
 @pytest.mark.parametrize(
     ("name", "steps"),
-    [("maml", 1), ("maml", 2), ("promp", 1), ("promp", 2), ("meta_sgd", 1), ("meta_sgd", 2), ("maml_pp", 1), ("maml_pp", 3)],
+    [*itertools.product(("maml", "promp", "meta_sgd"), (1, 2)), ("maml_pp", 1), ("maml_pp", 3)],
 )
 def test_their_gradient_equals_finite_differences(name, steps):
     learner, config, theta, batch = setup(name, steps)

@@ -8,68 +8,24 @@ import torch
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
-from metarl.meta_learners.varibad import VaribadConfig, belief_loss, beliefs_of, split, varibad
+from metarl.meta_learners.varibad import belief_loss, beliefs_of, split, varibad
 from metarl.objectives.beliefs import chain_kl, pick, pick_all, reconstruction
-from metarl.policies.belief import BeliefPolicy, numbers_of
+from metarl.policies.belief import numbers_of
 from metarl.policies.policy import Transition
-from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.trials import join_trials
 from tests.support.tiny import through_a_checkpoint, tiny_policy
-
-POLICY = BeliefPolicy(3, 2, hidden_size=5, latent_size=2, head_sizes=(4,))
-CONFIG = VaribadConfig(
-    epochs=2,
-    minibatches=2,
-    value_sizes=(4,),
-    decoder_sizes=(6, 4),
-    prefixes=0,
-    decodes=0,
-    belief_trials=0,
-    decodes_states=True,
-    learning_rate=1e-2,
+from tests.support.tiny_beliefs import (
+    CONFIG,
+    EPISODES,
+    LENGTHS,
+    POLICY,
+    TASKS,
+    acted,
+    learner,
+    mlp,
+    parameters,
 )
-LENGTHS = torch.tensor([[4, 2], [1, 3], [4, 4]])
-TASKS, EPISODES, HORIZON = 3, 2, 4
-
-
-def learner(config=CONFIG):
-    return varibad(POLICY, config, TaskMap())
-
-
-def parameters(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: value.double() + 0.3 * torch.randn(value.shape, generator=generator, dtype=torch.float64)
-        for name, value in learner().initial_parameters(generator).items()
-    }
-
-
-def acted(theta, padding=0.0):
-    """A batch of ragged episodes, step by step as a sampler asks a policy, and the carry at the end."""
-    generator = torch.Generator().manual_seed(1)
-    shape = (TASKS, EPISODES, HORIZON)
-    seen = torch.randn(TASKS, EPISODES, HORIZON + 1, 3, generator=generator, dtype=torch.float64)
-    noise = torch.randn(*shape, 2, generator=generator, dtype=torch.float64)
-    rewards = torch.randn(shape, generator=generator, dtype=torch.float64)
-    valid = torch.arange(HORIZON) < LENGTHS.unsqueeze(-1)
-    carry, means, actions = POLICY.begin_trial(theta, TASKS, 1), torch.zeros_like(noise), noise.clone()
-    for e in range(EPISODES):
-        for t in range(HORIZON):
-            now, after = seen[:, e : e + 1, t], seen[:, e : e + 1, t + 1]
-            distribution, _ = POLICY.act(theta, carry, now)
-            action = distribution.draw(noise[:, e : e + 1, t])
-            means[:, e, t], actions[:, e, t] = distribution.mean[:, 0], action[:, 0]
-            over = (LENGTHS[:, e : e + 1] - 1) == t
-            step = Transition(now, action, rewards[:, e : e + 1, t], after, over, over)
-            active = valid[:, e : e + 1, t, None]
-            known = POLICY.observe(theta, carry, step)
-            carry = {name: torch.where(active, value, carry[name]) for name, value in known.items()}
-    behaviour = DiagonalGaussian(means, theta["log_std"].expand_as(means))
-    final = torch.stack([seen[i, torch.arange(EPISODES), LENGTHS[i]] for i in range(TASKS)])
-    kept = [torch.where(valid.unsqueeze(-1), x, padding) for x in (seen[:, :, :HORIZON], actions)]
-    paid, log_prob = (torch.where(valid, x, padding) for x in (rewards, behaviour.log_prob(actions)))
-    nothing, ends = torch.zeros(TASKS, EPISODES), torch.ones(TASKS, EPISODES, dtype=torch.bool)
-    return Batch(*kept, paid, nothing, valid, ends, final, behaviour, log_prob), carry
 
 
 @pytest.mark.parametrize("padding", [0.0, float("nan")])
@@ -78,12 +34,14 @@ def test_beliefs_of_a_trial_are_those_of_acting(padding):
     theta = parameters()
     batch, carry = acted(theta, padding)
     trials = join_trials(batch)
-    beliefs = numbers_of(beliefs_of(POLICY, theta, trials))
+    gaussians = beliefs_of(POLICY, theta, trials)
+    beliefs = numbers_of(gaussians)
     prior = POLICY.begin_trial(theta, 1, 1)["belief"][0, 0]
     for i, length in enumerate(LENGTHS.sum(1).tolist()):
         torch.testing.assert_close(beliefs[i, 0], prior)
         torch.testing.assert_close(beliefs[i, length], carry["belief"][i, 0])
-        features = torch.cat((trials.observations[i, :length], beliefs[i, :length]), dim=-1)
+        known = DiagonalGaussian(*(part[i, :length] for part in gaussians))
+        features = POLICY.features(trials.observations[i, :length], known)
         torch.testing.assert_close(
             POLICY.distribution(theta, features).mean, batch.behaviour.mean[i][batch.valid[i]]
         )
@@ -96,12 +54,6 @@ def test_a_belief_depends_on_no_later_step():
     one, other = (numbers_of(beliefs_of(POLICY, theta, given)) for given in (trials, later))
     assert torch.equal(one[:, :4], other[:, :4])
     assert not torch.allclose(one[2, 4:], other[2, 4:])
-
-
-def mlp(theta, name, x):
-    for layer in range(2):
-        x = torch.tanh(theta[f"{name}.{layer}.weight"] @ x + theta[f"{name}.{layer}.bias"])
-    return theta[f"{name}.output.weight"] @ x + theta[f"{name}.output.bias"]
 
 
 def slow_bound(theta, batch, noise):
@@ -142,10 +94,11 @@ def bound(theta, trials, config=CONFIG):
     return belief_loss(POLICY, config, theta, trials, torch.Generator().manual_seed(3))
 
 
-def test_the_bound_is_that_of_a_slow_loop():
-    """Every prefix, the empty one too, decodes the whole of its own trial, past and future."""
+@pytest.mark.parametrize("padding", [0.0, float("nan")])
+def test_the_bound_is_that_of_a_slow_loop(padding):
+    """Every prefix, the empty one too, decodes the whole of its own ragged trial, past and future."""
     theta = parameters()
-    batch, _ = acted(theta)
+    batch, _ = acted(theta, padding)
     noise = torch.randn(
         TASKS, 9, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64
     )  # of the longest trial's prefixes
@@ -263,6 +216,13 @@ def test_each_objective_moves_its_own_parameters():
         ]
         assert moved[still] is False
         assert moved[1 - still] is True
+
+
+def test_the_policy_is_shown_the_beliefs_it_acted_on():
+    """The ratio of its first step is 1: the surrogate is the mean of normalised advantages, 0."""
+    made, theta = learner(replace(CONFIG, epochs=1, minibatches=1)), parameters()
+    metrics = made.update(made.start(theta), MetaBatch((), acted(theta)[0])).metrics
+    assert metrics["surrogate_last_minibatch"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_an_update_survives_a_checkpoint(tmp_path):

@@ -16,21 +16,25 @@ from metarl.experiment.environments import make_env
 from metarl.math.parameters import repeat
 from metarl.policies.policy import TaskState
 from metarl.rollouts.random_keys import EVALUATION
+from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.films import mean_action
 from metarl.runs.run_config import load_run_config
 
 TASK = {"goal": [0.2, -0.1]}
-RL2 = {"meta_learner": {"name": "rl2", "minibatches": 1, "epochs": 1}}
+LEARNERS = {"gru": "rl2", "belief": "varibad"}
+"""By their policies."""
+both = pytest.mark.parametrize("name", LEARNERS)
 
 
 @pytest.fixture
 def recurrent(small_config_file):
-    """(policy's keys) -> the small config with RL^2."""
+    """(policy's keys) -> the small config with its learner."""
 
-    def write(**policy):
-        gru = {"name": "gru", "hidden_size": 6, "head_sizes": [5], "initial_std": 0.5, **policy}
-        values = {**yaml.safe_load(small_config_file.read_text()), **RL2, "policy": gru}
-        small_config_file.write_text(yaml.safe_dump(values))
+    def write(name="gru", **policy):
+        learner = {"name": LEARNERS[name], "minibatches": 1, "epochs": 1}
+        keys = {"name": name, "hidden_size": 6, "head_sizes": [5], "initial_std": 0.5, **policy}
+        values = yaml.safe_load(small_config_file.read_text())
+        small_config_file.write_text(yaml.safe_dump({**values, "meta_learner": learner, "policy": keys}))
 
     return write
 
@@ -53,13 +57,15 @@ def played(loaded, env, episodes, state=None):
     return loaded.episodes(env, episodes).collect(begun, TASK, (5,), deterministic=True)
 
 
-@pytest.mark.parametrize("head", ["concat", "hypernetwork"])
-def test_predict_does_what_the_sampler_did(trained, head):
-    """Over the end of an episode, whose reward and end are seen in the next one."""
-    loaded, env = trained(head=head)
-    rollout = played(loaded, env, 2)
-    state, reward = None, None
-    for episode in range(2):
+@pytest.mark.parametrize(
+    "policy", [{"head": "concat"}, {"head": "hypernetwork", "latent_size": 3}, {"name": "belief"}]
+)
+def test_predict_does_what_the_sampler_did(trained, policy):
+    """Over the end of an episode, whose reward, end and last observation are seen in the next one."""
+    loaded, env = trained(**policy)
+    rollout = played(loaded, env, 3)
+    state, reward, final = None, None, None
+    for episode in range(3):
         for t in range(int(rollout.valid[0, episode].sum())):
             action, state = loaded.predict(
                 rollout.observations[0, episode, t].numpy(),
@@ -67,14 +73,17 @@ def test_predict_does_what_the_sampler_did(trained, head):
                 np.array([t == 0]),
                 deterministic=True,
                 reward=reward,
+                final_observation=final if t == 0 else None,
             )
             expected = rollout.actions[0, episode, t].clamp(-1, 1)
             np.testing.assert_allclose(action, expected, atol=1e-6)
             reward = rollout.rewards[0, episode, t].item()
+        final = rollout.final_observations[0, episode].numpy()
 
 
-def test_an_adapted_policy_goes_on_where_its_trial_ended(trained, tmp_path):
-    loaded, env = trained()
+@both
+def test_an_adapted_policy_goes_on_where_its_trial_ended(trained, tmp_path, name):
+    loaded, env = trained(name=name)
     adapted = loaded.adapt(env, TASK, episodes=3, evaluation_episodes=1, seed=2)
     assert len(adapted.returns) == 4
     assert all(torch.equal(adapted.parameters[name], value) for name, value in loaded.parameters.items())
@@ -85,26 +94,28 @@ def test_an_adapted_policy_goes_on_where_its_trial_ended(trained, tmp_path):
     first = after.observations[0, 0, 0].numpy()
     action, _ = again.predict(first, deterministic=True)
     np.testing.assert_allclose(action, after.actions[0, 0, 0].clamp(-1, 1), atol=1e-6)
-    assert not np.allclose(action, loaded.predict(first, deterministic=True)[0], atol=1e-4)
+    assert not np.allclose(action, loaded.predict(first, deterministic=True)[0], atol=1e-5)
 
 
-def test_rows_of_a_batch_are_trials_of_their_own(trained):
-    loaded, _ = trained()
+@both
+def test_rows_of_a_batch_are_trials_of_their_own(trained, name):
+    loaded, _ = trained(name=name)
     rng = np.random.default_rng(0)
     seen, rewards, ends = (
         rng.normal(size=(3, 2, 2)),
         rng.normal(size=(3, 2)),
         np.array([[1, 1], [0, 1], [0, 0]]),
     )
+    finals = np.where(ends[..., None], rng.normal(size=(3, 2, 2)), np.nan)
     alone = [None, None]
     state = None
     for t in range(3):
         paid = rewards[t] if t else None
-        actions, state = loaded.predict(seen[t], state, ends[t], deterministic=True, reward=paid)
+        told = {"deterministic": True, "reward": paid, "final_observation": finals[t]}
+        actions, state = loaded.predict(seen[t], state, ends[t], **told)
         for row in range(2):
-            one, alone[row] = loaded.predict(
-                seen[t, row], alone[row], ends[t, row], deterministic=True, reward=rewards[t, row]
-            )
+            told = {"deterministic": True, "reward": rewards[t, row], "final_observation": finals[t, row]}
+            one, alone[row] = loaded.predict(seen[t, row], alone[row], ends[t, row], **told)
             np.testing.assert_allclose(actions[row], one, atol=1e-6)
 
 
@@ -119,6 +130,31 @@ def test_what_is_not_told_or_not_kept_is_refused_in_a_line(trained):
         loaded.to_torch()
 
 
+def test_where_an_episode_led_is_not_told_or_not_the_observations(trained):
+    loaded, _ = trained(name="belief")
+    _, state = loaded.predict([0.0, 0.0])
+    again = {"state": state, "episode_start": np.array([True]), "reward": -1.0}
+    with pytest.raises(ValueError, match=r"^expected final_observation, what an .*BeliefPolicy"):
+        loaded.predict([0.0, 0.0], **again)
+    with pytest.raises(ValueError, match=r"^expected final_observation \[2\], .* got \[1, 2\]"):
+        loaded.predict([0.0, 0.0], **again, final_observation=[[0.0, 0.0]])
+    with pytest.raises(ValueError, match=r"^expected finite actions, got others: a reward, an obs"):
+        loaded.predict([0.0, 0.0], **{**again, "reward": np.nan}, final_observation=[0.0, 0.0])
+
+
+@both
+def test_a_resumed_run_is_the_uninterrupted_run(recurrent, train_small, tmp_path, name):
+    recurrent(name=name)
+    folders = [("--run_dir", str(tmp_path / folder)) for folder in ("whole", "halves")]
+    train_small(*folders[0], "--training.iterations", "4")
+    train_small(*folders[1], "--training.iterations", "2")
+    train_small(*folders[1], "--training.iterations", "4", resume=True)
+    whole, halves = (load_checkpoint(tmp_path / folder).state for folder in ("whole", "halves"))
+    for one, other in ((whole.parameters, halves.parameters), (whole.optimiser, halves.optimiser)):
+        assert list(one) == list(other)
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
 @pytest.mark.filterwarnings("ignore:.*not wrapped with a ``Monitor``:UserWarning")
 def test_stable_baselines3_plays_a_policy_that_reads_no_rewards(trained):
     loaded, env = trained(reads_rewards=False)
@@ -126,19 +162,21 @@ def test_stable_baselines3_plays_a_policy_that_reads_no_rewards(trained):
     assert np.isfinite([mean, deviation]).all()
 
 
-def test_a_film_tells_the_policy_what_it_was_paid(trained):
-    loaded, _ = trained()
+@both
+def test_a_film_tells_the_policy_what_it_was_paid(trained, name):
+    loaded, _ = trained(name=name)
     act = mean_action(loaded)
     act(np.zeros(2), None)
     _, state = loaded.predict(np.zeros(2), deterministic=True)
     expected, _ = loaded.predict(np.ones(2), state, deterministic=True, reward=-3.0)
     np.testing.assert_array_equal(act(np.ones(2), -3.0), expected)
-    assert not np.allclose(loaded.predict(np.ones(2), state, deterministic=True, reward=3.0)[0], expected)
+    assert not np.array_equal(loaded.predict(np.ones(2), state, deterministic=True, reward=3.0)[0], expected)
 
 
-def test_a_point_of_an_evaluation_is_the_next_episode_of_four_trials(trained):
+@both
+def test_a_point_of_an_evaluation_is_the_next_episode_of_four_trials(trained, name):
     """Points lie `episodes` apart; the episodes between them are played, and not measured."""
-    loaded, _ = trained()
+    loaded, _ = trained(name=name)
     curve = metarl.evaluate(loaded, tasks=2, episodes=2, steps=1, seed=4).curve
     experiment = loaded.experiment
     sampler, tasks = experiment.sampler(2, 2, TRIALS), experiment.held_out_tasks(2, 4)

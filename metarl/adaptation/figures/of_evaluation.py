@@ -9,21 +9,28 @@ from metarl_envs.family import Family
 from torch import Tensor
 
 from metarl.adaptation.evaluation import Evaluation
+from metarl.adaptation.figures.beliefs import believed, map_figure, rewards_figure, spread_figure
 from metarl.adaptation.figures.by_task import gains_figure, returns_by_parameter
 from metarl.adaptation.figures.curves import adaptation_figure
 from metarl.adaptation.figures.motion import motion_of, speeds_figure, ways_figure
 from metarl.adaptation.figures.step_sizes import step_sizes_figure
+from metarl.policies.policy import AnyPolicy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def evaluation_figures(
-    evaluation: Evaluation, parameters: Mapping[str, Tensor], family: Family | None, where: str
+    evaluation: Evaluation,
+    policy: AnyPolicy,
+    parameters: Mapping[str, Tensor],
+    family: Family | None,
+    where: str,
 ) -> dict[str, Figure]:
-    """The figures that fit the tasks, the family and the learner.
+    """The figures that fit the tasks, the family, the policy and the learner.
 
     Args:
+        policy: what acted.
         parameters: the meta-parameters that were evaluated.
         family: of the environment; None of one of which no motion is known.
         where: ends the titles: "after 20 iterations".
@@ -42,4 +49,9 @@ def evaluation_figures(
         found["trajectories"] = ways_figure(before, after, curve.tasks, caption, ways)
         speeds = f"Asked for and done, {where}"
         found["speed"] = speeds_figure(before, after, curve.tasks, family.dt, caption, speeds)
+    beliefs = believed(policy, parameters, evaluation)
+    if beliefs is not None:
+        found["belief_spread"] = spread_figure(beliefs, f"How sure beliefs are, {where}")
+        found["belief_map"] = map_figure(beliefs, curve.tasks, f"Beliefs by task, {where}")
+        found["decoded_rewards"] = rewards_figure(beliefs, f"Rewards as beliefs decode them, {where}")
     return {name: figure for name, figure in found.items() if figure is not None}

@@ -87,6 +87,21 @@ ENTRIES = {
         "What a few held-out tasks ask for (dashed) and what bodies do, before and after adaptation.",
         "lines that stay away from the dashed one of their colour.",
     ),
+    f"{ADAPTATION}/belief_spread": Entry(
+        "Standard deviation of beliefs about held-out tasks after every step of a trial: the median trial, "
+        "and the middle 80 %.",
+        "flat: nothing is found out, or the KL term is too heavy.",
+    ),
+    f"{ADAPTATION}/belief_map": Entry(
+        "Mean beliefs at the end of held-out tasks' trials, on their first two principal components, "
+        "coloured by what tasks ask for.",
+        "colours that are mixed: beliefs do not tell tasks apart.",
+    ),
+    f"{ADAPTATION}/decoded_rewards": Entry(
+        "Rewards of held-out tasks as beliefs before and after a trial decode them, against those that were "
+        "paid.",
+        "dots away from the diagonal at the end of a trial: the decoder has not learned.",
+    ),
     f"{ADAPTATION}/frames": Entry(
         "An episode of one held-out task before (above) and after (below) adaptation."
     ),
@@ -196,6 +211,14 @@ ENTRIES = {
     f"{HEALTH}/update/prior_std": Entry("Standard deviation of the belief before anything is seen.", "0."),
     f"{HEALTH}/update/belief_std": Entry(
         "Standard deviation of beliefs after steps, mean over them.", "not below prior_std."
+    ),
+    f"{HEALTH}/update/final_belief_std": Entry(
+        "Standard deviation of beliefs at their trials' ends.", "not below belief_std."
+    ),
+    f"{HEALTH}/update/rewards_explained": Entry(
+        "Share of the rewards' variance that is decoded from the mean belief at a trial's end, before the "
+        "update.",
+        "about 0 for long: the decoder says the same of all tasks, or nothing.",
     ),
     f"{HEALTH}/update/inner_residual": Entry(
         "What the inner solver left unsolved, of the worst task.", "above 0.5: more solver_steps."

@@ -136,7 +136,8 @@ class TensorBoardRecorder(Observer):
 
     def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
         where = f"after {checkpoint.iteration} iterations"
-        figures = evaluation_figures(evaluation, checkpoint.state.parameters, family_of(self._config), where)
+        acted = self._experiment.policy, checkpoint.state.parameters
+        figures = evaluation_figures(evaluation, *acted, family_of(self._config), where)
         figures["held_out_return"] = training_figure(
             self._history, "Held-out return over training", evaluation.curve.trial_episodes
         )
