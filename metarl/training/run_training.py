@@ -152,6 +152,7 @@ def _train(
         walk=experiment.walk(sampler),
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
+        training_tasks=int(config.sampling.training_tasks),
     )
     with closing(sampler):
         return train(training, start, config.training, Path(config.run_dir), keepers, observers, evaluate)

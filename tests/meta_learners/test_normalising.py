@@ -10,14 +10,13 @@ from metarl.errors import ConfigError
 from metarl.experiment.build import build_experiment
 from metarl.math.moments import Moments, joined_moments, moments_of, normalised
 from metarl.meta_learners.learner import LearnerState
-from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.normalised import COUNT, MEAN, VARIANCE
 from metarl.rollouts.rollout import MetaBatch
 from tests.conftest import SMALL
+from tests.support.tiny import BY_GRADIENT
 
 ON = ("--policy.normalize_observations", "true")
 TASK = {"goal": [0.2, 0.1]}
-WITHOUT_MEMORY = [name for name in META_LEARNERS if name != "rl2"]
 
 
 class Kept(metarl.Observer):
@@ -63,7 +62,7 @@ def test_moments_are_of_all_that_training_sampled(train_small):
     torch.testing.assert_close(end[VARIANCE].double(), everything.var(0, correction=0), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("name", WITHOUT_MEMORY)
+@pytest.mark.parametrize("name", BY_GRADIENT)
 def test_an_iteration_acts_and_learns_by_the_moments_before_it(small_config_file, train_small, name):
     kept = Kept()
     learner = ("--meta_learner.name", name, "--training.iterations", "2")

@@ -27,7 +27,7 @@ from metarl.runs.run_config import config_digest
 
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]
-BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad"})
+BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad", "pearl"})
 """Learners whose adaptation is inner steps; any policy without memory is theirs."""
 
 
