@@ -193,8 +193,8 @@ def _experiment(
         )
     if 0 < config.sampling.training_tasks < config.sampling.tasks:
         raise ConfigError(
-            f"sampling.training_tasks: expected 0 or at least {config.sampling.tasks}, the sampling.tasks, got "
-            f"{config.sampling.training_tasks}"
+            f"sampling.training_tasks: expected 0 or at least {config.sampling.tasks}, the sampling.tasks, "
+            f"got {config.sampling.training_tasks}"
         )
     tasks = distribution_of(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)
