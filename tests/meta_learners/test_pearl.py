@@ -155,3 +155,44 @@ def test_an_update_learns_and_survives_a_checkpoint(tmp_path):
     theta = made.initial_parameters(torch.Generator().manual_seed(0))
     once = made.update(made.start(theta), batch(0, [5, 0, 9]))
     assert [once.metrics[name] for name in ("gradient_steps", "replay_rows", "accepted")] == [3, 17, 1]
+    assert all(math.isfinite(value) for value in once.metrics.values())
+    assert all(not torch.equal(value, theta[name]) for name, value in once.state.parameters.items())
+    twice = made.update(once.state, batch(1, [5, 1, 2])).state
+    resumed = through_a_checkpoint(once.state, tmp_path)
+    again = made.update(resumed, batch(1, [5, 1, 2])).state
+    for name, value in {**twice.parameters, **named_tensors(twice.optimiser)}.items():
+        assert torch.equal({**again.parameters, **named_tensors(again.optimiser)}[name], value), name
+    assert once.state.replay.length == 17
+    assert twice.replay.length == again.replay.length == 34
+
+
+def test_nothing_is_learned_before_learning_starts():
+    made = learner(PearlConfig(learning_starts=1000, critic_sizes=(5,)))
+    theta = made.initial_parameters(torch.Generator().manual_seed(0))
+    update = made.update(made.start(theta), batch())
+    assert all(torch.equal(value, theta[name]) for name, value in update.state.parameters.items())
+    assert update.metrics == {"gradient_steps": 0.0, "replay_rows": 17.0, "accepted": 1.0}
+
+
+def test_what_is_not_finite_changes_no_parameters():
+    made = learner(PearlConfig(critic_sizes=(5,), replay_ratio=0.2, learning_rate=1e30))
+    theta = made.initial_parameters(torch.Generator().manual_seed(0))
+    update = made.update(made.start(theta), batch())
+    assert "not finite" in update.rejection
+    assert update.state.parameters is theta
+    after = named_tensors(update.state.optimiser)
+    assert all(torch.isfinite(value).all() for value in after.values())
+    assert (int(after["iterations"]), update.state.replay.length) == (1, 17)
+
+
+def test_adaptation_leaves_the_parameters():
+    state = TaskState({}, {"precision": torch.zeros(1, 2)}, 1)
+    after = learner().adapt(state, batch().query)
+    assert after.parameters is state.parameters
+    assert after.carry is state.carry
+    assert after.adaptations == 2
+
+
+def test_it_takes_a_policy_with_a_posterior_alone():
+    with pytest.raises(ConfigError, match=r"policy.name: pearl expected posterior, got GaussianMLP"):
+        pearl(tiny_policy(), CONFIG, TaskMap())
