@@ -49,14 +49,14 @@ class PearlConfig(SoftConfig):
         learning_starts: environment steps before the first gradient step.
         meta_batch: tasks of a gradient step.
         batch_size: steps of each of them that actor and critics learn from.
-        context_size: steps of each of them that the posterior is of.
+        context_steps: steps of each of them that the posterior is of.
     """
 
     replay_ratio: PositiveFloat = 0.03125
     learning_starts: NonNegativeInt = 0
     meta_batch: PositiveInt = 8
     batch_size: PositiveInt = 256
-    context_size: PositiveInt = 100
+    context_steps: PositiveInt = 100
 
 
 class PearlOptimiser(NamedTuple):
@@ -185,7 +185,7 @@ def _step(
     """A gradient step on drawn tasks, with a context and other steps of each."""
     dtype, device = kind(descent.parameters)
     tasks = draw_groups(pools.steps, int(config.meta_batch), generator)
-    contexts = replay.pick(draw(pools.contexts, tasks, int(config.context_size), generator))
+    contexts = replay.pick(draw(pools.contexts, tasks, int(config.context_steps), generator))
     rows = replay.pick(draw(pools.steps, tasks, int(config.batch_size), generator))
     seen, steps = (Steps(*(picked[name].to(device) for name in Steps._fields)) for picked in (contexts, rows))
     latent, action = (len(tasks), int(policy.latent_size)), steps.actions.shape

@@ -25,7 +25,7 @@ from metarl.rollouts.rollout import Batch, MetaBatch, with_slots
 from tests.support.tiny import through_a_checkpoint, tiny_policy
 
 POLICY = PosteriorPolicy(3, 2, latent_size=2, encoder_sizes=(6,), hidden_sizes=(7,), exploration_episodes=1)
-CONFIG = PearlConfig(critic_sizes=(5,), replay_ratio=0.2, meta_batch=3, batch_size=8, context_size=4)
+CONFIG = PearlConfig(critic_sizes=(5,), replay_ratio=0.2, meta_batch=3, batch_size=8, context_steps=4)
 LENGTHS = torch.tensor([[4, 2], [1, 4], [3, 3]])
 HORIZON = 4
 
