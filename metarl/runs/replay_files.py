@@ -61,8 +61,7 @@ def read_replay(run_dir: Path, rows: int, config_digest: str | None) -> Replay:
             )
         pieces.append(tensors)
         found += len(next(iter(tensors.values())))
-    columns = {name: torch.cat([piece[name] for piece in pieces])[:rows] for name in pieces[0]}
-    return Replay(columns, rows)
+    return Replay({name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}, rows)
 
 
 def _metadata(first: int, config_digest: str | None) -> dict[str, str]:
