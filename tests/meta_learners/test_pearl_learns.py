@@ -50,6 +50,6 @@ def test_it_learns_to_use_the_context_of_the_task():
         context_steps=5,
     )
     learner = pearl(policy, config, TaskMap())
-    first, second = setting.returns(policy, setting.trained(learner, 25))
+    first, second = setting.returns(policy, setting.trained(learner, 15))
     assert first == pytest.approx(0.0, abs=0.3)
     assert second >= 0.7 * BEST

@@ -1,4 +1,4 @@
-"""A run that remembers its episodes goes on to the same bits, its memory among them, wherever it was stopped."""
+"""A run that remembers its episodes goes on to the same bits, memory included, wherever it was stopped."""
 
 import os
 import signal
