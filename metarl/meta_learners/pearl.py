@@ -2,7 +2,7 @@
 
 q(z | c) = prod_n N(mu(c_n), sigma^2(c_n)),  c_n = (o, a, r) of a step
 acting   : z anew at every episode, from N(0, I) in the first ones, then from q of all so far; pi(a | o, z)
-learning : contexts from the latest exploration of a task, steps from all that was ever done in it
+learning : contexts from the latest trial of a task, steps from all that was ever done in it
 The losses are those of `outer/soft_actor_critic.py`. Adaptation changes the posterior alone, in acting.
 """
 
@@ -50,6 +50,8 @@ class PearlConfig(SoftConfig):
         meta_batch: tasks of a gradient step.
         batch_size: steps of each of them that actor and critics learn from.
         context_steps: steps of each of them that the posterior is of.
+        exploration_contexts: whether they are of the exploration episodes of a task's latest trial alone;
+            otherwise of all its episodes.
     """
 
     replay_ratio: PositiveFloat = 0.03125
@@ -57,6 +59,7 @@ class PearlConfig(SoftConfig):
     meta_batch: PositiveInt = 8
     batch_size: PositiveInt = 256
     context_steps: PositiveInt = 100
+    exploration_contexts: bool = True
 
 
 class PearlOptimiser(NamedTuple):
@@ -67,7 +70,7 @@ class PearlOptimiser(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """Rows by task: all of them, and those of its latest exploration; the tasks are the same."""
+    """Rows by task: all of them, and those that contexts are of; the tasks are the same."""
 
     steps: Groups
     contexts: Groups
@@ -136,10 +139,12 @@ def rows_of(batch: Batch, policy: PosteriorPolicy, trial: int) -> dict[str, Tens
     return {name: value[valid] for name, value in {**steps._asdict(), **marks}.items()}
 
 
-def pools_of(replay: Replay) -> Pools:
-    """The rows that gradient steps draw from: contexts are the latest exploration of every task."""
+def pools_of(replay: Replay, exploration_contexts: bool) -> Pools:
+    """The rows that gradient steps draw from: contexts are of the latest trial of every task."""
     slots, numbers = replay.column("slot"), torch.arange(replay.length)
-    recent = latest(slots, replay.column("trial")) & replay.column("explores")
+    recent = latest(slots, replay.column("trial"))
+    if exploration_contexts:
+        recent = recent & replay.column("explores")
     return Pools(grouped(slots, numbers), grouped(slots[recent], numbers[recent]))
 
 
@@ -161,7 +166,7 @@ def _update(policy: PosteriorPolicy, config: PearlConfig, state: LearnerState, b
     descent = SoftDescent(policy, config, state.parameters, optimiser.soft)
     metrics = {"gradient_steps": float(number), "replay_rows": float(replay.length)}
     generator, losses = torch.Generator().manual_seed(iteration), None
-    pools = pools_of(replay)
+    pools = pools_of(replay, config.exploration_contexts)
     for _ in range(number):
         losses = _step(policy, config, descent, replay, pools, generator)
     parameters = descent.parameters

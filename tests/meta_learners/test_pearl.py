@@ -80,7 +80,7 @@ def test_contexts_are_the_latest_exploration_of_the_same_task():
     replay = nothing_done(POLICY)
     for trial, slots in enumerate(([5, 0, 9], [0, 5, 2])):
         replay = replay.append(rows_of(batch(trial, slots).query, POLICY, trial))
-    pools = pools_of(replay)
+    pools = pools_of(replay, True)
     assert pools.steps.labels.tolist() == pools.contexts.labels.tolist() == [0, 2, 5, 9]
     for i, (label, explored, total) in enumerate(((0, 4, 11), (2, 3, 6), (5, 1, 11), (9, 3, 6))):
         rows = pools.contexts.rows[pools.contexts.starts[i] :][: pools.contexts.counts[i]]
@@ -89,6 +89,14 @@ def test_contexts_are_the_latest_exploration_of_the_same_task():
         assert replay.column("explores")[rows].all()
         assert set(replay.column("trial")[rows].tolist()) == {0 if label == 9 else 1}
         assert pools.steps.counts[i] == total
+
+
+def test_contexts_are_of_all_episodes_of_the_latest_trial_where_asked():
+    replay = nothing_done(POLICY)
+    for trial, slots in enumerate(([5, 0, 9], [0, 5, 2])):
+        replay = replay.append(rows_of(batch(trial, slots).query, POLICY, trial))
+    contexts = pools_of(replay, False).contexts
+    assert (contexts.labels.tolist(), contexts.counts.tolist()) == ([0, 2, 5, 9], [6, 6, 5, 6])
 
 
 @pytest.mark.parametrize(("starts", "expected"), [(0, 6), (10, 4), (100, 0)])
