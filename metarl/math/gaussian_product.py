@@ -27,7 +27,7 @@ class NaturalGaussian(NamedTuple):
 
     def gaussian(self) -> DiagonalGaussian:
         """Normalised: N(weighted / precision, 1 / precision), and N(0, 1) where there is no factor."""
-        known = self.precision > 0
+        known = self.precision != 0
         precision = torch.where(known, self.precision, 1.0)
         mean = torch.where(known, self.weighted, 0.0) / precision
         return DiagonalGaussian(mean, -0.5 * precision.log())

@@ -57,6 +57,11 @@ def test_nothing_is_the_unit_prior_and_one_factor_is_itself():
     torch.testing.assert_close(one.std, variance[:, 0].sqrt())
 
 
+def test_what_is_not_a_number_is_not_nothing():
+    gaussian = NaturalGaussian(torch.tensor([torch.nan, 0.0]), torch.tensor([torch.nan, 0.0])).gaussian()
+    assert gaussian.mean.isnan().tolist() == gaussian.std.isnan().tolist() == [True, False]
+
+
 def test_smallest_variances_do_not_overflow():
     mean, variance = torch.full((1, 4000, 2), 30.0), torch.full((1, 4000, 2), 1e-7)
     found = natural(mean.requires_grad_(), variance.requires_grad_()).product(1).gaussian()
