@@ -15,7 +15,7 @@ ENVIRONMENT = {"id": "metarl/PointNavigation-v0", "horizon": 100}
 SECTIONS = {"fomaml": {"meta_learner": {"name": "maml"}}, "from_scratch": {"from_scratch": {}}}
 
 
-NOT_COMPARED = ("rl2", "varibad")
+NOT_COMPARED = ("rl2", "varibad", "pearl")
 
 
 def defaults(page):

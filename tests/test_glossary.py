@@ -21,6 +21,7 @@ OWN = {"promp": {"kl_target": 0.01}}
 POLICIES = {
     "rl2": {"name": "gru", "hidden_size": 4},
     "varibad": {"name": "belief", "hidden_size": 4},
+    "pearl": {"name": "posterior", "hidden_sizes": [4]},
 }
 
 

@@ -28,6 +28,7 @@ from metarl.experiment.environments import (
     sample_held_out,
     strata_of,
 )
+from metarl.experiment.training_tasks import draw_training_tasks
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import find_meta_learner
@@ -35,7 +36,7 @@ from metarl.policies.normalised import normalising_policy
 from metarl.policies.policy import AnyPolicy, remembers
 from metarl.policies.registry import find_policy
 from metarl.rollouts.advantages import AdvantageConfig
-from metarl.rollouts.random_keys import EVALUATION, TASKS
+from metarl.rollouts.random_keys import EVALUATION
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
 
 TRIALS = 4
@@ -89,9 +90,11 @@ class Experiment:
 
     def training_tasks(self, n: int) -> Tasks:
         """The first n tasks that training draws."""
-        each = int(self.config.sampling.tasks)
-        keys = ([self.config.seed, iteration, TASKS] for iteration in range(-(-n // each)))
-        drawn = [self.task_distribution.sample(each, np.random.default_rng(key)) for key in keys]
+        each, listed = int(self.config.sampling.tasks), int(self.config.sampling.training_tasks)
+        drawn = [
+            draw_training_tasks(self.task_distribution, each, self.config.seed, iteration, listed).tasks
+            for iteration in range(-(-n // each))
+        ]
         return {name: np.concatenate([tasks[name] for tasks in drawn])[:n] for name in drawn[0]}
 
     def evaluate(
@@ -187,6 +190,11 @@ def _experiment(
         raise ConfigError(
             f"sampling.advantages: expected none with {config.meta_learner_name}, which estimates its own by "
             "the settings in meta_learner; leave the section out"
+        )
+    if 0 < config.sampling.training_tasks < config.sampling.tasks:
+        raise ConfigError(
+            f"sampling.training_tasks: expected 0 or at least {config.sampling.tasks}, the sampling.tasks, "
+            f"got {config.sampling.training_tasks}"
         )
     tasks = distribution_of(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

@@ -57,6 +57,8 @@ class SamplingConfig:
 
     Args:
         tasks: tasks per iteration (the meta-batch).
+        training_tasks: tasks in a list that is drawn once, of which every iteration takes different ones at
+            random; 0 for fresh tasks in every iteration.
         episodes: episodes per task and inner step.
         num_threads: simulation threads, or processes of "async" environments; 0 for one per CPU. Results
             do not depend on it.
@@ -64,6 +66,7 @@ class SamplingConfig:
     """
 
     tasks: PositiveInt = 20
+    training_tasks: NonNegativeInt = 0
     episodes: PositiveInt = 20
     num_threads: NonNegativeInt = 0
     advantages: AdvantageConfig = field(default_factory=AdvantageConfig)

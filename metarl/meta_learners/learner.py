@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metarl.math.parameters import Parameters
 from metarl.policies.policy import AnyPolicy, TaskState
+from metarl.replay.replay import Replay
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 
@@ -22,10 +23,13 @@ class LearnerState:
         parameters: the meta-parameters, learned step sizes and contexts among them.
         optimiser: what the outer step keeps between updates: a NamedTuple of tensors, parameter dicts and
             such NamedTuples.
+        replay: rows of old episodes that it learns from again; None of a learner that keeps none. They are
+            kept in files of their own, to which a checkpoint only adds.
     """
 
     parameters: Parameters
     optimiser: Any = ()
+    replay: Replay | None = None
 
 
 class Update(NamedTuple):

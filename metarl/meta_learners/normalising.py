@@ -50,7 +50,7 @@ def normalising(learner: MetaLearner, task_map: TaskMap) -> MetaLearner:
         theta = state.parameters
         support = tuple(_seen(one, theta) for one in batch.support)
         seen = MetaBatch(support, _seen(batch.query, theta))
-        found = learner.update(LearnerState(without_moments(theta), state.optimiser), seen)
+        found = learner.update(replace(state, parameters=without_moments(theta)), seen)
         moments = joined_moments(_together(moments_in(theta), batch, task_map))
         like = next(iter(theta.values()))
         parameters = {**found.state.parameters, **as_parameters(moments, like)}

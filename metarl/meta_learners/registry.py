@@ -19,6 +19,7 @@ from metarl.meta_learners.maml_pp import maml_pp
 from metarl.meta_learners.meta_sgd import meta_sgd
 from metarl.meta_learners.multi_task import multi_task
 from metarl.meta_learners.normalising import normalising
+from metarl.meta_learners.pearl import pearl
 from metarl.meta_learners.promp import promp
 from metarl.meta_learners.reptile import reptile
 from metarl.meta_learners.rl2 import rl2
@@ -118,3 +119,4 @@ register_meta_learner("cavia", cavia)
 register_meta_learner("multi_task", multi_task)
 register_meta_learner("rl2", rl2)
 register_meta_learner("varibad", varibad)
+register_meta_learner("pearl", pearl)

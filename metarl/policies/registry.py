@@ -9,6 +9,7 @@ from metarl.errors import ConfigError
 from metarl.policies.belief import BeliefPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.plug_ins import check_registered_name, find_named
+from metarl.policies.posterior import PosteriorPolicy
 from metarl.policies.recurrent import GruPolicy
 
 SIZES = ("observation_size", "action_size")
@@ -22,6 +23,7 @@ POLICIES: dict[str, type[Any]] = {
     "gaussian_mlp": GaussianMLP,
     "gru": GruPolicy,
     "belief": BeliefPolicy,
+    "posterior": PosteriorPolicy,
 }
 
 

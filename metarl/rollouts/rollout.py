@@ -66,6 +66,10 @@ class Rollout:
         return episode_returns(self.rewards, self.valid)
 
 
+SLOT = "slot"
+"""Name of the extras that tell which tasks come again."""
+
+
 class Batch(NamedTuple):
     """A rollout with its advantages: what losses read (a NamedTuple, so that torch.func maps over tasks).
 
@@ -73,7 +77,8 @@ class Batch(NamedTuple):
 
     Args:
         advantages: [task, episode, time], 0 where not valid.
-        extras: what an algorithm adds for its own losses; [task, ...] each.
+        extras: what an algorithm adds for its own losses; [task, ...] each. Of tasks from a list, training
+            adds `SLOT`, their places in it, to the query batch.
     """
 
     observations: Tensor
@@ -102,6 +107,13 @@ class MetaBatch(NamedTuple):
     @property
     def tasks(self) -> int:
         return len(self.query.valid)
+
+
+def with_slots(batch: MetaBatch, slots: Tensor) -> MetaBatch:
+    """The meta-batch whose query batch tells the tasks' places in the list, [task]."""
+    query = batch.query
+    extras = {**query.extras, SLOT: slots.to(query.rewards.device)}
+    return batch._replace(query=query._replace(extras=extras))
 
 
 def trial_starts(rollout: Rollout) -> Rollout:

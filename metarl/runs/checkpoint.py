@@ -13,8 +13,11 @@ from metarl.meta_learners.learner import LearnerState, named_tensors
 from metarl.runs.description import PolicyDescription
 from metarl.runs.files import CHECKPOINT, CONFIG, POLICY, snapshot_file, snapshot_files
 from metarl.runs.policy_file import PolicyFile, metadata_of, read_policy, ties_of, write_policy
+from metarl.runs.replay_files import read_replay, write_replay
 from metarl.runs.run_config import config_digest
-from metarl.runs.tensor_files import in_order, read_tensors, write_tensors
+from metarl.runs.tensor_files import in_order, read_metadata, read_tensors, write_tensors
+
+_REPLAY_ROWS = "replay_rows"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,10 @@ class Checkpoint:
 
 
 def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> None:
-    """Writes the checkpoint and then its policy; a crash leaves the old or the new file of each."""
+    """Writes rows to replay, the checkpoint, its policy; a crash leaves the old or the new file of each."""
+    if checkpoint.state.replay is not None:
+        kept = int(read_metadata(run_dir / CHECKPOINT).get(_REPLAY_ROWS, 0))
+        write_replay(run_dir, checkpoint.state.replay, kept, checkpoint.config_digest)
     _write_checkpoint(run_dir / CHECKPOINT, checkpoint)
     save_policy(run_dir, checkpoint.state.parameters, checkpoint.config_digest, checkpoint.description)
 
@@ -49,18 +55,26 @@ def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
     _write_checkpoint(path, replace(checkpoint, state=LearnerState(checkpoint.state.parameters)))
 
 
-def load_checkpoint(run_dir: Path) -> Checkpoint:
+def load_checkpoint(run_dir: Path, *, with_replay: bool = False) -> Checkpoint:
     """Reads the checkpoint of a run folder; its optimiser's tensors are by name, in no learner's own form.
 
+    Args:
+        with_replay: also the rows that its learner replays, which learning goes on from, and nothing else.
+
     Raises:
-        RunError: there is none, it is not a whole checkpoint, or not that of the config beside it.
+        RunError: there is none, it is not a whole checkpoint, not that of the config beside it, or rows to
+            replay are missing, damaged or another run's.
 
     Warns:
         UserWarning: it is of version 0.1.0, which ties no file to its config.
     """
     found = _read_checkpoint(run_dir / CHECKPOINT)
     _check_tied(run_dir, {run_dir / CHECKPOINT: found.config_digest})
-    return found
+    rows = int(read_metadata(run_dir / CHECKPOINT).get(_REPLAY_ROWS, 0))
+    if not (with_replay and rows):
+        return found
+    replay = read_replay(run_dir, rows, found.config_digest)
+    return replace(found, state=replace(found.state, replay=replay))
 
 
 def load_snapshots(run_dir: Path) -> list[Checkpoint]:
@@ -105,6 +119,8 @@ def _write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "iteration": str(checkpoint.iteration),
         "environment_steps": str(checkpoint.environment_steps),
     }
+    if state.replay is not None:
+        counters[_REPLAY_ROWS] = str(state.replay.length)
     ties = metadata_of(state.parameters, checkpoint.config_digest, checkpoint.description)
     write_tensors(path, tensors, {**counters, **ties})
 

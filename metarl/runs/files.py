@@ -19,6 +19,8 @@ POLICY = "policy.safetensors"
 """The meta-parameters of the checkpoint."""
 SNAPSHOTS = "snapshots"
 """Folder of the policies kept on the way."""
+REPLAY = "replay"
+"""Folder of the rows that a learner replays: a part of the checkpoint that only grows."""
 FILMS = "films"
 """Folder of the films that training records."""
 PROGRESS = "progress.csv"
@@ -53,6 +55,11 @@ def snapshot_file(run_dir: Path, iteration: int) -> Path:
 def snapshot_files(run_dir: Path) -> list[Path]:
     """The policies that were kept, in their order."""
     return sorted((run_dir / SNAPSHOTS).glob("*.safetensors"))
+
+
+def replay_file(run_dir: Path, number: int) -> Path:
+    """One of the files of rows to replay, by their order."""
+    return run_dir / REPLAY / f"rows_{number:06}.safetensors"
 
 
 def results_file(run_dir: Path, index: int, protocol: Mapping[str, Any]) -> Path:

@@ -49,6 +49,15 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
     write_atomically(path, save(on_cpu, {**metadata, "digest": digest(on_cpu, metadata)}))
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a file says beside its tensors, unchecked; nothing where there is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
+
+
 def read_tensors(path: Path) -> tuple[Parameters, dict[str, str]]:
     """The tensors and the metadata of a file.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
+import torch
 from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
 
 from metarl.adaptation.evaluation import AdaptationCurve
@@ -17,7 +17,9 @@ from metarl.adaptation.walk import Walk
 from metarl.errors import NonFiniteError, TrainingError
 from metarl.experiment.environments import TaskDistribution
 from metarl.experiment.training_section import TrainingConfig
-from metarl.rollouts.random_keys import ROLLOUTS, TASKS
+from metarl.experiment.training_tasks import draw_training_tasks
+from metarl.rollouts.random_keys import ROLLOUTS
+from metarl.rollouts.rollout import with_slots
 from metarl.runs.checkpoint import Checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.training.observers import Iteration, Observer, show_iteration
@@ -25,13 +27,18 @@ from metarl.training.observers import Iteration, Observer, show_iteration
 
 @dataclass(frozen=True)
 class Training:
-    """What the loop joins: everything it uses arrives here."""
+    """What the loop joins: everything it uses arrives here.
+
+    Args:
+        training_tasks: in the list that tasks are taken from; 0 for fresh ones.
+    """
 
     environment_name: str
     task_distribution: TaskDistribution
     walk: Walk
     tasks_per_iteration: int
     seed: int
+    training_tasks: int = 0
 
 
 def train(
@@ -89,13 +96,19 @@ def train(
 
 def _iterate(training: Training, current: Checkpoint) -> Iteration:
     number, started = current.iteration, time.perf_counter()
-    rng = np.random.default_rng([training.seed, number, TASKS])
-    tasks = training.task_distribution.sample(training.tasks_per_iteration, rng)
+    tasks, slots = draw_training_tasks(
+        training.task_distribution,
+        training.tasks_per_iteration,
+        training.seed,
+        number,
+        training.training_tasks,
+    )
     try:
         key = (training.seed, number, ROLLOUTS)
         collected = collect_meta_batch(training.walk, current.state.parameters, tasks, key)
+        batch = collected.batch if slots is None else with_slots(collected.batch, torch.from_numpy(slots))
         sampled = time.perf_counter()
-        update = training.walk.learner.update(current.state, collected.batch)
+        update = training.walk.learner.update(current.state, batch)
     except NonFiniteError as error:
         where = f"iteration {number}"
         raise name_fault(error, training.environment_name, tasks, where) from error
@@ -108,7 +121,7 @@ def _iterate(training: Training, current: Checkpoint) -> Iteration:
         "time/iteration_seconds": time.perf_counter() - started,
     }
     after = replace(current, state=update.state, iteration=number + 1, environment_steps=steps)
-    return Iteration(tasks, current, after, collected.batch, collected.returns, metrics, update.rejection)
+    return Iteration(tasks, current, after, batch, collected.returns, metrics, update.rejection)
 
 
 def _with_evaluation(iteration: Iteration, curve: AdaptationCurve) -> Iteration:

@@ -53,7 +53,7 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         check_not_lost(run_dir)
     check_films(experiment)
     if resumed and (run_dir / CHECKPOINT).is_file():
-        found = load_checkpoint(run_dir)
+        found = load_checkpoint(run_dir, with_replay=True)
         agreed = _resumed(found, experiment)
         start = _made_agree(run_dir, agreed, make_run_folder(config), describe(experiment))
     else:
@@ -152,6 +152,7 @@ def _train(
         walk=experiment.walk(sampler),
         tasks_per_iteration=config.sampling.tasks,
         seed=config.seed,
+        training_tasks=int(config.sampling.training_tasks),
     )
     with closing(sampler):
         return train(training, start, config.training, Path(config.run_dir), keepers, observers, evaluate)
@@ -180,18 +181,20 @@ def _check_state(state: LearnerState) -> None:
 def _resumed(found: Checkpoint, experiment: Experiment) -> Checkpoint:
     """The checkpoint whose optimiser's tensors are in the learner's own form."""
     parameters, named = found.state.parameters, named_tensors(found.state.optimiser)
-    fresh = experiment.learner.start(parameters).optimiser
+    fresh = experiment.learner.start(parameters)
+    fresh = replace(fresh, parameters=parameters, replay=found.state.replay or fresh.replay)
     if not named and (found.description is None or not found.iteration):
         # Version 0.1.0 kept no optimiser before its first accepted update.
-        return replace(found, state=LearnerState(parameters, fresh))
+        return replace(found, state=fresh)
     try:
-        optimiser = with_tensors(fresh, named)
+        optimiser = with_tensors(fresh.optimiser, named)
     except KeyError as error:
         raise RunError(f"{CHECKPOINT}: expected the state of this meta-learner, found no {error}") from error
-    return replace(found, state=LearnerState(parameters, optimiser))
+    return replace(found, state=replace(fresh, optimiser=optimiser))
 
 
 def _on_device(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
+    """On the device but for rows to replay, which stay on the CPU."""
     state = checkpoint.state
-    moved = tree_map(lambda tensor: tensor.to(device), (state.parameters, state.optimiser))
-    return replace(checkpoint, state=LearnerState(*moved))
+    parameters, optimiser = tree_map(lambda tensor: tensor.to(device), (state.parameters, state.optimiser))
+    return replace(checkpoint, state=replace(state, parameters=parameters, optimiser=optimiser))

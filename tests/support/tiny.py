@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from metarl.runs.run_config import config_digest
 
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]
-BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad"})
+BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad", "pearl"})
 """Learners whose adaptation is inner steps; any policy without memory is theirs."""
 
 
@@ -222,6 +222,6 @@ def through_a_checkpoint(state: LearnerState, folder: Path) -> LearnerState:
     """The state, written to a run folder and read again."""
     (folder / CONFIG).write_text("seed: 3\n")
     save_checkpoint(folder, Checkpoint(state, 1, 0, config_digest(folder)))
-    found = load_checkpoint(folder).state
+    found = load_checkpoint(folder, with_replay=True).state
     forgotten = tree_map(torch.zeros_like, state.optimiser)
-    return LearnerState(found.parameters, with_tensors(forgotten, named_tensors(found.optimiser)))
+    return replace(found, optimiser=with_tensors(forgotten, named_tensors(found.optimiser)))

@@ -220,6 +220,20 @@ ENTRIES = {
         "update.",
         "about 0 for long: the decoder says the same of all tasks, or nothing.",
     ),
+    f"{HEALTH}/update/gradient_steps": Entry("Gradient steps of the iteration.", "0."),
+    f"{HEALTH}/update/replay_rows": Entry("Environment steps in the memory."),
+    f"{HEALTH}/update/critic_loss": Entry(
+        "The critics' loss, of the last gradient step.", "growing without end."
+    ),
+    f"{HEALTH}/update/actor_loss": Entry("The policy's loss, of the last gradient step."),
+    f"{HEALTH}/update/critic_value": Entry("The critics' mean value.", "beyond what returns can be."),
+    f"{HEALTH}/update/temperature": Entry("The entropy's weight alpha.", "growing without end."),
+    f"{HEALTH}/update/posterior_kl": Entry(
+        "KL of the posterior to N(0, I), mean over tasks, nats.", "0: contexts say nothing."
+    ),
+    f"{HEALTH}/update/posterior_std": Entry(
+        "Standard deviation of the posterior, mean over tasks.", "1: contexts say nothing."
+    ),
     f"{HEALTH}/update/inner_residual": Entry(
         "What the inner solver left unsolved, of the worst task.", "above 0.5: more solver_steps."
     ),

@@ -1,0 +1,213 @@
+"""Gradient steps of soft actor-critic on replayed steps of several tasks (Rakelly et al. 2019).
+
+q     = prod_n N(mu(c_n), sigma^2(c_n)),  z ~ q,  z' = z without gradient
+L_Q   = sum_i mean (Q_i(o, a, z) - y)^2 / 2 + lambda mean KL(q || N(0, I))          -> critics and encoder
+y     = r + gamma (1 - terminated) (min_i Q'_i(o', a', z') - alpha log pi(a' | o', z'))
+L_pi  = mean alpha log pi(a | o, z') - min_i Q_i(o, a, z')                            -> actor
+L_a   = -log alpha mean(log pi(a | o, z') + target)                                   -> temperature
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    OpenUnitInterval,
+    PositiveFloat,
+    PositiveInt,
+)
+from torch import Tensor
+
+from metarl.math.gaussian import DiagonalGaussian
+from metarl.math.gaussian_product import kl_to_unit
+from metarl.math.parameters import Parameters
+from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, adam_state
+from metarl.objectives.soft_actor_critic import (
+    actor_loss,
+    critic_loss,
+    soft_targets,
+    soft_update,
+    temperature_loss,
+)
+from metarl.policies.posterior import PosteriorPolicy
+from metarl.policies.relu_mlp import relu_mlp, relu_parameters
+
+CRITICS = 2
+_GROUPS = {"critics": ("critic.", "encoder."), "actor": ("actor.",), "temperature": ("log_temperature",)}
+"""Who is stepped together: beginnings of the names of its parameters."""
+
+
+@dataclass(frozen=True)
+class SoftConfig:
+    """Soft actor-critic on replayed steps.
+
+    Args:
+        learning_rate: of Adam, for all networks and the temperature.
+        discount: gamma.
+        target_rate: of the target critics' way to the critics, at every gradient step.
+        kl_weight: lambda, of the posterior's KL to N(0, I), both terms means over tasks.
+        critic_sizes: units of a critic's hidden layers, ReLU.
+        initial_temperature: alpha at the start.
+        learns_temperature: whether alpha moves, towards an entropy of minus the number of actions.
+    """
+
+    learning_rate: PositiveFloat = 3e-4
+    discount: ClosedUnitInterval = 0.99
+    target_rate: OpenUnitInterval = 0.005
+    kl_weight: NonNegativeFloat = 0.03
+    critic_sizes: tuple[PositiveInt, ...] = (128, 128)
+    initial_temperature: PositiveFloat = 1.0
+    learns_temperature: bool = True
+
+
+class Steps(NamedTuple):
+    """Steps of several tasks, [task, step, ...].
+
+    Args:
+        observations, next_observations: [task, step, observation].
+        actions: [task, step, action].
+        rewards: [task, step].
+        terminated: [task, step] bool; the environment ended the episode. A time limit does not.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_observations: Tensor
+    terminated: Tensor
+
+
+class Noise(NamedTuple):
+    """Standard normal: of z [task, z], of actions and of those that follow, [task, step, action]."""
+
+    latent: Tensor
+    actions: Tensor
+    next_actions: Tensor
+
+
+class SoftState(NamedTuple):
+    """Adam's states, and the parameters of the target critics."""
+
+    critics: AdamState
+    actor: AdamState
+    temperature: AdamState
+    targets: Parameters
+
+
+class Losses(NamedTuple):
+    """Of one gradient step, scalars; `values` the critics' mean."""
+
+    critic: Tensor
+    actor: Tensor
+    kl: Tensor
+    values: Tensor
+    posterior_std: Tensor
+
+
+def critic_parameters(policy: PosteriorPolicy, config: SoftConfig, generator: torch.Generator) -> Parameters:
+    """Of the critics, side by side, and of the temperature."""
+    sizes = (policy.feature_size + policy.action_size, *map(int, config.critic_sizes), 1)
+    temperature = torch.tensor(float(config.initial_temperature))
+    critics = relu_parameters("critic", sizes, generator, CRITICS)
+    return {**critics, "log_temperature": temperature.log()}
+
+
+def soft_start(parameters: Parameters) -> SoftState:
+    """Before the first step: the target critics are the critics."""
+    adams = {group: adam_start(_of(parameters, group)) for group in _GROUPS}
+    targets = {name: value.clone() for name, value in parameters.items() if name.startswith("critic.")}
+    return SoftState(**adams, targets=targets)
+
+
+class SoftDescent:
+    """Gradient steps one after the other; `parameters` and `state` are where they led."""
+
+    def __init__(
+        self, policy: PosteriorPolicy, config: SoftConfig, parameters: Parameters, state: SoftState
+    ) -> None:
+        self._policy, self._config = policy, config
+        self._leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
+        self._adams = {
+            group: adam_of(_of(self._leaves, group), getattr(state, group), float(config.learning_rate))
+            for group in _GROUPS
+        }
+        self._targets = state.targets
+
+    @property
+    def parameters(self) -> Parameters:
+        return {name: leaf.detach() for name, leaf in self._leaves.items()}
+
+    @property
+    def state(self) -> SoftState:
+        adams = {group: adam_state(adam, _of(self._leaves, group)) for group, adam in self._adams.items()}
+        return SoftState(**adams, targets=self._targets)
+
+    def step(self, context: Tensor, steps: Steps, noise: Noise) -> Losses:
+        """One step of every optimiser; temperature first, then critics with the encoder, then the actor.
+
+        Args:
+            context: what factors see, [task, step, in].
+        """
+        config, theta = self._config, self._leaves
+        posterior = posterior_of(self._policy, theta, context)
+        latent = posterior.draw(noise.latent)
+        known = latent.detach()
+        actions, log_prob = self._drawn(steps.observations, known, noise.actions)
+        temperature = theta["log_temperature"].detach().exp()
+        if config.learns_temperature:
+            aimed = temperature_loss(theta["log_temperature"], log_prob, -float(self._policy.action_size))
+            self._descend("temperature", aimed)
+        with torch.no_grad():
+            following, next_log_prob = self._drawn(steps.next_observations, known, noise.next_actions)
+            next_values = self._values(self._targets, steps.next_observations, following, known)
+            targets = soft_targets(
+                steps.rewards,
+                steps.terminated,
+                next_values,
+                next_log_prob,
+                temperature,
+                float(config.discount),
+            )
+        values = self._values(theta, steps.observations, steps.actions, latent)
+        of_critics, kl = critic_loss(values, targets), kl_to_unit(posterior).mean()
+        self._descend("critics", of_critics + float(config.kl_weight) * kl)
+        judged = self._values(theta, steps.observations, actions, known)
+        of_actor = actor_loss(log_prob, judged, temperature)
+        self._descend("actor", of_actor)
+        with torch.no_grad():
+            self._targets = soft_update(self._targets, theta, float(config.target_rate))
+        return Losses(*(x.detach() for x in (of_critics, of_actor, kl, values.mean(), posterior.std.mean())))
+
+    def _drawn(self, observations: Tensor, latent: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        features = with_latent(observations, latent)
+        return self._policy.distribution(self._leaves, features).draw_with_log_prob(noise)
+
+    def _values(self, theta: Parameters, observations: Tensor, actions: Tensor, latent: Tensor) -> Tensor:
+        """Of all critics, [critic, task, step]."""
+        inputs = torch.cat((with_latent(observations, latent), actions), dim=-1)
+        layers = len(self._config.critic_sizes) + 1
+        return relu_mlp(theta, "critic", layers, inputs.expand(CRITICS, *inputs.shape)).squeeze(-1)
+
+    def _descend(self, group: str, loss: Tensor) -> None:
+        leaves = list(_of(self._leaves, group).values())
+        for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
+            leaf.grad = gradient
+        self._adams[group].step()
+
+
+def posterior_of(policy: PosteriorPolicy, theta: Parameters, context: Tensor) -> DiagonalGaussian:
+    """q(z | c), [task, z], of contexts [task, step, in]."""
+    return policy.factors(theta, context).product(-2).gaussian()
+
+
+def with_latent(observations: Tensor, latent: Tensor) -> Tensor:
+    """Observations [task, step, observation], each beside its task's z [task, z]."""
+    return torch.cat((observations, latent.unsqueeze(1).expand(-1, observations.shape[1], -1)), dim=-1)
+
+
+def _of(parameters: Parameters, group: str) -> Parameters:
+    return {name: value for name, value in parameters.items() if name.startswith(_GROUPS[group])}

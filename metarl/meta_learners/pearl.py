@@ -1,0 +1,210 @@
+"""PEARL (Rakelly et al. 2019): soft actor-critic on a latent that is inferred from context, off-policy.
+
+q(z | c) = prod_n N(mu(c_n), sigma^2(c_n)),  c_n = (o, a, r) of a step
+acting   : z anew at every episode, from N(0, I) in the first ones, then from q of all so far; pi(a | o, z)
+learning : contexts from the latest trial of a task, steps from all that was ever done in it
+The losses are those of `outer/soft_actor_critic.py`. Adaptation changes the posterior alone, in acting.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from metarl.compute.task_map import TaskMap
+from metarl.errors import ConfigError
+from metarl.math.parameters import Parameters, flatten, kind
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
+from metarl.meta_learners.outer.clipped import check_learning_rate
+from metarl.meta_learners.outer.soft_actor_critic import (
+    Losses,
+    Noise,
+    SoftConfig,
+    SoftDescent,
+    SoftState,
+    Steps,
+    critic_parameters,
+    soft_start,
+)
+from metarl.policies.policy import AnyPolicy, TaskState
+from metarl.policies.posterior import PosteriorPolicy
+from metarl.replay.groups import Groups, draw, draw_groups, grouped, latest
+from metarl.replay.replay import Replay
+from metarl.rollouts.rollout import SLOT, Batch, MetaBatch, next_observations
+
+NOT_FINITE = "not finite: try a smaller learning_rate"
+
+
+@dataclass(frozen=True)
+class PearlConfig(SoftConfig):
+    """PEARL: soft actor-critic whose networks see a latent, with a posterior of it from context.
+
+    Args:
+        replay_ratio: gradient steps per environment step.
+        learning_starts: environment steps before the first gradient step.
+        meta_batch: tasks of a gradient step.
+        batch_size: steps of each of them that actor and critics learn from.
+        context_steps: steps of each of them that the posterior is of.
+        exploration_contexts: whether they are of the exploration episodes of a task's latest trial alone;
+            otherwise of all its episodes.
+    """
+
+    replay_ratio: PositiveFloat = 0.03125
+    learning_starts: NonNegativeInt = 0
+    meta_batch: PositiveInt = 8
+    batch_size: PositiveInt = 256
+    context_steps: PositiveInt = 100
+    exploration_contexts: bool = True
+
+
+class PearlOptimiser(NamedTuple):
+    """The gradient steps' state, and the iterations done, from which draws follow."""
+
+    soft: SoftState
+    iterations: Tensor
+
+
+class Pools(NamedTuple):
+    """Rows by task: all of them, and those that contexts are of; the tasks are the same."""
+
+    steps: Groups
+    contexts: Groups
+
+
+def pearl(policy: AnyPolicy, config: PearlConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner that replays.
+
+    Raises:
+        ConfigError: a policy of another kind than `posterior`, or a learning rate that Adam cannot take.
+    """
+    if not isinstance(policy, PosteriorPolicy):
+        raise ConfigError(f"policy.name: pearl expected posterior, got {type(policy).__name__}")
+    check_learning_rate("meta_learner.learning_rate", float(config.learning_rate))
+
+    def initial_parameters(generator: torch.Generator) -> Parameters:
+        own = policy.initial_parameters(generator)
+        return {**own, **critic_parameters(policy, config, generator)}
+
+    def start(parameters: Parameters) -> LearnerState:
+        count = torch.zeros((), dtype=torch.int64)
+        return LearnerState(parameters, PearlOptimiser(soft_start(parameters), count), nothing_done(policy))
+
+    def adapt(state: TaskState, episodes: Batch) -> TaskState:
+        return state._replace(adaptations=state.adaptations + 1)
+
+    def update(state: LearnerState, batch: MetaBatch) -> Update:
+        return _update(policy, config, state, batch.query)
+
+    return MetaLearner(policy, 0, initial_parameters, start, adapt, update, reads_advantages=False)
+
+
+def nothing_done(policy: PosteriorPolicy) -> Replay:
+    """The memory before the first step.
+
+    Columns: a step, `slot`, its task's number, `trial`, the iteration, and `explores`, whether z was drawn
+    from N(0, I).
+    """
+    observations, flags = torch.empty(0, policy.observation_size), torch.empty(0, dtype=torch.bool)
+    numbers = torch.empty(0, dtype=torch.int32)
+    steps = Steps(observations, torch.empty(0, policy.action_size), torch.empty(0), observations, flags)
+    return Replay({**steps._asdict(), "slot": numbers, "trial": numbers, "explores": flags})
+
+
+def rows_of(batch: Batch, policy: PosteriorPolicy, trial: int) -> dict[str, Tensor]:
+    """An iteration's steps [task, episode, time, ...] as rows, task by task, without padding.
+
+    Args:
+        batch: whole trials; tasks without a slot are tasks of their own.
+        trial: the iteration.
+    """
+    valid = batch.valid
+    tasks, episodes, _ = valid.shape
+    fresh = trial * tasks + torch.arange(tasks, device=valid.device)
+    slots = batch.extras.get(SLOT, fresh).view(-1, 1, 1).expand_as(valid)
+    explores = (torch.arange(episodes, device=valid.device) < policy.exploration_episodes).view(1, -1, 1)
+    last = valid & ~torch.nn.functional.pad(valid[..., 1:], (0, 1))
+    steps = Steps(
+        batch.observations,
+        batch.actions,
+        batch.rewards,
+        next_observations(batch),
+        last & batch.terminated.unsqueeze(-1),
+    )
+    marks = {"slot": slots, "trial": torch.full_like(slots, trial), "explores": explores.expand_as(valid)}
+    return {name: value[valid] for name, value in {**steps._asdict(), **marks}.items()}
+
+
+def pools_of(replay: Replay, exploration_contexts: bool) -> Pools:
+    """The rows that gradient steps draw from: contexts are of the latest trial of every task."""
+    slots, numbers = replay.column("slot"), torch.arange(replay.length)
+    recent = latest(slots, replay.column("trial"))
+    if exploration_contexts:
+        recent = recent & replay.column("explores")
+    return Pools(grouped(slots, numbers), grouped(slots[recent], numbers[recent]))
+
+
+def gradient_steps(config: PearlConfig, before: int, after: int) -> int:
+    """How many are due when so many environment steps became so many; they add up over iterations."""
+
+    def due(steps: int) -> int:
+        return math.floor(max(0, steps - int(config.learning_starts)) * float(config.replay_ratio))
+
+    return due(after) - due(before)
+
+
+def _update(policy: PosteriorPolicy, config: PearlConfig, state: LearnerState, batch: Batch) -> Update:
+    optimiser: PearlOptimiser = state.optimiser
+    before = state.replay or nothing_done(policy)
+    iteration = int(optimiser.iterations)
+    replay = before.append(rows_of(batch, policy, iteration))
+    number = gradient_steps(config, before.length, replay.length)
+    descent = SoftDescent(policy, config, state.parameters, optimiser.soft)
+    metrics = {"gradient_steps": float(number), "replay_rows": float(replay.length)}
+    generator, losses = torch.Generator().manual_seed(iteration), None
+    pools = pools_of(replay, config.exploration_contexts)
+    for _ in range(number):
+        losses = _step(policy, config, descent, replay, pools, generator)
+    parameters = descent.parameters
+    after = PearlOptimiser(descent.state, optimiser.iterations + 1)
+    if losses is not None:
+        metrics |= {**_metrics(losses), "temperature": parameters["log_temperature"].exp().item()}
+    if not torch.isfinite(flatten(parameters)).all():
+        kept = LearnerState(state.parameters, after._replace(soft=optimiser.soft), replay)
+        return Update(kept, {**metrics, "accepted": 0.0}, NOT_FINITE)
+    return Update(LearnerState(parameters, after, replay), {**metrics, "accepted": 1.0})
+
+
+def _step(
+    policy: PosteriorPolicy,
+    config: PearlConfig,
+    descent: SoftDescent,
+    replay: Replay,
+    pools: Pools,
+    generator: torch.Generator,
+) -> Losses:
+    """A gradient step on drawn tasks, with a context and other steps of each."""
+    dtype, device = kind(descent.parameters)
+    tasks = draw_groups(pools.steps, int(config.meta_batch), generator)
+    contexts = replay.pick(draw(pools.contexts, tasks, int(config.context_steps), generator))
+    rows = replay.pick(draw(pools.steps, tasks, int(config.batch_size), generator))
+    seen, steps = (Steps(*(picked[name].to(device) for name in Steps._fields)) for picked in (contexts, rows))
+    latent, action = (len(tasks), int(policy.latent_size)), steps.actions.shape
+    noise = (torch.randn(shape, generator=generator) for shape in (latent, action, action))
+    context = policy.encoded(seen.observations, seen.actions, seen.rewards, seen.next_observations)
+    return descent.step(context, steps, Noise(*(values.to(device, dtype) for values in noise)))
+
+
+def _metrics(losses: Losses) -> dict[str, float]:
+    """Of the last gradient step."""
+    return {
+        "critic_loss": losses.critic.item(),
+        "actor_loss": losses.actor.item(),
+        "critic_value": losses.values.item(),
+        "posterior_kl": losses.kl.item(),
+        "posterior_std": losses.posterior_std.item(),
+    }

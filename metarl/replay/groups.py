@@ -1,0 +1,62 @@
+"""Rows by the group that they are of, and draws of some of every group."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Groups(NamedTuple):
+    """Groups in the order of their labels.
+
+    Args:
+        labels: that have a row, ascending, [group].
+        rows: numbers of all rows, one group after the other, each in its order, [row].
+        starts, counts: where a group begins in `rows`, and how many it has, [group].
+    """
+
+    labels: Tensor
+    rows: Tensor
+    starts: Tensor
+    counts: Tensor
+
+
+def grouped(labels: Tensor, rows: Tensor) -> Groups:
+    """Groups of rows by their labels.
+
+    Args:
+        labels: of every row, [row] integers.
+        rows: their numbers, [row].
+    """
+    order = torch.argsort(labels, stable=True)
+    found, counts = torch.unique_consecutive(labels[order], return_counts=True)
+    return Groups(found, rows[order], counts.cumsum(0) - counts, counts)
+
+
+def latest(labels: Tensor, numbers: Tensor) -> Tensor:
+    """Whether a row has the greatest number among those of its label, [row] bool.
+
+    Args:
+        labels, numbers: of every row, [row] integers, at least one; labels are not negative.
+    """
+    index = labels.long()
+    lowest = numbers.new_full((int(labels.max()) + 1,), torch.iinfo(numbers.dtype).min)
+    return numbers == lowest.scatter_reduce(0, index, numbers, "amax")[index]
+
+
+def draw(groups: Groups, chosen: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Numbers of rows of chosen groups, drawn uniformly and with replacement; [chosen, count].
+
+    Args:
+        chosen: positions in the groups' order, [chosen].
+    """
+    uniform = torch.rand(len(chosen), count, generator=generator, dtype=torch.float64)
+    places = (uniform * groups.counts[chosen].unsqueeze(1)).long()
+    return groups.rows[groups.starts[chosen].unsqueeze(1) + places]
+
+
+def draw_groups(groups: Groups, count: int, generator: torch.Generator) -> Tensor:
+    """Positions of so many different groups, or of all in some order where there are fewer; [chosen]."""
+    return torch.randperm(len(groups.labels), generator=generator)[:count]

@@ -1,0 +1,115 @@
+"""A run that remembers its episodes goes on to the same bits, memory included, wherever it was stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from metarl.errors import RunError
+from metarl.meta_learners.learner import named_tensors
+from metarl.runs import replay_files
+from metarl.runs.checkpoint import load_checkpoint
+from metarl.runs.files import CHECKPOINT, REPLAY
+
+ROOT = Path(__file__).parents[2]
+PEARL = {
+    "policy": {
+        "name": "posterior",
+        "encoder_sizes": [5],
+        "hidden_sizes": [6],
+        "latent_size": 2,
+        "exploration_episodes": 1,
+    },
+    "sampling": {"tasks": 3, "episodes": 2, "training_tasks": 5},
+    "meta_learner": {
+        "name": "pearl",
+        "replay_ratio": 0.1,
+        "learning_starts": 50,
+        "critic_sizes": [5],
+        "meta_batch": 2,
+        "batch_size": 8,
+        "context_steps": 6,
+    },
+}
+
+
+@pytest.fixture
+def remembering(small_config_file):
+    """The small config with PEARL."""
+    values = {**yaml.safe_load(small_config_file.read_text()), **PEARL}
+    small_config_file.write_text(yaml.safe_dump(values))
+    return small_config_file
+
+
+def check_same(one, other):
+    whole, found = (load_checkpoint(folder, with_replay=True).state for folder in (one, other))
+    for name, value in {**whole.parameters, **named_tensors(whole.optimiser)}.items():
+        assert torch.equal({**found.parameters, **named_tensors(found.optimiser)}[name], value), name
+    assert whole.replay.length == found.replay.length > 100
+    for name in whole.replay.columns:
+        assert torch.equal(whole.replay.column(name), found.replay.column(name)), name
+
+
+def test_a_resumed_run_is_the_uninterrupted_run(remembering, train_small, tmp_path, monkeypatch):
+    monkeypatch.setattr(replay_files, "CHUNK_BYTES", 40 * 38)
+    folders = [("--run_dir", str(tmp_path / name)) for name in ("whole", "halves")]
+    train_small(*folders[0], "--training.iterations", "6")
+    train_small(*folders[1], "--training.iterations", "3")
+    train_small(*folders[1], "--training.iterations", "6", resume=True)
+    check_same(tmp_path / "whole", tmp_path / "halves")
+    assert len(list((tmp_path / "whole" / REPLAY).iterdir())) > 3
+
+
+def test_a_stop_between_rows_and_checkpoint_changes_nothing(remembering, train_small, tmp_path, monkeypatch):
+    whole, cut = (("--run_dir", str(tmp_path / name)) for name in ("whole", "cut"))
+    train_small(*whole, "--training.iterations", "5")
+    train_small(*cut, "--training.iterations", "2")
+    replace = os.replace
+
+    def fail_at_the_checkpoint(source, target):
+        if Path(target).name == CHECKPOINT:
+            raise OSError("power cut")
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail_at_the_checkpoint)
+        with pytest.raises(OSError, match="power cut"):
+            train_small(*cut, "--training.iterations", "5", resume=True)
+    assert load_checkpoint(tmp_path / "cut").iteration == 2
+    train_small(*cut, "--training.iterations", "5", resume=True)
+    check_same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_killed_run_resumes_to_the_same_bits(remembering, train_small, tmp_path):
+    iterations = ("--training.iterations", "30")
+    train_small("--run_dir", str(tmp_path / "whole"), *iterations)
+    killed = tmp_path / "killed"
+    arguments = ["--config", str(remembering), "--run_dir", str(killed), *iterations]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL
+    )
+    progress = killed / "progress.csv"
+    while process.poll() is None and not (progress.exists() and progress.read_text().count("\n") > 8):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "expected the run to be killed before its end"
+    assert load_checkpoint(killed).iteration < 30
+    train_small("--run_dir", str(killed), *iterations, resume=True)
+    check_same(tmp_path / "whole", killed)
+
+
+def test_a_damaged_memory_is_told_and_nothing_overwritten(remembering, train_small, tmp_path):
+    train_small("--training.iterations", "2")
+    path = next((tmp_path / "run" / REPLAY).iterdir())
+    path.write_bytes(path.read_bytes()[:-7])
+    before = {one: one.read_bytes() for one in (tmp_path / "run").rglob("*") if one.is_file()}
+    with pytest.raises(RunError, match=rf"{path.name}: expected a safetensors file"):
+        train_small("--training.iterations", "3", resume=True)
+    after = {one: one.read_bytes() for one in (tmp_path / "run").rglob("*") if one.is_file()}
+    assert after == before
