@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metarl.math.parameters import Parameters
 from metarl.policies.policy import AnyPolicy, TaskState
-from metarl.replay.replay import Replay
+from metarl.rollouts.replay import Replay
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 

@@ -33,9 +33,9 @@ from metarl.meta_learners.outer.soft_actor_critic import (
 )
 from metarl.policies.policy import AnyPolicy, TaskState
 from metarl.policies.posterior import PosteriorPolicy
-from metarl.replay.groups import Groups, draw, draw_groups, grouped, latest
-from metarl.replay.replay import Replay
+from metarl.rollouts.replay import Replay
 from metarl.rollouts.rollout import SLOT, Batch, MetaBatch, next_observations
+from metarl.rollouts.row_groups import Groups, draw, draw_groups, grouped, latest
 
 NOT_FINITE = "not finite: try a smaller learning_rate"
 

@@ -1,2 +1,2 @@
-"""Episodes: samplers, their random keys, and the advantages estimated from them. Sees no loss. May use:
+"""Episodes: samplers, their random keys, the advantages estimated from them, and the rows that are replayed. Sees no loss. May use:
 policies and below."""

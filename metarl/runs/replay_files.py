@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metarl.errors import RunError
-from metarl.replay.replay import Replay
+from metarl.rollouts.replay import Replay
 from metarl.runs.files import REPLAY, replay_file
 from metarl.runs.tensor_files import read_tensors, write_tensors
 

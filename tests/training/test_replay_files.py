@@ -5,7 +5,7 @@ import torch
 
 from metarl.errors import RunError
 from metarl.meta_learners.learner import LearnerState
-from metarl.replay.replay import Replay
+from metarl.rollouts.replay import Replay
 from metarl.runs import replay_files
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.runs.files import REPLAY, replay_file

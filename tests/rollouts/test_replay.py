@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from metarl.replay.groups import draw, draw_groups, grouped, latest
-from metarl.replay.replay import Replay
+from metarl.rollouts.replay import Replay
+from metarl.rollouts.row_groups import draw, draw_groups, grouped, latest
 
 
 def rows(first, number):
