@@ -31,9 +31,9 @@ def maml(policy: Policy, config: MamlConfig, task_map: TaskMap) -> MetaLearner:
     return gradient_learner(policy, config, int(config.inner_steps), maml_rule(policy, config), task_map)
 
 
-def maml_rule(policy: Policy, config: LearnableStep) -> InnerRule[Batch]:
-    """theta' = theta - alpha grad L(theta; support), alpha fixed or learned."""
-    if not config.learn_step_size:
+def maml_rule(policy: Policy, config: DifferentiatedSteps) -> InnerRule[Batch]:
+    """theta' = theta - alpha grad L(theta; support), alpha fixed or, if a `LearnableStep` says so, learned."""
+    if not (isinstance(config, LearnableStep) and config.learn_step_size):
         return plain_rule(policy, config)
     loss, known = inner_loss(policy, config.inner_objective), plain_steps(policy, config)
     return learned_size(

@@ -1,2 +1,2 @@
-"""Episodes: samplers, their random keys, the advantages estimated from them, and the rows that are replayed. Sees no loss. May use:
-policies and below."""
+"""Episodes: samplers, their random keys, the advantages estimated from them, and rows of old ones. Sees no
+loss. May use: policies and below."""
