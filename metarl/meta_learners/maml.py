@@ -32,7 +32,7 @@ def maml(policy: Policy, config: MamlConfig, task_map: TaskMap) -> MetaLearner:
 
 
 def maml_rule(policy: Policy, config: DifferentiatedSteps) -> InnerRule[Batch]:
-    """theta' = theta - alpha grad L(theta; support), alpha fixed or, if a `LearnableStep` says so, learned."""
+    """theta' = theta - alpha grad L(theta; support), alpha fixed or, by a `LearnableStep`, learned."""
     if not (isinstance(config, LearnableStep) and config.learn_step_size):
         return plain_rule(policy, config)
     loss, known = inner_loss(policy, config.inner_objective), plain_steps(policy, config)
