@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.plain_yaml import dump_yaml
-from metarl.runs.files import HELD_OUT_TASK, VERSION
+from metarl.runs.files import VERSION
+from metarl.training.next_commands import next_commands
 from metarl.training.tensorboard.glossary import GROUPS
 
 _ROOT = Path(__file__).parents[3]
 _PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
 
 
-def card(config: ExperimentConfig) -> str:
+def card(experiment: Experiment) -> str:
     """The card, in Markdown."""
-    settings, run_dir = config.training, Path(config.run_dir)
-    steps = str(settings.evaluation_steps)
-    adapt = ["adapt", str(run_dir), "--task", str(run_dir / HELD_OUT_TASK), "--episodes", "20"]
-    commands = [adapt, ["evaluate", str(run_dir), "--on", "held-out", "out-of-distribution"]]
-    listed = "\n".join(shlex.join(["metarl", *words, "--steps", steps]) for words in commands)
+    config = experiment.config
+    settings, listed = config.training, "\n".join(next_commands(experiment))
     budget = (
         f", at most {settings.environment_steps:,} environment steps" if settings.environment_steps else ""
     )

@@ -72,7 +72,7 @@ class TensorBoardRecorder(Observer):
         metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
         if not held.has_card:
-            self._events.text(CARD, card(self._config), steps)
+            self._events.text(CARD, card(self._experiment), steps)
             self._events.text(SETTINGS, config_text(self._config), steps)
         self._events.flush()
 

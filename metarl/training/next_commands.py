@@ -1,0 +1,24 @@
+"""The commands that go on with a run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from metarl.experiment.build import Experiment
+from metarl.experiment.names import named_modules
+from metarl.policies.policy import remembers
+from metarl.runs.files import HELD_OUT_TASK
+
+
+def next_commands(experiment: Experiment) -> list[str]:
+    """To one task and to held-out ones; who remembers adapts by episodes in a row, not by inner steps."""
+    config = experiment.config
+    run_dir, steps = Path(config.run_dir), str(config.training.evaluation_steps)
+    one, each = ["--episodes", "20", "--steps", steps], ["--steps", steps]
+    if remembers(experiment.policy):
+        one, each = ["--episodes", str(int(steps) + 1)], ["--episodes", "1", "--steps", steps]
+    trust = ["--trust"] if named_modules(config.as_dict()) else []
+    adapt = ["metarl", "adapt", str(run_dir), "--task", str(run_dir / HELD_OUT_TASK), *one]
+    evaluate = ["metarl", "evaluate", str(run_dir), *each]
+    return [shlex.join([*words, *trust]) for words in (adapt, evaluate)]
