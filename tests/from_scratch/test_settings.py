@@ -52,6 +52,6 @@ def test_the_initial_std_is_the_configs(config):
 
 
 def test_trpo_tells_what_to_install(config, monkeypatch):
-    monkeypatch.setattr("metarl.policies.stable_baselines.find_spec", lambda name: None)
+    monkeypatch.setattr("metarl.policies.algorithms.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"from_scratch.algorithm: expected .* \(pip install sb3-contrib\)"):
         config("--from_scratch.algorithm", "trpo")
