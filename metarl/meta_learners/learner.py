@@ -119,6 +119,11 @@ def with_tensors(state: Any, named: Mapping[str, Tensor]) -> Any:
     return type(state)(*values)
 
 
+def remembered(state: TaskState, episodes: Batch) -> TaskState:
+    """The adaptation of a policy with memory: its carry saw the episodes, and parameters stay."""
+    return state._replace(adaptations=state.adaptations + 1)
+
+
 def learned_metrics(parameters: Parameters, names: Mapping[str, Any]) -> dict[str, float]:
     """Mean and, of more than one number, root mean square of what a learner adds to a policy's parameters."""
     metrics: dict[str, float] = {}

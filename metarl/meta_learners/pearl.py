@@ -19,7 +19,7 @@ from torch import Tensor
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters, flatten, kind
-from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.clipped import check_learning_rate
 from metarl.meta_learners.outer.soft_actor_critic import (
     Losses,
@@ -31,7 +31,7 @@ from metarl.meta_learners.outer.soft_actor_critic import (
     critic_parameters,
     soft_start,
 )
-from metarl.policies.policy import AnyPolicy, TaskState
+from metarl.policies.policy import AnyPolicy
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.rollout import SLOT, Batch, MetaBatch, next_observations
@@ -94,13 +94,10 @@ def pearl(policy: AnyPolicy, config: PearlConfig, task_map: TaskMap) -> MetaLear
         count = torch.zeros((), dtype=torch.int64)
         return LearnerState(parameters, PearlOptimiser(soft_start(parameters), count), nothing_done(policy))
 
-    def adapt(state: TaskState, episodes: Batch) -> TaskState:
-        return state._replace(adaptations=state.adaptations + 1)
-
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         return _update(policy, config, state, batch.query)
 
-    return MetaLearner(policy, 0, initial_parameters, start, adapt, update, reads_advantages=False)
+    return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
 
 
 def nothing_done(policy: PosteriorPolicy) -> Replay:

@@ -18,12 +18,12 @@ from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.math.returns import without_padding
-from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.clipped import adam_start, check_learning_rate
 from metarl.meta_learners.outer.trials import NOT_FINITE, TrialConfig, climb, value_parameters, values_of
-from metarl.policies.policy import AnyPolicy, TaskState
+from metarl.policies.policy import AnyPolicy
 from metarl.policies.recurrent import GruPolicy
-from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.trials import Trials, join_trials
 
 
@@ -49,9 +49,6 @@ def rl2(policy: AnyPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
     def start(parameters: Parameters) -> LearnerState:
         return LearnerState(parameters, adam_start(parameters))
 
-    def adapt(state: TaskState, episodes: Batch) -> TaskState:
-        return state._replace(adaptations=state.adaptations + 1)
-
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         trials = join_trials(batch.query)
         after = climb(
@@ -65,7 +62,7 @@ def rl2(policy: AnyPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
             return Update(state, {**after.metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)
         return Update(LearnerState(after.parameters, after.optimiser), {**after.metrics, "accepted": 1.0})
 
-    return MetaLearner(policy, 0, initial_parameters, start, adapt, update, reads_advantages=False)
+    return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
 
 
 def unroll(

@@ -20,7 +20,7 @@ from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, flatten
 from metarl.math.returns import masked_mean, without_padding
-from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, check_learning_rate
 from metarl.meta_learners.outer.trials import (
     NOT_FINITE,
@@ -40,8 +40,8 @@ from metarl.objectives.decoders import (
     states_asked,
 )
 from metarl.policies.belief import BeliefPolicy
-from metarl.policies.policy import AnyPolicy, TaskState
-from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.policies.policy import AnyPolicy
+from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.trials import Trials, join_trials
 
 _OF_BELIEFS = ("encoder.", "belief.", "rewards.", "states.")
@@ -102,13 +102,10 @@ def varibad(policy: AnyPolicy, config: VaribadConfig, task_map: TaskMap) -> Meta
         count = torch.zeros((), dtype=torch.int64)
         return LearnerState(parameters, VaribadOptimiser(adam_start(acting), adam_start(beliefs), count))
 
-    def adapt(state: TaskState, episodes: Batch) -> TaskState:
-        return state._replace(adaptations=state.adaptations + 1)
-
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         return _update(policy, config, state, join_trials(batch.query))
 
-    return MetaLearner(policy, 0, initial_parameters, start, adapt, update, reads_advantages=False)
+    return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
 
 
 def split(parameters: Parameters) -> tuple[Parameters, Parameters]:
