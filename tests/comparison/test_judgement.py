@@ -63,52 +63,70 @@ def test_what_is_damaged_is_measured_again(configs, tmp_path):
     assert table in again.stdout
 
 
-def test_all_seeds_are_judged_on_the_protocols_tasks(train_small, tmp_path, monkeypatch):
-    seen = []
-    evaluate = Experiment.evaluate
+PROTOCOL = Protocol(tasks=3, episodes=2, steps=1, seed=9, deterministic=True, later_step_scale=0.5)
 
-    def spy(self, parameters, tasks, **options):
-        seen.append((tasks["goal"].tolist(), {key: options[key] for key in options if key != "where"}))
-        return evaluate(self, parameters, tasks, **options)
 
-    for seed in (1, 2):
-        train_small("--training.iterations", "1", "--seed", str(seed), "--run_dir", str(tmp_path / str(seed)))
-    monkeypatch.setattr(Experiment, "evaluate", spy)
-    protocol = Protocol(tasks=3, episodes=2, steps=1, seed=9, deterministic=True, later_step_scale=0.5)
-    returns = [judge(tmp_path / str(seed), protocol)[-1].returns for seed in (1, 2)]
-    assert seen[0] == seen[1]
-    held_out = metarl.load(tmp_path / "1").experiment.held_out_tasks(3, 9)["goal"].tolist()
-    assert seen[0][0] == held_out
-    assert (seen[0][1]["deterministic"], seen[0][1]["episodes"], seen[0][1]["seed"]) == (True, 2, 9)
-    assert not np.array_equal(*returns)
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[-1].returns, returns[0])
-    assert len(seen) == 2
-    other = load_checkpoint(tmp_path / "2")
-    save_checkpoint(tmp_path / "1", replace(other, config_digest=config_digest(tmp_path / "1")))
-    np.testing.assert_array_equal(judge(tmp_path / "1", protocol)[-1].returns, returns[1])
-    assert len(seen) == 3
-    others = [
-        replace(protocol, **changed) for changed in ({"episodes": 3}, {"deterministic": False}, {"seed": 8})
-    ]
-    for _ in range(2):
-        for other in (*others, replace(protocol, later_step_scale=None), protocol):
-            judge(tmp_path / "1", other)
-    assert len(seen) == 3 + 4
+@pytest.fixture
+def two_seeds(train_small, tmp_path):
+    """The folders of two runs that differ in their seed."""
+    folders = [tmp_path / "1", tmp_path / "2"]
+    for folder in folders:
+        train_small("--training.iterations", "1", "--seed", folder.name, "--run_dir", str(folder))
+    return folders
+
+
+def test_all_seeds_are_judged_on_the_protocols_tasks(two_seeds):
+    policies = [metarl.load(folder, later_step_scale=0.5) for folder in two_seeds]
+    tasks = [policy.experiment.held_out_tasks(3, 9) for policy in policies]
+    np.testing.assert_array_equal(tasks[0]["goal"], tasks[1]["goal"])
+    judged = [judge(folder, PROTOCOL)[-1].returns for folder in two_seeds]
+    for policy, returns in zip(policies, judged, strict=True):
+        found = policy.experiment.evaluate(
+            policy.parameters, tasks[0], episodes=2, steps=1, seed=9, deterministic=True
+        )
+        np.testing.assert_array_equal(returns, found.curve.returns)
+    assert not np.array_equal(*judged)
+
+
+def test_a_policy_is_measured_once_per_protocol_tasks_and_version(two_seeds, monkeypatch):
+    run, other = two_seeds
+    judge(run, PROTOCOL)
+    mark(judged_file(run))
+
+    def known(protocol=PROTOCOL):
+        return (judge(run, protocol)[-1].returns == MARK).all()
+
+    assert known()
+    for changed in ({"episodes": 3}, {"deterministic": False}, {"seed": 8}, {"later_step_scale": None}):
+        assert not known(replace(PROTOCOL, **changed))
     with monkeypatch.context() as patched:
         patched.setattr("metarl.comparison.judgement.VERSION", "another")
-        judge(tmp_path / "1", protocol)
-    assert len(seen) == 8
-    monkeypatch.setattr(Experiment, "held_out_tasks", lambda *given: {"goal": np.full((3, 2), 0.1)})
-    judge(tmp_path / "1", protocol)
-    assert len(seen) == 9
+        assert not known()
+    with monkeypatch.context() as patched:
+        patched.setattr(Experiment, "held_out_tasks", lambda *given: {"goal": np.full((3, 2), 0.1)})
+        assert not known()
+    assert known()
+    exchanged = replace(load_checkpoint(other), config_digest=config_digest(run))
+    save_checkpoint(run, exchanged)
+    np.testing.assert_array_equal(judge(run, PROTOCOL)[-1].returns, judge(other, PROTOCOL)[-1].returns)
+
+
+MARK = 12345.0
+
+
+def mark(path):
+    """Writes a return that no episode has over all that a file of results knows."""
+    kept = json.loads(path.read_text())
+    kept["returns"] = {name: np.full_like(found, MARK).tolist() for name, found in kept["returns"].items()}
+    path.write_text(json.dumps(kept))
 
 
 def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(configs, tmp_path):
     """The one at the start, those that cross a multiple of the budget's third, and the last."""
     protocol = Protocol(tasks=3, episodes=2, steps=2, seed=4, later_step_scale=0.5)
     entry = make_entry(configs[0], 1, BUDGET, tmp_path, protocol, 3)
-    counted = []
-    result = run_entry(entry, protocol, (), lambda steps: None, lambda *done: counted.append(done))
+    told = []
+    result = run_entry(entry, protocol, (), lambda steps: None, lambda *done: told.append(done))
     run_dir = tmp_path / "maml/seed_1"
     with (run_dir / "progress.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -118,7 +136,7 @@ def test_the_learning_curve_is_that_of_the_policies_kept_by_the_one_evaluator(co
     crossed = [0] + [i for i in range(1, len(steps)) if steps[i - 1] // every < steps[i] // every]
     kept = sorted({*crossed, len(rows)})
     assert len(kept) == 4
-    assert counted == [(i, 4) for i in range(4)]
+    assert told == [(i, 4) for i in range(4)]
     assert result.learning.environment_steps.tolist() == [steps[i] for i in kept]
     np.testing.assert_allclose(result.learning.seconds, seconds[kept])
     policy = metarl.load(run_dir, later_step_scale=0.5)

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import gymnasium
 import numpy as np
@@ -53,12 +54,22 @@ class Mortal(Drift):
 
     Args:
         file: its path; it contains "kill" or "raise".
+        diary: path of a file that gets a line when it is made and one when it is closed, each with its name.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, diary: str = "") -> None:
         super().__init__()
-        self._file = Path(file)
+        self._file, self._diary, self._name = Path(file), diary, uuid4()
         self._episodes = 0
+        self._write("opened")
+
+    def close(self) -> None:
+        self._write("closed")
+
+    def _write(self, word: str) -> None:
+        if self._diary:
+            with Path(self._diary).open("a") as file:
+                file.write(f"{word} {self._name}\n")
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         self._episodes += 1

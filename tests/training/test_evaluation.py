@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from metarl_envs.tasks import TaskSpace
 
 import metarl
 from metarl.policies.policy import TaskState
 from metarl.rollouts.random_keys import EVALUATION
+from metarl.training.observers import Observer
 
 
 @pytest.fixture
@@ -110,17 +110,15 @@ def test_rollouts_that_were_measured_are_kept_on_request(policy):
         assert len(kept.rollouts) == 2
 
 
-def test_training_tasks_are_those_that_training_draws(train_small, tmp_path, monkeypatch):
+def test_training_tasks_are_those_that_training_draws(train_small, tmp_path):
     drawn = []
-    sample = TaskSpace.sample
 
-    def spy(self, n, rng):
-        drawn.append(sample(self, n, rng)["goal"])
-        return {"goal": drawn[-1]}
+    class Tasks(Observer):
+        def on_iteration(self, iteration):
+            drawn.append(iteration.tasks["goal"])
 
-    monkeypatch.setattr(TaskSpace, "sample", spy)
-    train_small("--training.iterations", "2")
-    trained = np.concatenate([goals for goals in drawn if len(goals) == 3])  # an evaluation draws 2
+    train_small("--training.iterations", "2", observers=[Tasks()])
+    trained = np.concatenate(drawn)
     found = metarl.load(tmp_path / "run").experiment.training_tasks(5)["goal"]
     np.testing.assert_array_equal(found, trained[:5])
     held_out = metarl.load(tmp_path / "run").experiment.held_out_tasks(5, 3)["goal"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import finalize
 
 import gymnasium
 import numpy as np
@@ -48,7 +49,10 @@ def _reads_task_option(env: AnyEnv) -> bool:
 
 
 class SampledTasks:
-    """The tasks of an environment with `sample_tasks(n)`, drawn from the environment's own generator."""
+    """The tasks of an environment with `sample_tasks(n)`, drawn from the environment's own generator.
+
+    The environment is closed with the last reference to this object, or at the end of the process.
+    """
 
     def __init__(self, env: AnyEnv) -> None:
         if not env.has_wrapper_attr("sample_tasks"):
@@ -56,6 +60,7 @@ class SampledTasks:
                 f"expected {env.unwrapped} to have sample_tasks(n), which returns a list of task dicts"
             )
         self._env = env
+        finalize(self, env.close)
 
     def sample(self, n: int, rng: np.random.Generator) -> Tasks:
         """Draws n tasks; the same generator state gives the same tasks.
