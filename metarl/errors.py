@@ -35,3 +35,7 @@ class NonFiniteError(MetaRLError):
 
 class TrainingError(MetaRLError):
     """Training cannot go on; the last good checkpoint is kept."""
+
+
+class RanksError(MetaRLError):
+    """Another process of a run is gone, or does not answer."""

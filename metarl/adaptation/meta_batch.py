@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from metarl.adaptation.walk import Visit, Walk
+from metarl.compute.reduction import Reduction
 from metarl.errors import NonFiniteError
 from metarl.math.directions import mean_cosine, unit_vectors
 from metarl.math.parameters import Parameters, difference
-from metarl.math.returns import masked_mean
 from metarl.meta_learners.learner import MetaLearner
 from metarl.policies.policy import AnyPolicy, TaskState, remembers
 from metarl.rollouts.rollout import MetaBatch
@@ -28,7 +28,8 @@ class Collected(NamedTuple):
     """A meta-batch, diagnostics by name, and the environment steps it took.
 
     Args:
-        returns: mean return of every task before each adaptation and after the last, [phase, task].
+        returns: mean return of every rank's every task before each adaptation and after the last,
+            [phase, task].
     """
 
     batch: MetaBatch
@@ -40,70 +41,84 @@ class Collected(NamedTuple):
 def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Sequence[int]) -> Collected:
     """Support rollouts of every inner step with fresh episodes, then the query rollout.
 
+    The batch is of the given tasks; diagnostics, steps and returns are of those of all ranks.
+
     Args:
         parameters: the meta-parameters, without a task axis.
         key: determines all randomness.
     """
     state, steps = walk.start(parameters, number_of_tasks(tasks)), walk.learner.inner_steps
+    reduction = walk.task_map.reduction
     visits: list[Visit] = []
     inner: list[dict[str, float]] = []
     moves: list[Parameters] = []
     for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
         visits.append(visit)
         moves.append(difference(adapted.parameters, state.parameters))
-        kl = _kl(walk.learner.policy, adapted, visit)
-        inner.append({"inner/kl": kl, **_lengths(walk.learner, moves[-1], step)})
+        kl = _kl(walk.learner.policy, adapted, visit, reduction)
+        inner.append({"inner/kl": kl, **_lengths(walk.learner, moves[-1], step, reduction)})
         state = adapted
     query = walk.visit(state, tasks, [*key, steps])
     batch = MetaBatch(tuple(visit.batch for visit in visits), query.batch)
     visits.append(query)
-    environment_steps = sum(visit.rollout.environment_steps for visit in visits)
-    metrics = {**_metrics(visits, environment_steps), **_mean_of_steps(inner)}
+    environment_steps = _total(reduction, sum(visit.rollout.environment_steps for visit in visits))
+    metrics = {**_metrics(visits, environment_steps, reduction), **_mean_of_steps(inner)}
     if moves and not remembers(walk.learner.policy):
         metrics |= _support_query_cosine(walk, moves[0], query)
-    returns = torch.stack([visit.rollout.returns.mean(-1) for visit in visits])
+    returns = torch.stack([reduction.gather(visit.rollout.returns.mean(-1)) for visit in visits])
     return Collected(batch, metrics, environment_steps, returns)
 
 
-def _metrics(visits: Sequence[Visit], environment_steps: int) -> dict[str, float]:
+def _metrics(visits: Sequence[Visit], environment_steps: int, reduction: Reduction) -> dict[str, float]:
     """Of all rollouts of an iteration; the last one is the query's."""
     query, seconds = visits[-1].rollout, Counter[str]()
     for visit in visits:
         seconds.update(visit.seconds)
     behaviour = query.behaviour
+    diverged = _total(reduction, sum(visit.rollout.diverged_episodes for visit in visits))
     return {
-        **_returns(visits),
-        "rollout/steps_per_episode": query.valid.sum(-1).double().mean().item(),
-        **_success(visits),
-        "rollout/diverged_episodes": float(sum(visit.rollout.diverged_episodes for visit in visits)),
-        "policy/entropy": masked_mean(behaviour.entropy(), query.valid).item(),
-        "policy/std": masked_mean(behaviour.std.mean(-1), query.valid).item(),
-        **_explained(visits),
+        **_returns(visits, reduction),
+        "rollout/steps_per_episode": reduction.gather(query.valid.sum(-1)).double().mean().item(),
+        **_success(visits, reduction),
+        "rollout/diverged_episodes": float(diverged),
+        "policy/entropy": _mean_of_valid(behaviour.entropy(), query.valid, reduction),
+        "policy/std": _mean_of_valid(behaviour.std.mean(-1), query.valid, reduction),
+        **_explained(visits, reduction),
         **{f"time/{phase}_seconds": spent for phase, spent in seconds.items()},
         "time/environment_steps_per_second": environment_steps / seconds["sampling"],
     }
 
 
-def _returns(visits: Sequence[Visit]) -> dict[str, float]:
+def _total(reduction: Reduction, count: int) -> int:
+    return int(reduction.total(torch.tensor(count)))
+
+
+def _mean_of_valid(values: Tensor, valid: Tensor, reduction: Reduction) -> float:
+    """The mean over the valid entries of all ranks' tasks."""
+    total = reduction.total(torch.where(valid, values, 0.0).sum())
+    return (total / reduction.total(valid.sum())).item()
+
+
+def _returns(visits: Sequence[Visit], reduction: Reduction) -> dict[str, float]:
     """The mean return before and after adaptation; of trials, that of their first and last episodes."""
     first, last = visits[0].rollout, visits[-1].rollout
-    before, after = first.returns, last.returns
+    before, after = reduction.gather(first.returns), reduction.gather(last.returns)
     if last.carry:
         before, after = before[:, 0], after[:, -1]
     return {"rollout/return_before": before.mean().item(), "rollout/return_after": after.mean().item()}
 
 
-def _explained(visits: Sequence[Visit]) -> dict[str, float]:
+def _explained(visits: Sequence[Visit], reduction: Reduction) -> dict[str, float]:
     """What baselines explain, where there are any."""
-    found = [visit.explained.mean() for visit in visits if visit.explained is not None]
+    found = [reduction.gather(visit.explained).mean() for visit in visits if visit.explained is not None]
     return {"baseline/explained_variance": torch.stack(found).mean().item()} if found else {}
 
 
-def _success(visits: Sequence[Visit]) -> dict[str, float]:
+def _success(visits: Sequence[Visit], reduction: Reduction) -> dict[str, float]:
     """The share of episodes with success before and after adaptation, of environments that tell."""
     ends = {"before": visits[0].rollout.success, "after": visits[-1].rollout.success}
     return {
-        f"rollout/success_{name}": found.double().mean().item()
+        f"rollout/success_{name}": reduction.gather(found).double().mean().item()
         for name, found in ends.items()
         if found is not None
     }
@@ -139,24 +154,26 @@ def _support_query_cosine(walk: Walk, support: Parameters, query: Visit) -> dict
     return {"inner/support_query_cosine": (first * other).sum(1).mean().item()}
 
 
-def _lengths(learner: MetaLearner, moves: Parameters, step: int) -> dict[str, float]:
+def _lengths(learner: MetaLearner, moves: Parameters, step: int, reduction: Reduction) -> dict[str, float]:
     """How far an inner step moved the tasks' parameters [task, ...], and whether all the same way."""
     if remembers(learner.policy):
         return {}
     units = unit_vectors(moves)
     length = torch.stack([value.square().reshape(len(value), -1).sum(1) for value in moves.values()])
-    found = {"inner/step_norm": length.sum(0).sqrt().mean().item()}
+    lengths = reduction.gather(length.sum(0).sqrt())
+    found = {"inner/step_norm": lengths.mean().item()}
     if learner.inner_step_size is not None:
         found["inner/gradient_norm"] = found["inner/step_norm"] / learner.inner_step_size(step)
-    if len(units) > 1:
-        found["inner/task_cosine"] = mean_cosine(units.mean(0), len(units)).item()
+    if len(lengths) > 1:
+        found["inner/task_cosine"] = mean_cosine(reduction.mean(units), len(lengths)).item()
     return found
 
 
-def _kl(policy: AnyPolicy, adapted: TaskState, visit: Visit) -> float:
+def _kl(policy: AnyPolicy, adapted: TaskState, visit: Visit, reduction: Reduction) -> float:
     """How far an adaptation moved the policies: mean KL(behaviour || adapted); 0 of a memory's."""
     if remembers(policy):
         return 0.0
     with torch.no_grad():
         distribution = policy(adapted.parameters, visit.batch.observations)
-        return masked_mean(visit.batch.behaviour.kl_divergence(distribution), visit.batch.valid).item()
+        divergence = visit.batch.behaviour.kl_divergence(distribution)
+        return _mean_of_valid(divergence, visit.batch.valid, reduction)

@@ -1,7 +1,8 @@
 """Trains a meta-policy: metarl train CONFIG [--run_dir DIR] [--resume true] [--section.key value ...], where
 CONFIG is a YAML file or the name of a shipped one, e.g. quickstart. Ctrl-C keeps every finished iteration.
 Several seeds, or every combination of swept values, train one after another, each in a folder of its own in
-the run folder: --seeds 1 2 3 --sweep meta_learner.inner_step_size=0.1,0.2; stopped, --resume true goes on."""
+the run folder: --seeds 1 2 3 --sweep meta_learner.inner_step_size=0.1,0.2; stopped, --resume true goes on.
+Processes on one machine or many share out the tasks: torchrun --nproc_per_node 4 -m metarl train CONFIG."""
 
 from __future__ import annotations
 
@@ -13,11 +14,14 @@ from pathlib import Path
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.commands.parser import CommandParser
-from metarl.errors import MetaRLError
+from metarl.compute.ranks import RANK_SECONDS, joined_ranks
+from metarl.compute.reduction import Reduction
+from metarl.errors import ConfigError, MetaRLError, RanksError
 from metarl.experiment.config import (
     AnyExperiment,
     ExperimentConfig,
     ScratchExperiment,
+    meta_learned,
     read_config,
     sections_of,
 )
@@ -45,6 +49,12 @@ def main() -> int:
     parser.add_argument("--resume", choices=("true", "false"), default="false", help="go on with the run")
     add_sweeps(parser)
     add_quiet(parser)
+    parser.add_argument(
+        "--rank_seconds",
+        type=int,
+        default=RANK_SECONDS,
+        help="how long a process of several waits for the others",
+    )
     words = sys.argv[1:]
     if words and not words[0].startswith("-"):
         words = ["--config", *words]
@@ -55,21 +65,50 @@ def main() -> int:
     if arguments.config is None:
         parser.error(f"expected a config: a file, or one of {shipped_configs()}, got nothing")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ranks = Reduction()
     try:
-        if arguments.seeds or arguments.sweep:
-            return train_several(arguments, overrides)
-        config, resume = read_config(arguments.config, overrides), arguments.resume == "true"
-        if resume and find_run(config, resume) and find_outcome(config) is not None:
-            print(finished_text(config))
-        else:
-            print(learn(config, resume, arguments.quiet)[1])
+        with joined_ranks(arguments.rank_seconds) as ranks:
+            return train_here(arguments, overrides, ranks)
     except KeyboardInterrupt:
+        if not ranks.first:
+            return 130
         command = shlex.join(["metarl", "train", *same_again(arguments, overrides), "--resume", "true"])
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command}")
         return 130
+    except RanksError as error:
+        if ranks.first:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def train_here(arguments: argparse.Namespace, overrides: list[str], ranks: Reduction) -> int:
+    """Trains what was asked for, and prints what it came to on the first rank."""
+    if arguments.seeds or arguments.sweep:
+        if ranks.size > 1:
+            raise ConfigError(
+                f"--seeds, --sweep: expected one run for {ranks.size} ranks, got several; start each apart"
+            )
+        return train_several(arguments, overrides)
+    resume = arguments.resume == "true"
+    given = ranks.agree(read_config(arguments.config, overrides).as_dict() if ranks.first else {})
+    config = read_config(given)
+    if ranks.size > 1 and isinstance(config, ScratchExperiment):
+        raise ConfigError(
+            f"from_scratch: expected a meta-learner for {ranks.size} ranks, got a learner of one task at a "
+            "time; start one process"
+        )
+    if not ranks.first:
+        if not ranks.agree(False):
+            train(meta_learned(config), resume=resume, quiet=True)
+        return 0
+    finished = resume and find_run(config, resume) and find_outcome(config) is not None
+    if ranks.agree(finished):
+        print(finished_text(config))
+    else:
+        print(learn(config, resume, arguments.quiet)[1])
     return 0
 
 

@@ -1,8 +1,4 @@
-"""A function of one task, mapped over all and averaged: a few tasks at a time, on a few threads.
-
-The means here are the only place where tasks are reduced: what knows of several machines replaces
-`Reduction`.
-"""
+"""A function of one task, mapped over all and averaged: a few tasks at a time, on a few threads."""
 
 from __future__ import annotations
 
@@ -14,26 +10,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from metarl.compute.reduction import Reduction
+
 Result = TypeVar("Result")
-
-
-class Reduction:
-    """What brings the tasks of all machines together, where there is one machine."""
-
-    def mean(self, values: Tensor) -> Tensor:
-        """The mean over the tasks of all machines; [task, ...] -> [...]."""
-        return values.mean(0)
-
-    def gather(self, values: Tensor) -> Tensor:
-        """The values of all machines' tasks in their order; [task, ...] -> [all tasks, ...]."""
-        return values
-
-    def own(self, values: Tensor) -> Tensor:
-        """The values of this machine's tasks; [all tasks, ...] -> [task, ...]."""
-        return values
 
 
 @dataclass(frozen=True)
@@ -62,11 +43,14 @@ class TaskMap:
         object.__setattr__(self, "_pool", pool)
 
     @classmethod
-    def for_device(cls, device: torch.device, threads: int = 0, chunk_size: int = 0) -> TaskMap:
+    def for_device(
+        cls, device: torch.device, threads: int = 0, chunk_size: int = 0, reduction: Reduction | None = None
+    ) -> TaskMap:
         """Few tasks at once on a CPU; on a GPU all of them in one; or as many as `chunk_size` says."""
+        together = reduction or Reduction()
         if device.type == "cpu":
-            return cls(chunk_size or 4, threads)
-        return cls(chunk_size or None, threads=1)
+            return cls(chunk_size or 4, threads, together)
+        return cls(chunk_size or None, 1, together)
 
     def __call__(
         self, function: Callable[..., Any], *arguments: Any, shared: Sequence[Any] = (), tasks: int

@@ -18,6 +18,7 @@ from metarl.adaptation.evaluation import Evaluation, evaluate_adaptation
 from metarl.adaptation.faults import name_fault
 from metarl.adaptation.walk import Sampler, Walk
 from metarl.compute.devices import resolve_device
+from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, NonFiniteError, TrainingError
 from metarl.experiment.config import AnyExperiment, ExperimentConfig, meta_learned
@@ -61,11 +62,12 @@ class Experiment:
     action_space: gymnasium.spaces.Box
     device: torch.device
 
-    def sampler(self, tasks: int, episodes: int, trials: int = 1) -> RolloutSampler:
+    def sampler(self, tasks: int, episodes: int, trials: int = 1, first_task: int = 0) -> RolloutSampler:
         """A sampler of so many episodes of so many tasks, with environments of its own.
 
         Args:
             trials: of every task, of a policy with memory.
+            first_task: the first task's number among those of all ranks.
         """
         envs = make_envs(self.config, tasks * lanes_of(self.policy, episodes, trials))
         return RolloutSampler(
@@ -74,6 +76,7 @@ class Experiment:
             episodes_per_task=episodes,
             horizon=self.config.environment.horizon,
             device=self.device,
+            first_task=first_task,
             trials=trials,
         )
 
@@ -109,6 +112,7 @@ class Experiment:
         keep_rollouts: bool = False,
         held_back: int | None = None,
         trials: int = TRIALS,
+        first_task: int = 0,
         progress: Callable[[], object] = lambda: None,
         shown: Callable[[Array], object] = lambda returns: None,
         where: str = "evaluation",
@@ -120,6 +124,7 @@ class Experiment:
             held_back: episodes of every task to measure at every number of steps, to which no step adapts;
                 None measures those that the next step adapts to.
             trials: of every task, of a policy with memory: what is measured is their mean.
+            first_task: the first one's number, which chooses its noise, where the tasks are a part of a list.
             progress, shown: as of `evaluate_adaptation`.
             where: names the evaluation in errors.
 
@@ -128,8 +133,10 @@ class Experiment:
         """
         name, count = self.config.environment.id, number_of_tasks(tasks)
         with ExitStack() as opened:
-            sampler = opened.enter_context(closing(self.sampler(count, episodes, trials)))
-            apart = held_back and opened.enter_context(closing(self.sampler(count, held_back, trials)))
+            sampler = opened.enter_context(closing(self.sampler(count, episodes, trials, first_task)))
+            apart = held_back and opened.enter_context(
+                closing(self.sampler(count, held_back, trials, first_task))
+            )
             try:
                 found = evaluate_adaptation(
                     self.walk(sampler),
@@ -153,8 +160,11 @@ class Experiment:
                 raise TrainingError(f"{name}, {where}: {error}") from error
 
 
-def build_experiment(config: AnyExperiment) -> Experiment:
+def build_experiment(config: AnyExperiment, reduction: Reduction | None = None) -> Experiment:
     """Builds everything but environments.
+
+    Args:
+        reduction: brings the tasks of several ranks together; None where this process is the only one.
 
     Raises:
         ConfigError: the environment or the device cannot be had, or there is no meta-learner.
@@ -162,11 +172,14 @@ def build_experiment(config: AnyExperiment) -> Experiment:
     config = meta_learned(config)
     device = resolve_device(config.training.device)
     with closing(make_envs(config, 1)) as one:
-        return _experiment(config, device, one)
+        return _experiment(config, device, one, reduction)
 
 
 def _experiment(
-    config: ExperimentConfig, device: torch.device, one: VectorTaskEnv | ForeignVectorEnv
+    config: ExperimentConfig,
+    device: torch.device,
+    one: VectorTaskEnv | ForeignVectorEnv,
+    reduction: Reduction | None,
 ) -> Experiment:
     observations, actions = one.single_observation_space, one.single_action_space
     if not (isinstance(observations, gymnasium.spaces.Box) and isinstance(actions, gymnasium.spaces.Box)):
@@ -184,7 +197,7 @@ def _experiment(
             policy = normalising_policy(policy)
     except ValueError as error:
         raise ConfigError(f"policy.{error}") from error
-    task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once)
+    task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once, reduction)
     learner = find_meta_learner(config.meta_learner_name).of(policy, config.meta_learner, task_map)
     if not learner.reads_advantages and config.sampling.advantages != AdvantageConfig():
         raise ConfigError(
@@ -195,6 +208,11 @@ def _experiment(
         raise ConfigError(
             f"sampling.training_tasks: expected 0 or at least {config.sampling.tasks}, the sampling.tasks, "
             f"got {config.sampling.training_tasks}"
+        )
+    ranks = task_map.reduction.size
+    if config.sampling.tasks < ranks:
+        raise ConfigError(
+            f"sampling.tasks: expected one or more for each of {ranks} ranks, got {config.sampling.tasks}"
         )
     tasks = distribution_of(config, one)
     return Experiment(config, learner.policy, policy, learner, task_map, tasks, actions, device)

@@ -16,6 +16,7 @@ from metarl_envs.tasks import Task, Tasks, TaskSpace, number_of_tasks, number_ta
 from metarl_envs.vector_env import VectorTaskEnv
 from numpy.typing import NDArray
 
+from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError
 from metarl.experiment.config import CommonConfig
 from metarl.experiment.sections import EnvironmentConfig
@@ -181,7 +182,7 @@ def make_envs(config: CommonConfig, num_envs: int) -> VectorTaskEnv | ForeignVec
             num_envs=num_envs,
             vectorization_mode="vector_entry_point",
             max_episode_steps=environment.horizon,
-            num_threads=config.sampling.num_threads,
+            num_threads=int(config.sampling.num_threads) or available_cpus(),
             autoreset_mode="Disabled",
             **environment.options,
         )

@@ -12,7 +12,8 @@ import torch
 from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
-from metarl.compute.task_map import Reduction, TaskMap
+from metarl.compute.reduction import Reduction
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.meta_gradient import Gain, Path
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update

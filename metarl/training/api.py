@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ import torch
 from metarl_envs.tasks import Tasks, stack_tasks, unstack_tasks
 
 from metarl.adaptation.evaluation import Evaluation
+from metarl.compute.ranks import joined_ranks
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import ExperimentConfig, meta_learned, read_config
 from metarl.experiment.reading import Overrides, Source
+from metarl.runs.description import describe
+from metarl.runs.files import POLICY
 from metarl.runs.folder import hold_run_folder
 from metarl.runs.load import load_meta_policy
 from metarl.runs.meta_policy import MetaPolicy
@@ -33,6 +36,8 @@ def train(
 ) -> MetaPolicy:
     """Trains a meta-policy in the config's run folder, and evaluates it on held-out tasks.
 
+    Started by torchrun, processes share out the tasks; the first one has the observers, and writes.
+
     An interrupt, or an observer that fails, keeps every finished iteration: `resume` goes on from there, to
     the same bits as without a stop.
 
@@ -42,7 +47,7 @@ def train(
         overrides: values by their key, {"training.iterations": 3}, or words as on the command line.
         observers: called with every iteration and evaluation; one may stop the training. A function is
             called with every iteration.
-        resume: go on with the run in the folder, or start it where there is none.
+        resume: go on with the run in the folder, or start it where there is none; with any number of ranks.
         quiet: print errors alone, such as of a film that was not to be had; otherwise also a table of the
             iterations, and a progress bar.
 
@@ -54,6 +59,7 @@ def train(
         RunError: the folder holds another run, or one that is not to be resumed, another process trains in
             it, or it cannot be written.
         TrainingError: something was not finite, or an environment failed.
+        RanksError: another process is gone.
 
     Examples:
         >>> import metarl
@@ -63,14 +69,16 @@ def train(
         (2,)
     """
     given, watching = _meta_learned(config, overrides or ()), [as_observer(one) for one in observers]
-    with _threads_restored(), hold_run_folder(Path(given.run_dir)):
-        experiment = build_experiment(given)
-        start = prepare_run(given, resume, experiment)
-        shown = [] if quiet else console_observers(given)
-        run_training(experiment, start, [*shown, *watching])
-        return load_meta_policy(
-            given.run_dir, given.training.device, trust=True
-        )  # training imported what it names
+    run_dir, device = Path(given.run_dir), given.training.device
+    with _threads_restored(), joined_ranks() as ranks:
+        with hold_run_folder(run_dir) if ranks.first else nullcontext():
+            experiment = build_experiment(given, ranks)
+            start = prepare_run(given, resume, experiment)
+            shown = [] if quiet else console_observers(given)
+            final, _ = run_training(experiment, start, [*shown, *watching])
+        if ranks.first or (run_dir / POLICY).is_file():
+            return load_meta_policy(run_dir, device, trust=True)  # training imported what it names
+        return MetaPolicy(describe(experiment), experiment.policy, final.state.parameters, trust=True)
 
 
 def evaluate(

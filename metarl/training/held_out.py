@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from metarl_envs.tasks import Tasks
+
 from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
+from metarl.adaptation.of_all_ranks import evaluate_shares
 from metarl.errors import TrainingError
 from metarl.experiment.build import Experiment
+from metarl.experiment.environments import strata_of
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 
 class HeldOut:
-    """Evaluates checkpoints on held-out tasks, each once, and tells TensorBoard's recorder."""
+    """Evaluates checkpoints on held-out tasks, each once, and tells TensorBoard's recorder.
 
-    def __init__(self, experiment: Experiment, board: TensorBoardRecorder) -> None:
+    Args:
+        board: None of a rank that does not write.
+    """
+
+    def __init__(self, experiment: Experiment, board: TensorBoardRecorder | None) -> None:
         self._experiment = experiment
         self._board = board
         self._last: tuple[int, Evaluation] | None = None
@@ -28,8 +36,9 @@ class HeldOut:
         if self._last is None or self._last[0] != checkpoint.iteration:
             self._last = checkpoint.iteration, evaluate_run(self._experiment, checkpoint)
         found = self._last[1]
-        record = self._board.record_end if last else self._board.record_evaluation
-        record(checkpoint, found)
+        if self._board is not None:
+            record = self._board.record_end if last else self._board.record_evaluation
+            record(checkpoint, found)
         self._last = checkpoint.iteration, replace(found, rollouts=())
         return found.curve
 
@@ -38,7 +47,8 @@ class HeldOut:
         try:
             return self(start)
         except TrainingError as error:
-            self._board.record_fault(start, error)
+            if self._board is not None:
+                self._board.record_fault(start, error)
             return None
 
 
@@ -48,15 +58,20 @@ def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> Evaluation:
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
-    config = experiment.config
-    settings = config.training
+    config, settings = experiment.config, experiment.config.training
+
+    def evaluate(tasks: Tasks, first_task: int) -> Evaluation:
+        return experiment.evaluate(
+            checkpoint.state.parameters,
+            tasks,
+            episodes=settings.evaluation_episodes,
+            steps=settings.evaluation_steps,
+            seed=config.seed,
+            keep_rollouts=True,
+            first_task=first_task,
+            where=f"evaluation after {checkpoint.iteration} iterations",
+        )
+
     tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
-    return experiment.evaluate(
-        checkpoint.state.parameters,
-        tasks,
-        episodes=settings.evaluation_episodes,
-        steps=settings.evaluation_steps,
-        seed=config.seed,
-        keep_rollouts=True,
-        where=f"evaluation after {checkpoint.iteration} iterations",
-    )
+    found = evaluate_shares(evaluate, tasks, experiment.task_map.reduction)
+    return replace(found, curve=replace(found.curve, strata=strata_of(experiment.task_distribution, tasks)))

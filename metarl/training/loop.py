@@ -54,6 +54,8 @@ def train(
 
     An interrupt, or an observer that fails, keeps every finished iteration.
 
+    Every rank does the same with its own share of the tasks; the first one saves, and decides when to stop.
+
     Args:
         recorders: write what the run folder keeps of an iteration; one that they all have is finished.
         observers: see finished iterations, and may stop the training.
@@ -64,6 +66,7 @@ def train(
     """
     current = saved = start
     going_on = True
+    reduction = training.walk.task_map.reduction
     try:
         while going_on and not config.is_done(current.iteration, current.environment_steps):
             iteration, curve, fault = _iterate(training, current), None, None
@@ -77,10 +80,10 @@ def train(
                 recorder.on_iteration(iteration)
             # Only now: an interrupt must not count an iteration whose row is not written.
             current = iteration.after
-            going_on = show_iteration(observers, iteration, curve)
+            going_on = reduction.agree(show_iteration(observers, iteration, curve))
             if fault is not None:
                 raise fault
-            if current.iteration % config.checkpoint_every == 0:
+            if reduction.first and current.iteration % config.checkpoint_every == 0:
                 save_checkpoint(run_dir, current)
                 saved = current
             del iteration  # its episodes must not stand in memory beside the next ones
@@ -89,7 +92,7 @@ def train(
         where = f"{training.environment_name}, iteration {current.iteration}"
         raise TrainingError(f"{where}: {error}; {kept}") from error
     finally:
-        if current is not saved or not (run_dir / CHECKPOINT).exists():
+        if reduction.first and (current is not saved or not (run_dir / CHECKPOINT).exists()):
             save_checkpoint(run_dir, current)
     return current
 
@@ -103,15 +106,19 @@ def _iterate(training: Training, current: Checkpoint) -> Iteration:
         number,
         training.training_tasks,
     )
+    share = training.walk.task_map.reduction.share(training.tasks_per_iteration)
+    own = {name: values[share] for name, values in tasks.items()}
     try:
         key = (training.seed, number, ROLLOUTS)
-        collected = collect_meta_batch(training.walk, current.state.parameters, tasks, key)
-        batch = collected.batch if slots is None else with_slots(collected.batch, torch.from_numpy(slots))
+        collected = collect_meta_batch(training.walk, current.state.parameters, own, key)
+        batch = collected.batch
+        if slots is not None:
+            batch = with_slots(batch, torch.from_numpy(slots[share]))
         sampled = time.perf_counter()
         update = training.walk.learner.update(current.state, batch)
     except NonFiniteError as error:
         where = f"iteration {number}"
-        raise name_fault(error, training.environment_name, tasks, where) from error
+        raise name_fault(error, training.environment_name, own, where) from error
     steps = current.environment_steps + collected.environment_steps
     metrics = {
         **collected.metrics,

@@ -21,10 +21,10 @@ class Iteration:
     """Everything that an iteration produced. Keeping it keeps its episodes in memory.
 
     Args:
-        tasks: arrays by name, [task, ...].
+        tasks: arrays by name, [task, ...], of all ranks.
         before, after: the learner's state, iterations done and environment steps taken, on both sides of it.
         batch: the episodes of every phase: `batch.support[k]` before inner step k, `batch.query` after the
-            last one; [task, episode, time, ...].
+            last one; [task, episode, time, ...]. Of several ranks, this one's: the first of the tasks.
         returns: mean return of every task's episodes after k inner steps, [phase, task].
         metrics: its row of progress.csv by column: "rollout/return_after", "update/kl", ... and, where an
             evaluation was due, "evaluation/return_after_0_steps", ...

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils._pytree import tree_map
@@ -39,7 +39,7 @@ from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 
 def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) -> Checkpoint:
-    """Makes the run folder, or reads its checkpoint; returns where to start.
+    """Makes the run folder, or reads its checkpoint; returns where to start. The first rank tells the others.
 
     Raises:
         RunError: the folder holds another run, cannot be written, or its checkpoint is lost, damaged or
@@ -47,6 +47,13 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
         ConfigError: `policy.start_from` is no policy, or one that does not fit; the policy is of a kind that
             no file can describe; or films cannot be drawn.
     """
+    reduction = experiment.task_map.reduction
+    start = reduction.agree(_prepared(config, resume, experiment) if reduction.first else None)
+    assert start is not None
+    return _on_device(start, experiment.device)
+
+
+def _prepared(config: ExperimentConfig, resume: bool, experiment: Experiment) -> Checkpoint:
     run_dir = Path(config.run_dir)
     resumed = find_run(config, resume)
     if resumed:
@@ -55,14 +62,12 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
     if resumed and (run_dir / CHECKPOINT).is_file():
         found = load_checkpoint(run_dir, with_replay=True)
         agreed = _resumed(found, experiment)
-        start = _made_agree(run_dir, agreed, make_run_folder(config), describe(experiment))
-    else:
-        state = initial_state(experiment)
-        _check_state(state)
-        (run_dir / PROGRESS).unlink(missing_ok=True)
-        description = describe(experiment)
-        start = Checkpoint(state, 0, 0, make_run_folder(config), description)
-    return _on_device(start, experiment.device)
+        return _made_agree(run_dir, agreed, make_run_folder(config), describe(experiment))
+    state = initial_state(experiment)
+    _check_state(state)
+    (run_dir / PROGRESS).unlink(missing_ok=True)
+    description = describe(experiment)
+    return Checkpoint(state, 0, 0, make_run_folder(config), description)
 
 
 def run_training(
@@ -73,26 +78,27 @@ def run_training(
     The run folder keeps the last evaluation, and the first of its tasks. A fault in the first one, of the
     policy as it starts, is TensorBoard's to tell: training goes on. A resumed run does without it.
 
+    Of several ranks the first one has observers, and writes.
+
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
     config = experiment.config
     _one_thread_an_operation()
-    board = TensorBoardRecorder(experiment)
-    held_out = HeldOut(experiment, board)
-    keepers = _recorders(experiment, board)
-    with observed(observers, start), observed(keepers, start):
+    watching = _watching(experiment, observers)
+    with observed(watching.observers, start), observed(watching.keepers, start):
         if not start.iteration and not config.training.is_done(0, 0):
-            curve = held_out.first(start)
+            curve = watching.held_out.first(start)
             if curve is not None:
-                show_evaluation(observers, 0, curve)
-        final = _train(experiment, start, keepers, observers, held_out)
-        curve = held_out(final, last=True)
-        run_dir = Path(config.run_dir)
-        protocol = evaluation_protocol(config, final)
-        write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
-        write_held_out_task(run_dir, curve.tasks)
-        show_evaluation(observers, final.iteration, curve)
+                show_evaluation(watching.observers, 0, curve)
+        final = _train(experiment, start, watching)
+        curve = watching.held_out(final, last=True)
+        if experiment.task_map.reduction.first:
+            run_dir = Path(config.run_dir)
+            protocol = evaluation_protocol(config, final)
+            write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
+            write_held_out_task(run_dir, curve.tasks)
+        show_evaluation(watching.observers, final.iteration, curve)
     return final, curve
 
 
@@ -114,10 +120,9 @@ def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Obs
         TrainingError: something was not finite, or an environment failed.
     """
     _one_thread_an_operation()
-    board = TensorBoardRecorder(experiment)
-    keepers = _recorders(experiment, board)
-    with observed(observers, start), observed(keepers, start):
-        return _train(experiment, start, keepers, observers, HeldOut(experiment, board))
+    watching = _watching(experiment, observers)
+    with observed(watching.observers, start), observed(watching.keepers, start):
+        return _train(experiment, start, watching)
 
 
 def format_curve(curve: AdaptationCurve) -> str:
@@ -130,22 +135,29 @@ def _one_thread_an_operation() -> None:
     torch.set_num_threads(1)
 
 
-def _recorders(experiment: Experiment, board: TensorBoardRecorder) -> list[Observer]:
-    """All that keep a run; what cannot be read anew comes before the row that says it is there."""
-    config = experiment.config
+class _Watching(NamedTuple):
+    """What keeps a run and what watches it, on the first rank; evaluations on held-out tasks, on all."""
+
+    keepers: Sequence[Observer]
+    observers: Sequence[Observer]
+    held_out: HeldOut
+
+
+def _watching(experiment: Experiment, observers: Sequence[Observer]) -> _Watching:
+    if not experiment.task_map.reduction.first:
+        return _Watching((), (), HeldOut(experiment, None))
+    config, board = experiment.config, TensorBoardRecorder(experiment)
     run_dir, films = Path(config.run_dir), film_recorders(experiment, board)
-    return [SnapshotRecorder(run_dir, config.training), CsvRecorder(run_dir), board, *films]
+    # What cannot be read anew comes before the row that says it is there.
+    keepers = (SnapshotRecorder(run_dir, config.training), CsvRecorder(run_dir), board, *films)
+    return _Watching(keepers, observers, HeldOut(experiment, board))
 
 
-def _train(
-    experiment: Experiment,
-    start: Checkpoint,
-    keepers: Sequence[Observer],
-    observers: Sequence[Observer],
-    evaluate: Callable[[Checkpoint], AdaptationCurve],
-) -> Checkpoint:
+def _train(experiment: Experiment, start: Checkpoint, watching: _Watching) -> Checkpoint:
     config = experiment.config
-    sampler = experiment.sampler(config.sampling.tasks, config.sampling.episodes)
+    share = experiment.task_map.reduction.share(config.sampling.tasks)
+    tasks = share.stop - share.start
+    sampler = experiment.sampler(tasks, config.sampling.episodes, first_task=share.start)
     training = Training(
         environment_name=config.environment.id,
         task_distribution=experiment.task_distribution,
@@ -155,7 +167,8 @@ def _train(
         training_tasks=int(config.sampling.training_tasks),
     )
     with closing(sampler):
-        return train(training, start, config.training, Path(config.run_dir), keepers, observers, evaluate)
+        run_dir, (keepers, observers, held_out) = Path(config.run_dir), watching
+        return train(training, start, config.training, run_dir, keepers, observers, held_out)
 
 
 def _made_agree(run_dir: Path, found: Checkpoint, digest: str, description: PolicyDescription) -> Checkpoint:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from metarl.compute.task_map import Reduction, TaskMap, select_task
+from metarl.compute.reduction import Reduction
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.meta_learners.e_maml import EMamlConfig, e_maml, relative_returns, with_credit
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.rollouts.rollout import MetaBatch

@@ -10,7 +10,8 @@ from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
 
 from metarl.adaptation.meta_batch import collect_meta_batch
 from metarl.adaptation.walk import Walk
-from metarl.compute.task_map import Reduction, TaskMap
+from metarl.compute.reduction import Reduction
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.sampler import RolloutSampler
