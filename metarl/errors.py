@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class MetaRLError(Exception):
-    """Base of the errors that scripts report in one line, without a traceback."""
+    """Base of the errors that scripts report in one line, without a traceback.
+
+    Attributes:
+        rank: of several processes that raise it together, the one that met it; None of one's own.
+    """
+
+    rank: int | None = None
 
 
 class ConfigError(MetaRLError):

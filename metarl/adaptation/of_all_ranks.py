@@ -13,7 +13,6 @@ from torch.utils._pytree import tree_map
 
 from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
 from metarl.compute.reduction import Reduction
-from metarl.errors import TrainingError
 from metarl.rollouts.rollout import Rollout
 
 
@@ -34,15 +33,8 @@ def evaluate_shares(
     if reduction.size == 1 or count < reduction.size:
         return evaluate(tasks, 0)
     share = reduction.share(count)
-    fault, part = None, None
-    try:
-        part = evaluate({name: values[share] for name, values in tasks.items()}, share.start)
-    except TrainingError as error:
-        fault = error
-    for met in reduction.exchange(fault):
-        if met is not None:
-            raise met
-    assert part is not None
+    own = {name: values[share] for name, values in tasks.items()}
+    part = reduction.together(lambda: evaluate(own, share.start))
     curve = part.curve
     whole = AdaptationCurve(
         tasks,

@@ -75,41 +75,38 @@ def main() -> int:
         command = shlex.join(["metarl", "train", *same_again(arguments, overrides), "--resume", "true"])
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command}")
         return 130
-    except RanksError as error:
-        if ranks.first:
-            print(f"error: {error}", file=sys.stderr)
-        return 2
     except MetaRLError as error:
-        print(f"error: {error}", file=sys.stderr)
+        teller = 0 if isinstance(error, RanksError) else error.rank
+        if teller in (None, ranks.rank):
+            print(f"error: {error}", file=sys.stderr)
         return 2
 
 
 def train_here(arguments: argparse.Namespace, overrides: list[str], ranks: Reduction) -> int:
     """Trains what was asked for, and prints what it came to on the first rank."""
     if arguments.seeds or arguments.sweep:
-        if ranks.size > 1:
-            raise ConfigError(
-                f"--seeds, --sweep: expected one run for {ranks.size} ranks, got several; start each apart"
-            )
+        ranks.together(lambda: check_alone(ranks, "--seeds, --sweep: expected one run", "several"))
         return train_several(arguments, overrides)
     resume = arguments.resume == "true"
-    given = ranks.agree(read_config(arguments.config, overrides).as_dict() if ranks.first else {})
-    config = read_config(given)
-    if ranks.size > 1 and isinstance(config, ScratchExperiment):
-        raise ConfigError(
-            f"from_scratch: expected a meta-learner for {ranks.size} ranks, got a learner of one task at a "
-            "time; start one process"
-        )
-    if not ranks.first:
-        if not ranks.agree(False):
-            train(meta_learned(config), resume=resume, quiet=True)
-        return 0
-    finished = resume and find_run(config, resume) and find_outcome(config) is not None
+    config = ranks.together(lambda: read_config(arguments.config, overrides))
+    if isinstance(config, ScratchExperiment):
+        ranks.together(lambda: check_alone(ranks, "from_scratch: expected a meta-learner", "another learner"))
+    finished = ranks.first and resume and find_run(config, resume) and find_outcome(config) is not None
     if ranks.agree(finished):
-        print(finished_text(config))
+        text = finished_text(config)
+    elif ranks.first:
+        text = learn(config, resume, arguments.quiet)[1]
     else:
-        print(learn(config, resume, arguments.quiet)[1])
+        train(meta_learned(config), resume=resume, quiet=True)
+    if ranks.first:
+        print(text)
     return 0
+
+
+def check_alone(ranks: Reduction, expected: str, got: str) -> None:
+    """Refuses what several ranks do not share out."""
+    if ranks.size > 1:
+        raise ConfigError(f"{expected} for {ranks.size} ranks, got {got}; use one process for each")
 
 
 def finished_text(config: AnyExperiment) -> str:

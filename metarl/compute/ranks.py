@@ -22,7 +22,7 @@ RANK_SECONDS = 600
 """How long a rank waits for the others: longer than what the first one alone does between two exchanges."""
 
 _GATHERED_BYTES = 2**24
-"""Up to so many, the mean is taken of all tasks' values: its bits do not depend on how they are shared out."""
+"""Up to so many, the mean is of all tasks' values: its bits do not depend on how they are shared out."""
 
 
 class Ranks(Reduction):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from torch import Tensor
+
+from metarl.errors import MetaRLError
 
 Value = TypeVar("Value")
 
@@ -50,6 +53,23 @@ class Reduction:
     def exchange(self, value: Value) -> list[Value]:
         """What every rank gave, by rank."""
         return [value]
+
+    def together(self, call: Callable[[], Value]) -> Value:
+        """What the call returns here; where it fails on a rank, all raise that error, the first rank's first.
+
+        Raises:
+            MetaRLError: of the call; others are not caught.
+        """
+        found, fault = [], None
+        try:
+            found.append(call())
+        except MetaRLError as error:
+            fault, error.rank = error, self.rank
+        for met in self.exchange(fault and (fault, fault.rank)):
+            if met:
+                met[0].rank = met[1]
+                raise met[0]
+        return found[0]
 
     def agree(self, value: Value) -> Value:
         """The first rank's value."""

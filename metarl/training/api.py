@@ -72,7 +72,7 @@ def train(
     run_dir, device = Path(given.run_dir), given.training.device
     with _threads_restored(), joined_ranks() as ranks:
         with hold_run_folder(run_dir) if ranks.first else nullcontext():
-            experiment = build_experiment(given, ranks)
+            experiment = ranks.together(lambda: build_experiment(given, ranks))
             start = prepare_run(given, resume, experiment)
             shown = [] if quiet else console_observers(given)
             final, _ = run_training(experiment, start, [*shown, *watching])

@@ -1,8 +1,10 @@
 """Processes that share out the tasks learn what one process learns, to the bit."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,48 @@ def test_any_number_of_ranks_learns_the_same(trained, ranks):
         diaries = [np.load(trained(n) / f"{name}.npz") for n in (1, ranks)]
         for key in diaries[0]:
             np.testing.assert_array_equal(*(diary[key] for diary in diaries), err_msg=f"{name} {key}")
+
+
+def children(process):
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def wait_for_rows(path, rows, process):
+    while not path.is_file() or len(path.read_text().splitlines()) <= rows:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+
+
+@pytest.mark.timeout(280)
+def test_a_killed_rank_ends_all_and_any_number_of_ranks_goes_on(small_config_file, tmp_path):
+    """With restarts, torchrun starts all anew, from the last checkpoint; else another command does."""
+    words = [small_config_file, "--training.iterations", "40", "--quiet", "--resume", "true"]
+    folder = tmp_path / "run"
+    start = [*TORCHRUN, 2, "--max-restarts", 1, "-m", "metarl", "train", *words, "--run_dir", folder]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'envs'}"}
+    process = subprocess.Popen(list(map(str, start)), env=environment, stderr=subprocess.PIPE, text=True)
+    for rows in (2, 10):
+        wait_for_rows(folder / "progress.csv", rows, process)
+        os.kill(children(process)[-1], signal.SIGKILL)
+        killed = time.monotonic()
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert time.monotonic() - killed < 40
+    kept = load_checkpoint(folder).iteration
+    assert 10 <= kept < 40
+    done = run(sys.executable, "-m", "metarl", "train", *words, "--run_dir", folder)
+    assert done.returncode == 0, done.stderr
+    whole = run(sys.executable, "-m", "metarl", "train", *words, "--run_dir", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    found, expected = (load_checkpoint(each) for each in (folder, tmp_path / "whole"))
+    assert found.iteration == expected.iteration == 40
+    for name, value in expected.state.parameters.items():
+        assert torch.equal(found.state.parameters[name], value), name
+
+
+def test_what_cannot_be_shared_out_is_told_in_a_line(small_config_file, tmp_path):
+    words = ["--sampling.tasks", "1", "--run_dir", tmp_path / "run"]
+    done = run(*TORCHRUN, 2, "-m", "metarl", "train", small_config_file, *words)
+    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert told == ["error: sampling.tasks: expected one or more for each of 2 ranks, got 1"]
+    assert not (tmp_path / "run").exists()

@@ -83,7 +83,8 @@ def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solv
 
         results = task_map.run([partial(run, task) for task in range(batch.tasks)])
         gradients = {name: torch.stack([found[name] for found, _, _ in results]) for name in theta}
-        worst = {key: max(found[key] for _, _, found in results) for key in results[0][2]}
+        residuals = {key: torch.tensor([found[key] for _, _, found in results]) for key in results[0][2]}
+        worst = {key: task_map.reduction.gather(found).max().item() for key, found in residuals.items()}
         return mean_gradient(gradients, torch.stack([value for _, value, _ in results]), task_map, worst)
 
     def linearised(theta: Parameters, batch: TaskBatch[Data], task_map: TaskMap) -> Linearised:
