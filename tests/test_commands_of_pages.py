@@ -58,6 +58,10 @@ def execute(words, monkeypatch, capsys):
         command = [sys.executable, "-m", "tensorboard.main", "--inspect", *rest]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert "first_step" in done.stdout, done.stderr
+    elif program == "torchrun":
+        command = [sys.executable, "-m", "torch.distributed.run", *rest, *SMALLER["train"]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr
     elif program != "metarl":
         assert program in INSTALLS, words
     elif rest[0] in TOO_LARGE:

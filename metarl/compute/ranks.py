@@ -38,7 +38,7 @@ class Ranks(Reduction):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def mean(self, values: Tensor) -> Tensor:
-        counts = self.exchange(len(values))
+        counts = self._counts(values)
         each = values.nbytes // max(len(values), 1)
         if each * sum(counts) <= _GATHERED_BYTES:
             return self._gather(values, counts).mean(0)
@@ -52,7 +52,7 @@ class Ranks(Reduction):
         return sums
 
     def gather(self, values: Tensor) -> Tensor:
-        return self._gather(values, self.exchange(len(values)))
+        return self._gather(values, self._counts(values))
 
     def exchange(self, value: Value) -> list[Value]:
         found: list[Any] = [None] * self.size
@@ -64,6 +64,13 @@ class Ranks(Reduction):
         self._call(lambda: dist.broadcast_object_list(found, src=0))
         agreed: Value = found[0]
         return agreed
+
+    def _counts(self, values: Tensor) -> list[int]:
+        """How many tasks every rank has values of."""
+        own = torch.tensor([len(values)], device=values.device)
+        found = [torch.empty_like(own) for _ in range(self.size)]
+        self._call(lambda: dist.all_gather(found, own))
+        return [int(count) for count in found]
 
     def _gather(self, values: Tensor, counts: Sequence[int]) -> Tensor:
         """The values of all ranks, who have so many each."""
