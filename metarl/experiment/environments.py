@@ -173,7 +173,8 @@ def make_envs(config: CommonConfig, num_envs: int) -> VectorTaskEnv | ForeignVec
     )
     try:
         if kind != "native":
-            return ForeignVectorEnv(lambda: make_env(config), num_envs, kind, config.sampling.num_threads)
+            processes, seconds = int(config.sampling.num_threads), int(config.sampling.timeout_seconds)
+            return ForeignVectorEnv(lambda: make_env(config), num_envs, kind, processes, seconds)
         spec = gymnasium.registry.get(environment.id)
         if spec is not None and spec.vector_entry_point is None:
             raise ConfigError(foreign)

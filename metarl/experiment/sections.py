@@ -62,6 +62,8 @@ class SamplingConfig:
         episodes: episodes per task and inner step.
         num_threads: simulation threads, or processes of "async" environments; 0 for one per CPU. Results
             do not depend on it.
+        timeout_seconds: how long a process of "async" environments may take for a step or reset of all its
+            copies before the run ends; 0 for ever.
         advantages: how advantages are estimated.
     """
 
@@ -69,9 +71,10 @@ class SamplingConfig:
     training_tasks: NonNegativeInt = 0
     episodes: PositiveInt = 20
     num_threads: NonNegativeInt = 0
+    timeout_seconds: NonNegativeInt = 600
     advantages: AdvantageConfig = field(default_factory=AdvantageConfig)
 
-    changeable: ClassVar[tuple[str, ...]] = ("num_threads",)
+    changeable: ClassVar[tuple[str, ...]] = ("num_threads", "timeout_seconds")
     """Keys that may differ at a resume: what is learned does not follow from them."""
 
 

@@ -3,9 +3,12 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from tests.support.tiny_envs import Drift
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 COPIES = 7
+ROOT = Path(__file__).parents[2]
 
 
 class Counted(Drift):
@@ -60,6 +64,20 @@ class Slow(Drift):
 
     def step(self, action):
         time.sleep(2)
+        return super().step(action)
+
+
+class Hanging(Breaking):
+    """Never comes back where its task says so."""
+
+    def reset(self, **arguments):
+        if self.stage == "reset":
+            time.sleep(1000)
+        return super().reset(**arguments)
+
+    def step(self, action):
+        if self.stage == "step":
+            time.sleep(1000)
         return super().step(action)
 
 
@@ -169,6 +187,45 @@ def test_ctrl_c_is_left_to_the_parent_and_a_termination_is_told():
             envs.step(actions()[0])
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize("method", ["reset", "step"])
+def test_a_process_that_hangs_is_told_and_killed(method):
+    envs = ForeignVectorEnv(Hanging, COPIES, "async", 3, timeout_seconds=2)
+    stages = np.zeros(COPIES)
+    stages[4] = ["reset", "step"].index(method) + 1
+    envs.set_tasks({"velocity": stages})
+    message = rf"a {method} within 2 s \(timeout_seconds\), got no answer of 1, .* episodes 3 to 5"
+    if method == "step":
+        envs.reset(seed=range(COPIES))
+    with pytest.raises(ForeignEnvError, match=message):
+        envs.reset(seed=range(COPIES)) if method == "reset" else envs.step(actions()[0])
+    assert multiprocessing.active_children() == []
+
+
+ORPHANS = """
+import multiprocessing, os, signal, threading
+import numpy as np
+from tests.envs.test_foreign_processes import COPIES, ForeignVectorEnv, Hanging, actions
+
+envs = ForeignVectorEnv(Hanging, COPIES, "async", 3)
+envs.set_tasks({"velocity": np.full(COPIES, 2.0)})
+envs.reset(seed=range(COPIES))
+print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+envs.step(actions()[0])
+"""
+
+
+def test_processes_end_with_their_parent_whatever_they_do():
+    command = [sys.executable, "-c", ORPHANS]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=60)
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) == 3
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_an_interrupted_step_leaves_no_process():

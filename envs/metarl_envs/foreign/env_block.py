@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable
+from multiprocessing import parent_process
 from typing import Any
 
 import gymnasium
@@ -109,8 +112,17 @@ class EnvBlock(gymnasium.Env[Any, Any]):
         if self._own_process:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            threading.Thread(target=_end_with_parent, daemon=True).start()
         for _ in range(self._copies):
             self._envs.append(self._make_env())
+
+
+def _end_with_parent() -> None:
+    """Ends this process, whatever it does, when its parent is gone, however it went."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _fault(error: Exception, task: Task) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from multiprocessing import TimeoutError
 from multiprocessing.connection import wait
 from typing import Any, Literal
 
@@ -34,10 +35,11 @@ class ForeignVectorEnv:
         num_envs: copies.
         mode: "sync" steps them in turn, "async" in several processes.
         num_processes: of "async"; 0 for one per CPU. Results do not depend on it.
+        timeout_seconds: how long a process of "async" may take for its copies' step or reset; 0 for ever.
 
     Raises:
         ForeignEnvError: from `reset` and `step`: a copy raised an exception or returned an invalid
-            observation, reward or end, or a process died. All processes are ended then.
+            observation, reward or end, or a process died or took too long. All processes are ended then.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ForeignVectorEnv:
         num_envs: int,
         mode: Literal["sync", "async"],
         num_processes: int = 0,
+        timeout_seconds: int = 0,
     ) -> None:
         probe = make_env()
         self.single_observation_space, self.single_action_space = probe.observation_space, probe.action_space
@@ -65,6 +68,7 @@ class ForeignVectorEnv:
         vector = SyncVectorEnv if mode == "sync" else AsyncVectorEnv
         self._envs: Any = vector(blocks, autoreset_mode=AutoresetMode.DISABLED)
         self._idle = True
+        self._timeout = timeout_seconds or None
 
     def set_tasks(self, tasks: Mapping[str, Any]) -> None:
         """Gives copy i the i-th task at its next reset; a dict of arrays [env, ...].
@@ -123,7 +127,15 @@ class ForeignVectorEnv:
     def _exchange(self, method: str, *arguments: Any) -> Any:
         self._idle = False
         try:
-            result = getattr(self._envs, method)(*arguments)
+            if method == "set_attr" or isinstance(self._envs, SyncVectorEnv):
+                result = getattr(self._envs, method)(*arguments)
+            else:
+                getattr(self._envs, f"{method}_async")(*arguments)
+                result = getattr(self._envs, f"{method}_wait")(timeout=self._timeout)
+        except TimeoutError as error:
+            slow = self._slow_processes(method)
+            self.close()
+            raise ForeignEnvError(slow) from error
         except (EOFError, ConnectionError) as error:
             lost = self._lost_process()
             self.close()
@@ -137,6 +149,15 @@ class ForeignVectorEnv:
                 message, trace = fault
                 self.close()
                 raise ForeignEnvError(message) from RuntimeError(f"\n{trace}")
+
+    def _slow_processes(self, method: str) -> str:
+        waiting = [i for i, pipe in enumerate(self._envs.parent_pipes) if not pipe.poll()]
+        first = waiting[0] * self._slots if waiting else 0
+        last = min(first + self._slots, self.num_envs) - 1
+        return (
+            f"expected every process to answer a {method} within {self._timeout} s (timeout_seconds), got no "
+            f"answer of {len(waiting)}, the first of which holds episodes {first} to {last} of the batch"
+        )
 
     def _lost_process(self) -> str:
         processes = self._envs.processes
