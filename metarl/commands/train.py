@@ -180,10 +180,10 @@ def learn_from_scratch(config: ScratchExperiment, resume: bool, quiet: bool) -> 
 def print_keys(config: str | None, overrides: list[str]) -> int:
     """Prints every key of the config, MAML's without one."""
     try:
-        sections, policy = sections_of(config or {"meta_learner": {"name": "maml"}}, overrides)
+        kind = sections_of(config or {"meta_learner": {"name": "maml"}}, overrides)
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("\nKeys of a config, each with its default; --meta_learner.name NAME --help shows another's.\n")
-    print(explain_keys(sections, policy))
+    print(explain_keys(kind))
     return 0
