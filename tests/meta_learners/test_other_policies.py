@@ -45,7 +45,7 @@ def test_cavias_policy_keeps_a_subclasss_layers():
 
 
 def test_cavia_refuses_a_policy_of_another_kind():
-    with pytest.raises(ConfigError, match="policy.name: expected gaussian_mlp, got OwnNetwork"):
+    with pytest.raises(ConfigError, match="expected gaussian_mlp, got OwnNetwork"):
         learner_of("cavia", OwnNetwork(NETWORK))
 
 

@@ -1,4 +1,4 @@
-"""Run folders whose config an earlier version wrote, with keys that this one writes elsewhere or not at all."""
+"""Run folders whose config an earlier version wrote, with keys that stand elsewhere or nowhere today."""
 
 import hashlib
 import json
