@@ -46,7 +46,7 @@ def test_a_users_policy_trains_loads_adapts_and_is_saved(write, train_small, tmp
     loaded = metarl.load(tmp_path / "run", trust=True)
     assert loaded.experiment.config.policy.settings == {**settings_of(policy), "width": 6}
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    shared = {"start_from": "", "normalize_observations": False}
+    shared = {"normalize_observations": False}
     assert saved["policy"] == {**policy, **loaded.experiment.config.policy.settings, **shared}
     env = gymnasium.make("metarl/PointNavigation-v0", max_episode_steps=8)
     adapted = loaded.adapt(env, {"goal": [0.1, 0.2]}, episodes=3)
