@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import metarl_envs
 import numpy as np
 from metarl_envs.family import Family, State
 from metarl_envs.plane_parameters import Disc, Heading
-from metarl_envs.registration import build_family
+from metarl_envs.registration import FAMILIES, build_family
 from metarl_envs.task_parameters import Array, Choice, LogUniform
 from metarl_envs.tasks import Tasks
 
@@ -25,7 +24,7 @@ PRESETS = ("maml", "promp", "pearl")
 
 def main() -> int:
     (folder,) = map(Path, sys.argv[1:])
-    for name in metarl_envs.FAMILIES:
+    for name in FAMILIES:
         page = folder / f"{name}.md"
         before, _, rest = page.read_text().partition(START)
         page.write_text(f"{before}{START}\n\n{numbers(name)}\n{END}{rest.partition(END)[2]}")
@@ -35,7 +34,7 @@ def main() -> int:
 def numbers(name: str) -> str:
     """A family's tables, as Markdown."""
     spec, family = gymnasium.spec(f"metarl/{name}-v0"), build_family(name, {})
-    options = [option for option in signature(metarl_envs.FAMILIES[name]).parameters if option != "preset"]
+    options = [option for option in signature(FAMILIES[name]).parameters if option != "preset"]
     facts = {
         "observation": f"{family.observation_size} numbers",
         "action": f"{len(family.control_low)} numbers in [-1, 1], mapped onto {actuators(family)}",

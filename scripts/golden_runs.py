@@ -81,7 +81,8 @@ def records(folder: Path) -> Iterator[tuple[str, Any]]:
         for outer in outers:
             learner: dict[str, Any] = {"name": name, "outer": outer}
             for steps in (1, 2):
-                settings = {**POINT, "meta_learner": {**learner, "inner_steps": steps}}
+                own = {} if name == "multi_task" else {"inner_steps": steps}
+                settings = {**POINT, "meta_learner": {**learner, **own}}
                 run = f"{name} {outer}, K = {steps}, PointNavigation"
                 yield run, trained(folder / run, settings, 2)
             run = f"{name} {outer}, HalfCheetahDir"

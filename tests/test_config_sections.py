@@ -39,13 +39,17 @@ def read(tmp_path, small_config_file):
 
 
 def learner(name):
-    """The section that chooses it, and for learning from scratch none of a meta-learner."""
-    return {"from_scratch": {}} if name == "from_scratch" else {"meta_learner": {"name": name}}
+    """The section that chooses it, and sections whose keys are not for all learners without any."""
+    if name == "from_scratch":
+        return {"from_scratch": {}, "sampling": {}, "training": {}}
+    return {"meta_learner": {"name": name}, "policy": {}}
 
 
 def keys(name, sections=None, prefix=""):
     """(key, whether null is a value of it), sections among them."""
-    for own, kind in (sections or {"seed": int, "run_dir": str, **sections_of(learner(name))[0]}).items():
+    for own, kind in (
+        sections or {"seed": int, "run_dir": str, **sections_of(learner(name)).sections}
+    ).items():
         yield f"{prefix}{own}", NoneType in get_args(kind)
         if is_dataclass(kind):
             yield from keys(name, field_types(kind), f"{prefix}{own}.")
@@ -140,9 +144,10 @@ def test_options_arrive_as_plain_data_however_they_look(read, trap, tmp_path):
 def test_settings_of_an_algorithm_are_plain_data_and_numbers_are_numbers(read, trap, tmp_path):
     settings = {"policy_kwargs": trap}
     with pytest.raises(ConfigError, match=r"got \['policy_kwargs'\]"):
-        read({"from_scratch": {"settings": settings}})
+        read({**learner("from_scratch"), "from_scratch": {"settings": settings}})
     settings = {"clip_range": trap, "learning_rate": 0.001}
-    assert read({"from_scratch": {"settings": settings}}).from_scratch.settings == settings
+    changes = {**learner("from_scratch"), "from_scratch": {"settings": settings}}
+    assert read(changes).from_scratch.settings == settings
     (tmp_path / "rate.yaml").write_text(
         "environment: {id: a, horizon: 3}\nrun_dir: b\n"
         "from_scratch: {settings: {learning_rate: 1e-3, gamma: '1e-3'}}\n"

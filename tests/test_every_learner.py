@@ -26,7 +26,7 @@ from metarl.rollouts.advantages import compute_advantages
 from metarl.rollouts.episodes import EpisodeSampler
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.run_config import load_run_config
-from tests.support.tiny import BY_GRADIENT, adapted_by, by_adam
+from tests.support.tiny import BY_GRADIENT, adapted_by, by_adam, inner_steps
 
 ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"
 TASK = {"goal": [0.2, -0.1]}
@@ -35,7 +35,7 @@ every_learner = pytest.mark.parametrize("name", BY_GRADIENT)
 
 
 def of(name, *overrides):
-    return ("--meta_learner.name", name, "--meta_learner.inner_steps", "2", *overrides)
+    return ("--meta_learner.name", name, *inner_steps(name, 2), *overrides)
 
 
 def same(one, other):
@@ -141,7 +141,7 @@ def test_another_learner_takes_a_registry_line_alone(train_small, tmp_path, monk
 def test_an_inner_step_is_a_rollout_of_its_own(train_small, tmp_path, name):
     """Those that a learner takes between rollouts; and so are the adapted policies' episodes."""
     cheetah = ("--environment.id", "metarl/HalfCheetahDir-v0", "--environment.options", "{}")
-    steps = ("--meta_learner.inner_steps", "3", "--training.iterations", "1")
+    steps = (*inner_steps(name, 3), "--training.iterations", "1")
     final = train_small("--meta_learner.name", name, *steps, *cheetah)
     rollouts = metarl.load(tmp_path / "run").experiment.learner.inner_steps + 1
     assert final.environment_steps == rollouts * 3 * 4 * 8

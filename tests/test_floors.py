@@ -16,12 +16,14 @@ def read_floors():
     return [[line.split() for line in block.splitlines()] for block in blocks]
 
 
-FLOORS, ENVIRONMENT_FLOORS = read_floors()
+HOUSES = dict(zip(("metarl", "metarl_envs", "scripts"), read_floors(), strict=True))
+FLOORS = HOUSES["metarl"]
+SCRIPTS = {path.stem for path in (ROOT / "scripts").glob("*.py")}
 FLAT = {"errors", "command", "__main__"}
 
 
 def modules():
-    paths = [*(ROOT / "metarl").rglob("*.py"), *(ROOT / "envs").rglob("*.py")]
+    paths = [path for folder in ("metarl", "envs", "scripts") for path in (ROOT / folder).rglob("*.py")]
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("envs."): path
         for path in paths
@@ -31,8 +33,8 @@ def modules():
 
 def floor(module):
     """The house of a module and its height there; of two names that fit, the longer one tells."""
-    house = "metarl" if module.startswith("metarl.") else "metarl_envs"
-    floors = FLOORS if house == "metarl" else ENVIRONMENT_FLOORS
+    house = module.partition(".")[0]
+    floors = HOUSES[house]
     fitting = [
         (len(name), height)
         for height, names in enumerate(floors)
@@ -44,6 +46,12 @@ def floor(module):
 
 
 def imported(path):
+    """The modules that a file imports; of scripts, which lie in no package, with their folder's name."""
+    for name in _imported(path):
+        yield f"scripts.{name}" if name in SCRIPTS and path.parent.name == "scripts" else name
+
+
+def _imported(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
@@ -58,6 +66,12 @@ def test_imports_go_down(module):
         assert name not in ("metarl", "metarl_envs"), "import from the module, not from the package's root"
         if name.startswith(f"{floor(module)[0]}."):
             assert floor(name) <= floor(module), f"{module} imports {name} from a floor above"
+        house = name.partition(".")[0]
+        assert house != "scripts" or module.startswith("scripts."), f"{module} imports the script {name}"
+
+
+def test_every_script_and_benchmark_stands_on_a_floor():
+    assert {f"scripts.{name}" for name in SCRIPTS} | {"metarl.benchmarks.update"} <= set(modules())
 
 
 def test_no_cycles():

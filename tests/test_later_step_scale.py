@@ -11,7 +11,7 @@ import metarl
 from metarl.errors import ConfigError
 from metarl.experiment.environments import make_env
 from metarl.runs.run_config import load_run_config
-from tests.support.tiny import BY_GRADIENT
+from tests.support.tiny import BY_GRADIENT, inner_steps
 
 ROOT = Path(__file__).parents[1]
 MESSAGE = (
@@ -21,7 +21,7 @@ MESSAGE = (
 
 @pytest.mark.parametrize("name", BY_GRADIENT)
 def test_every_learner_scales_later_steps_or_says_that_it_cannot(train_small, tmp_path, name):
-    learner = ("--meta_learner.name", name, "--meta_learner.inner_steps", "2")
+    learner = ("--meta_learner.name", name, *inner_steps(name, 2))
     train_small(*learner, "--meta_learner.inner_step_size", "0.01", "--training.iterations", "0")
     folder, options = tmp_path / "run", {"episodes": 3, "seed": 1}
     env = make_env(load_run_config(folder))

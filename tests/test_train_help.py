@@ -30,18 +30,19 @@ def told(text):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_has_a_line_that_says_what_it_is(kind):
-    sections, policy = sections_of(KINDS[kind])
-    found = told(explain_keys(sections, policy))
-    types = key_types(sections)
+    told_of = sections_of(KINDS[kind])
+    found = told(explain_keys(told_of))
+    types = key_types(told_of.sections)
     keys = {key for key in types if not any(other.startswith(f"{key}.") for other in types)}
-    names = {"policy.name", "meta_learner.name"} if policy else set()
+    keys -= {key for key in keys for unread in told_of.unread if f"{key}.".startswith(f"{unread}.")}
+    names = {"policy.name", "meta_learner.name"} if told_of.policy else set()
     assert set(found) == keys | names | {"seed", "run_dir"}
     assert [key for key, text in found.items() if len(text.partition(" (")[0]) < 5] == []
     assert list(found)[: len(set(COMMON) & set(found))] == [key for key in COMMON if key in found]
 
 
 def test_names_and_defaults_are_told():
-    found = told(explain_keys(*sections_of({"meta_learner": {"name": "cavia"}})))
+    found = told(explain_keys(sections_of({"meta_learner": {"name": "cavia"}})))
     assert (
         found["meta_learner.name"] == f"one of {', '.join(sorted(META_LEARNERS))}, or my_package:my_learner"
     )
@@ -50,6 +51,33 @@ def test_names_and_defaults_are_told():
     assert found["meta_learner.context_size"] == "numbers in the context vector (5)"
     assert found["meta_learner.first_order"].endswith("(false)")
     assert found["environment.id"].endswith("(required)")
+    assert found["meta_learner.trust_region.max_kl"].endswith("(0.01; with outer trpo)")
+    assert found["meta_learner.clipped.schedule_updates"].endswith(
+        "(0; with outer ppo; with schedule linear or cosine)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "unread"),
+    [
+        ({"meta_learner": {"name": "rl2"}}, {"sampling.advantages", "policy.normalize_observations"}),
+        ({"meta_learner": {"name": "pearl"}}, {"sampling.advantages", "policy.start_from"}),
+        ({"meta_learner": {"name": "multi_task"}}, {"meta_learner.inner_steps"}),
+        ({"from_scratch": {}}, {"sampling.tasks", "training.iterations", "training.device"}),
+    ],
+)
+def test_keys_that_a_learner_does_not_read_have_no_line(chosen, unread):
+    everything = told(explain_keys(sections_of({"meta_learner": {"name": "maml"}})))
+    found = told(explain_keys(sections_of(chosen)))
+    for key in unread:
+        assert [one for one in everything if f"{one}.".startswith(f"{key}.")]
+        assert not [one for one in found if f"{one}.".startswith(f"{key}.")]
+
+
+def test_a_learner_with_memory_has_its_policy_by_itself():
+    found = told(explain_keys(sections_of({"meta_learner": {"name": "varibad"}})))
+    assert found["policy.name"].endswith("(belief)")
+    assert "policy.latent_size" in found
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The update of MAML-TRPO, and its curvature product computed in several ways."""
+"""The update of a meta-learner, and MAML's curvature product computed in several ways."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch
 
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, meta_batch, resident, seconds
 from metarl.compute.task_map import select_task
-from metarl.errors import ConfigError
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import ExperimentConfig
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.rule import PlainSteps
+from metarl.meta_learners.maml import MamlConfig, plain_steps
 from metarl.meta_learners.outer.curvature import generic_curvature_product
 from metarl.meta_learners.outer.mlp_curvature import mlp_curvature_product
 from metarl.meta_learners.outer.outer_step import CurvatureProduct
-from metarl.objectives.policy_gradient import inner_loss, mean_kl, memoryless
+from metarl.objectives.policy_gradient import mean_kl, memoryless
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import Batch, MetaBatch
@@ -32,17 +32,32 @@ THREADS = {HAND: 1, GENERIC: 1, RETAINED: TORCH_THREADS, f"{RETAINED}, 1 thread"
 
 
 def update(experiment: Experiment, repeats: int) -> list[Row]:
-    """Seconds of the update on a collected meta-batch, and of its curvature product computed in other ways;
-    their memory, and their relative distance from the double-backward product."""
-    if experiment.config.meta_learner_name != "maml":
-        raise ConfigError(f"meta_learner.name: expected maml, got {experiment.config.meta_learner_name}")
+    """Seconds of the update on a collected meta-batch, of any meta-learner.
+
+    Of MAML's on a Gaussian MLP, with a step size that is not learned and all inner steps alike: also seconds
+    of its curvature product computed in several ways, their memory, and their relative distance from the
+    double-backward product.
+    """
     theta, batch = meta_batch(experiment)
     whole = partial(seconds, partial(experiment.learner.update, experiment.learner.start(theta), batch))
     turns = track(range(repeats + 1), repeats + 1, "turn", title="learner.update")
     rows = [line("learner.update", "s", [whole() for _ in turns][1:])]
+    return rows if plain_maml(experiment) is None else rows + products_of(experiment, theta, batch, repeats)
+
+
+def plain_maml(experiment: Experiment) -> PlainSteps | None:
+    """The inner steps of a learner whose curvature product is derived by hand; None of any other."""
+    policy, settings = experiment.policy, experiment.config.meta_learner
+    if not (isinstance(settings, MamlConfig) and isinstance(policy, GaussianMLP)) or settings.learn_step_size:
+        return None
+    return plain_steps(policy, settings)
+
+
+def products_of(experiment: Experiment, theta: Parameters, batch: MetaBatch, repeats: int) -> list[Row]:
+    """Seconds, memory and distances of the curvature product computed in several ways."""
     make = {kind: partial(product, kind, experiment, theta, batch) for kind in THREADS}
     kept = {f"prepare {k}": partial(seconds, make[k], n) for k, n in THREADS.items() if k != GENERIC}
-    rows += alternate(kept, "s", repeats)
+    rows = alternate(kept, "s", repeats)
     products, vector = {kind: call() for kind, call in make.items()}, torch.randn_like(flatten(theta))
     calls = {k: partial(seconds, partial(products[k], vector), n) for k, n in THREADS.items()}
     found = alternate(calls, "s", repeats)
@@ -59,12 +74,10 @@ def update(experiment: Experiment, repeats: int) -> list[Row]:
 def product(kind: str, experiment: Experiment, theta: Parameters, batch: MetaBatch) -> CurvatureProduct:
     """v -> the Hessian of the mean KL through the adaptation, times v."""
     policy, task_map = memoryless(experiment.policy), experiment.task_map
-    settings = experiment.config.meta_learner
     if kind == HAND:
-        if not isinstance(policy, GaussianMLP):
-            raise ConfigError(f"policy: expected a Gaussian MLP, got {type(policy).__name__}")
-        loss = inner_loss(policy, settings.inner_objective)
-        rule = PlainSteps(settings.inner_objective, loss, settings.step_sizes, settings.first_order)
+        rule = plain_maml(experiment)
+        assert isinstance(policy, GaussianMLP)
+        assert rule is not None
         return mlp_curvature_product(policy, rule, theta, batch, task_map)
 
     def adapt_task(parameters: Parameters, support: Sequence[Batch]) -> Parameters:

@@ -1,5 +1,6 @@
 """Times a config's sampling, update or whole iteration, all families' sampling, or long inner loops:
-metarl benchmark sampler|families|update|memory|iteration --config X.yaml [--key value ...]."""
+metarl benchmark sampler|families|update|memory|iteration --config X.yaml [--key value ...]. The update is
+any meta-learner's; of MAML on a Gaussian MLP, its curvature product too, computed in several ways."""
 
 from __future__ import annotations
 

@@ -27,14 +27,13 @@ from metarl.experiment.config import (
 )
 from metarl.experiment.environments import held_out_phrase, task_distribution
 from metarl.experiment.key_help import explain_keys
-from metarl.experiment.names import named_modules
 from metarl.experiment.shipped import shipped_configs
 from metarl.from_scratch.training import planned_steps, run_from_scratch
-from metarl.policies.policy import remembers
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
+from metarl.runs.files import EVALUATION, PROGRESS, RESULTS
 from metarl.runs.folder import find_run, hold_run_folder
 from metarl.training.api import train
+from metarl.training.next_commands import next_commands, resume_command
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
@@ -72,7 +71,7 @@ def main() -> int:
     except KeyboardInterrupt:
         if not ranks.first:
             return 130
-        command = shlex.join(["metarl", "train", *same_again(arguments, overrides), "--resume", "true"])
+        command = resume_command(same_again(arguments, overrides))
         print(f"\nStopped; every finished iteration or task is kept. Go on with:\n  {command}")
         return 130
     except MetaRLError as error:
@@ -174,15 +173,10 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
         share = f"{summary.rejected} of {summary.updates} updates"
         text += f"\n{share} were rejected and changed nothing; {where}.\n"
     run_dir = Path(config.run_dir)
-    trust = " --trust" if named_modules(config.as_dict()) else ""
-    adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK), "--episodes", "20"]
-    if remembers(policy.policy):
-        adapt = ["metarl", "evaluate", config.run_dir, "--episodes", "1"]
+    now = [shlex.join(["tensorboard", "--logdir", config.run_dir]), *next_commands(policy.experiment)]
     text += (
         f"\nTrained for {end.iteration} iterations, {end.environment_steps:,} environment steps. "
-        f"The table is in {run_dir / EVALUATION}. Now:\n"
-        f"  tensorboard --logdir {shlex.quote(config.run_dir)}\n"
-        f"  {shlex.join(adapt)} --steps 3{trust}"
+        f"The table is in {run_dir / EVALUATION}. Now:\n  " + "\n  ".join(now)
     )
     return Outcome(end.environment_steps, curve.mean.tolist()), text
 
@@ -216,10 +210,10 @@ def learn_from_scratch(config: ScratchExperiment, resume: bool, quiet: bool) -> 
 def print_keys(config: str | None, overrides: list[str]) -> int:
     """Prints every key of the config, MAML's without one."""
     try:
-        sections, policy = sections_of(config or {"meta_learner": {"name": "maml"}}, overrides)
+        kind = sections_of(config or {"meta_learner": {"name": "maml"}}, overrides)
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("\nKeys of a config, each with its default; --meta_learner.name NAME --help shows another's.\n")
-    print(explain_keys(sections, policy))
+    print(explain_keys(kind))
     return 0

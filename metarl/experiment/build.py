@@ -36,7 +36,6 @@ from metarl.meta_learners.registry import find_meta_learner
 from metarl.policies.normalised import normalising_policy
 from metarl.policies.policy import AnyPolicy, remembers
 from metarl.policies.registry import find_policy
-from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.random_keys import EVALUATION
 from metarl.rollouts.sampler import RolloutSampler, lanes_of
 
@@ -199,16 +198,6 @@ def _experiment(
         raise ConfigError(f"policy.{error}") from error
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once, reduction)
     learner = find_meta_learner(config.meta_learner_name).of(policy, config.meta_learner, task_map)
-    if not learner.reads_advantages and config.sampling.advantages != AdvantageConfig():
-        raise ConfigError(
-            f"sampling.advantages: expected none with {config.meta_learner_name}, which estimates its own by "
-            "the settings in meta_learner; leave the section out"
-        )
-    if 0 < config.sampling.training_tasks < config.sampling.tasks:
-        raise ConfigError(
-            f"sampling.training_tasks: expected 0 or at least {config.sampling.tasks}, the sampling.tasks, "
-            f"got {config.sampling.training_tasks}"
-        )
     ranks = task_map.reduction.size
     if config.sampling.tasks < ranks:
         raise ConfigError(

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError
 
 from metarl.errors import ConfigError
 from metarl.experiment.config_messages import explain, one_line
+from metarl.experiment.kinds import Kind, meta_kind, scratch_kind, take_kind
 from metarl.experiment.migration import migrated
-from metarl.experiment.names import take_name
 from metarl.experiment.parsing import check_finite, parse_sections
 from metarl.experiment.plain_yaml import as_plain
-from metarl.experiment.reading import Overrides, Source, apply_overrides, read_values
+from metarl.experiment.read_keys import Unread, check_given, given_keys, unread_in, with_defaults, without
+from metarl.experiment.reading import Overrides, Source, apply_overrides, overridden_keys, read_values
 from metarl.experiment.scratch_section import NetworkConfig, ScratchConfig
 from metarl.experiment.sections import (
-    GAUSSIAN_MLP,
     EnvironmentConfig,
     PolicyConfig,
     SamplingConfig,
-    policy_keys,
+    policy_config,
+    policy_section,
 )
+from metarl.experiment.shipped import find_config
 from metarl.experiment.training_section import TrainingConfig
-from metarl.meta_learners.registry import find_meta_learner
-from metarl.policies.registry import find_policy
 
 _ORDER = ("seed", "environment", "policy", "sampling", "meta_learner", "from_scratch", "training", "run_dir")
+_LATER = "later_step_scale"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +42,14 @@ class CommonConfig:
     training: TrainingConfig
     run_dir: str
 
+    @property
+    def unread(self) -> Unread:
+        """The keys that nothing reads with the other settings."""
+        raise NotImplementedError
+
     def as_dict(self) -> dict[str, Any]:
-        """The resolved config, as it would stand in a YAML file."""
-        return _in_order(asdict(self))
+        """The resolved config, as it would stand in a YAML file, without the keys that nothing reads."""
+        return _in_order(asdict(self), self.unread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +64,18 @@ class ExperimentConfig(CommonConfig):
     meta_learner: Any
     meta_learner_name: str
 
+    @property
+    def unread(self) -> Unread:
+        sections = {**vars(self), "policy": policy_section(self.policy)}
+        return _unread(meta_kind(self.meta_learner_name, self.policy.name), sections)
+
     def as_dict(self) -> dict[str, Any]:
         sections = asdict(self)
         policy, name = sections["policy"], sections.pop("meta_learner_name")
         settings = policy.pop("settings")
         sections["policy"] = {"name": policy.pop("name"), **settings, **policy}
         sections["meta_learner"] = {"name": name, **sections["meta_learner"]}
-        return _in_order(sections)
+        return _in_order(sections, self.unread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +84,10 @@ class ScratchExperiment(CommonConfig):
 
     policy: NetworkConfig
     from_scratch: ScratchConfig
+
+    @property
+    def unread(self) -> Unread:
+        return _unread(scratch_kind(), vars(self))
 
 
 AnyExperiment = ExperimentConfig | ScratchExperiment
@@ -99,16 +116,33 @@ def read_config(config: Source, overrides: Overrides = ()) -> AnyExperiment:
         3
     """
     values, source = read_values(config)
-    try:
-        words = apply_overrides(values, overrides)
-        values = migrated(values)
-        made = _from_scratch(values, words) if _is_from_scratch(values, words) else _meta(values, words)
-        check_finite(made.as_dict())
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from error
-    return made
+    return _read(values, source, overrides, lambda run_dir: _is_of_run(config, run_dir))
+
+
+def read_saved_config(path: Path) -> AnyExperiment:
+    """Reads a config that metarl saved, of any version: keys in it that nothing reads are left out.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    return _read(*read_values(path), (), lambda run_dir: True)
+
+
+def with_overrides(config: AnyExperiment, overrides: Overrides) -> AnyExperiment:
+    """A config of other values; keys that the new ones leave without effect are left out.
+
+    Raises:
+        ConfigError: as `read_config`.
+    """
+    return _read(*read_values(config.as_dict()), overrides, lambda run_dir: True)
+
+
+def _is_of_run(config: Source, run_dir: str) -> bool:
+    """Whether a config is the file of a run, in its folder or beside a policy."""
+    if isinstance(config, Mapping):
+        return False
+    folder = find_config(config).parent
+    return folder.resolve() == Path(run_dir).resolve() or any(folder.glob("*.safetensors"))
 
 
 def meta_learned(config: AnyExperiment) -> ExperimentConfig:
@@ -131,43 +165,17 @@ def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfi
     Raises:
         ConfigError: its meta-learner does not scale them.
     """
-    name, rule = config.meta_learner_name, config.meta_learner
-    if not hasattr(rule, "later_step_scale") or find_meta_learner(name).learns_every_step_size:
+    rule = config.meta_learner
+    if _LATER not in getattr(rule, "read_in_adaptation", ()):
         raise ConfigError(
-            "later_step_scale: expected a meta-learner whose inner steps after the first it scales, "
-            f"got {name}; leave it out"
+            f"{_LATER}: expected a meta-learner whose inner steps after the first it scales, "
+            f"got {config.meta_learner_name}; leave it out"
         )
-    return replace(config, meta_learner=replace(rule, later_step_scale=scale))
+    return replace(config, meta_learner=replace(rule, **{_LATER: scale}))
 
 
-def meta_sections(meta_learner: str, policy: str = GAUSSIAN_MLP) -> dict[str, type[Any]]:
-    """The dataclasses of the sections with a meta-learner and a policy; `name` is no field of these two.
-
-    Raises:
-        ConfigError: no such meta-learner or policy.
-    """
-    return {
-        "environment": EnvironmentConfig,
-        "policy": policy_keys(find_policy(policy)),
-        "sampling": SamplingConfig,
-        "meta_learner": find_meta_learner(meta_learner).config,
-        "training": TrainingConfig,
-    }
-
-
-def scratch_sections() -> dict[str, type[Any]]:
-    """The dataclasses of the sections of a config that learns from scratch."""
-    return {
-        "environment": EnvironmentConfig,
-        "policy": NetworkConfig,
-        "sampling": SamplingConfig,
-        "from_scratch": ScratchConfig,
-        "training": TrainingConfig,
-    }
-
-
-def sections_of(config: Source, overrides: Overrides = ()) -> tuple[dict[str, type[Any]], str | None]:
-    """The dataclasses of a config's sections, and the name of its policy; None where it learns from scratch.
+def sections_of(config: Source, overrides: Overrides = ()) -> Kind:
+    """The sections of a config, by the names in it.
 
     Raises:
         ConfigError: the file is missing or no YAML, or the names of its sections are wrong.
@@ -175,36 +183,54 @@ def sections_of(config: Source, overrides: Overrides = ()) -> tuple[dict[str, ty
     values, source = read_values(config)
     try:
         words = apply_overrides(values, overrides)
-        values = migrated(values)
-        if _is_from_scratch(values, words):
-            return scratch_sections(), None
-        policy = take_name(values, words, "policy", GAUSSIAN_MLP)
-        return meta_sections(take_name(values, words, "meta_learner"), policy), policy
+        return take_kind(migrated(values), words)
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def _is_from_scratch(values: dict[str, Any], words: list[str]) -> bool:
-    given = {*values, *(word[2:].partition(".")[0] for word in words if word.startswith("--"))}
-    if given >= {"meta_learner", "from_scratch"}:
-        raise ValueError("from_scratch: expected this section or meta_learner, got both")
-    return "from_scratch" in given
+def _read(
+    values: dict[str, Any], source: str, overrides: Overrides, is_saved: Callable[[str], bool]
+) -> AnyExperiment:
+    """Args:
+    is_saved: run folder -> whether the values are a whole config's, as metarl saves it: what nothing
+        reads in it was not asked for.
+    """
+    try:
+        stated, chosen = set(given_keys(migrated(values))), overridden_keys(overrides)
+        words = apply_overrides(values, overrides)
+        values = migrated(values)
+        kind = take_kind(values, words)
+        made = parse_sections(values, words, kind.sections)
+        unread = _unread(kind, made)
+        check_given(sorted(chosen if is_saved(made["run_dir"]) else chosen | stated), unread)
+        config = _config(kind, {name: _with_defaults(name, one, unread) for name, one in made.items()})
+        check_finite(config.as_dict())
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return config
 
 
-def _meta(values: dict[str, Any], words: list[str]) -> ExperimentConfig:
-    policy = take_name(values, words, "policy", GAUSSIAN_MLP)
-    learner = take_name(values, words, "meta_learner")
-    made = parse_sections(values, words, meta_sections(learner, policy))
-    settings = {key.name: getattr(made["policy"], key.name) for key in fields(made["policy"])}
-    shared = {key: settings.pop(key) for key in ("start_from", "normalize_observations")}
-    made["policy"] = PolicyConfig(policy, settings=settings, **shared)
-    return ExperimentConfig(**made, meta_learner_name=learner)
+def _config(kind: Kind, sections: dict[str, Any]) -> AnyExperiment:
+    if kind.policy is None or kind.meta_learner is None:
+        return ScratchExperiment(**sections)
+    policy = policy_config(kind.policy, sections["policy"])
+    return ExperimentConfig(**{**sections, "policy": policy}, meta_learner_name=kind.meta_learner)
 
 
-def _from_scratch(values: dict[str, Any], words: list[str]) -> ScratchExperiment:
-    return ScratchExperiment(**parse_sections(values, words, scratch_sections()))
+def _unread(kind: Kind, sections: Mapping[str, Any]) -> Unread:
+    """What nothing reads with a kind's names and the values of its sections."""
+    found = dict(kind.unread)
+    for name in kind.sections:
+        found |= unread_in(sections[name], f"{name}.")
+    return found
 
 
-def _in_order(sections: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(name: str, section: Any, unread: Unread) -> Any:
+    return with_defaults(section, unread, f"{name}.") if is_dataclass(section) else section
+
+
+def _in_order(sections: dict[str, Any], unread: Unread) -> dict[str, Any]:
     plain: dict[str, Any] = as_plain({key: sections[key] for key in _ORDER if key in sections})
-    return plain
+    return without(plain, unread)

@@ -9,6 +9,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from metarl.experiment.kinds import Kind
+from metarl.experiment.read_keys import as_word, conditions, default_of, is_within
 from metarl.experiment.sections import PolicyConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.registry import POLICIES, find_policy
@@ -45,14 +47,14 @@ class Key(NamedTuple):
     text: str
 
 
-def explain_keys(sections: Mapping[str, type[Any]], policy: str | None) -> str:
-    """A line a key, common ones first.
+def explain_keys(kind: Kind) -> str:
+    """A line a key that something reads, common ones first.
 
     Args:
-        sections: the dataclasses of a config's sections.
-        policy: the name of its policy; None of a config without one.
+        kind: of the config.
     """
-    keys = {key.name: key for key in _all_keys(sections, policy)}
+    unread = [key for key in _all_keys(kind) if any(is_within(key.name, one) for one in kind.unread)]
+    keys = {key.name: key for key in _all_keys(kind) if key not in unread}
     first = [keys.pop(name) for name in COMMON if name in keys]
     groups = {"common": first}
     for key in keys.values():
@@ -75,35 +77,42 @@ def _in(section: re.Match[str] | None) -> tuple[str, re.RegexFlag]:
     return (section[1] if section else ""), re.MULTILINE
 
 
-def _all_keys(sections: Mapping[str, type[Any]], policy: str | None) -> Iterator[Key]:
+def _all_keys(kind: Kind) -> Iterator[Key]:
     yield Key("seed", "INT", "determines all randomness (0)")
-    for name, kind in sections.items():
+    for name, section in kind.sections.items():
         if name == "meta_learner":
             yield Key(f"{name}.name", "NAME", f"one of {_listed(META_LEARNERS)}, or my_package:my_learner")
-        texts = field_texts(kind)
-        if name == "policy" and policy is not None:
-            yield Key(
-                f"{name}.name", "NAME", f"one of {_listed(POLICIES)}, or my_package:MyPolicy (gaussian_mlp)"
-            )
-            texts = field_texts(find_policy(policy)) | field_texts(PolicyConfig)
-        yield from _keys(kind, f"{name}.", texts)
+        texts = field_texts(section)
+        if name == "policy" and kind.policy is not None:
+            policies = f"one of {_listed(POLICIES)}, or my_package:MyPolicy ({kind.policy})"
+            yield Key(f"{name}.name", "NAME", policies)
+            texts = field_texts(find_policy(kind.policy)) | field_texts(PolicyConfig)
+        yield from _keys(section, f"{name}.", texts)
     yield Key("run_dir", "FOLDER", "folder of the run: config, policy, checkpoint and logs")
 
 
-def _keys(kind: type[Any], prefix: str, texts: Mapping[str, str]) -> Iterator[Key]:
-    hints = get_type_hints(kind)
+def _keys(kind: type[Any], prefix: str, texts: Mapping[str, str], when: str = "") -> Iterator[Key]:
+    """Args:
+    when: what all keys are read with: "; with outer trpo".
+    """
+    hints, read_with = get_type_hints(kind), conditions(kind)
     for own in fields(kind):
-        hint = hints[own.name]
+        hint, only = hints[own.name], when + _when(read_with.get(own.name, {}))
         if is_dataclass(hint):
             assert isinstance(hint, type)
-            yield from _keys(hint, f"{prefix}{own.name}.", field_texts(hint))
+            yield from _keys(hint, f"{prefix}{own.name}.", field_texts(hint), only)
         else:
-            text = f"{texts.get(own.name, '')} ({_default(own)})"
+            text = f"{texts.get(own.name, '')} ({_default(own)}{only})"
             yield Key(f"{prefix}{own.name}", _kind(hint), text.strip())
 
 
+def _when(condition: Mapping[str, tuple[Any, ...]]) -> str:
+    """The values of other keys with which one is read."""
+    return "".join(f"; with {key} {' or '.join(map(as_word, values))}" for key, values in condition.items())
+
+
 def _default(field: Field[Any]) -> str:
-    value = field.default_factory() if field.default_factory is not MISSING else field.default
+    value = default_of(field)
     if value is MISSING:
         return "required"
     if isinstance(value, bool) or value is None:

@@ -11,6 +11,7 @@ import yaml
 from metarl.errors import ConfigError
 from metarl.experiment.config_messages import one_line
 from metarl.experiment.plain_yaml import as_plain, load_yaml
+from metarl.experiment.read_keys import given_keys
 from metarl.experiment.shipped import find_config
 
 Source = str | Path | Mapping[str, Any]
@@ -52,6 +53,13 @@ def apply_overrides(values: dict[str, Any], overrides: Overrides) -> list[str]:
             f'overrides: expected a mapping such as {{"seed": 3}} or a list of words, got {overrides!r}'
         )
     return [part for word in overrides for part in (word.split("=", 1) if word[:2] == "--" else [word])]
+
+
+def overridden_keys(overrides: Overrides) -> set[str]:
+    """The dotted keys that overrides give a value."""
+    if isinstance(overrides, Mapping):
+        return {key for name, value in overrides.items() for key in given_keys({str(name): as_plain(value)})}
+    return {word[2:].partition("=")[0] for word in overrides if word.startswith("--")}
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from metarl.experiment.training_section import TrainingConfig
 from metarl.policies.algorithms import find_algorithm
 
+_OF_TRAINING = ("evaluation_tasks", "evaluation_episodes", "evaluation_steps")
+"""Keys of the section `training` that learning from scratch reads."""
 _SET_ELSEWHERE = ("policy", "env", "policy_kwargs", "seed", "device", "verbose", "_init_setup_model")
 
 
@@ -54,6 +57,11 @@ class ScratchConfig:
 
     changeable: ClassVar[tuple[str, ...]] = ("environment_steps", "evaluation_interval", "deterministic")
     """Keys that may differ at a resume: the results of every such setting are kept."""
+    unread: ClassVar[tuple[str, ...]] = (
+        *(f"sampling.{key}" for key in ("tasks", "training_tasks", "episodes", "advantages")),
+        *(f"training.{key.name}" for key in fields(TrainingConfig) if key.name not in _OF_TRAINING),
+    )
+    read_with: ClassVar[dict[str, Any]] = {"policy.initial_std": {"algorithm": ("ppo", "trpo")}}
 
     def __post_init__(self) -> None:
         try:

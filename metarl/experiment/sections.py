@@ -7,11 +7,14 @@ from typing import Any, ClassVar, Literal, get_type_hints
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from metarl.policies.registry import SIZES
+from metarl.experiment.read_keys import Unread, conditions
+from metarl.policies.gaussian_mlp import GaussianMLP
+from metarl.policies.policy import has_memory
+from metarl.policies.registry import SIZES, find_policy
 from metarl.rollouts.advantages import AdvantageConfig
 
-GAUSSIAN_MLP = "gaussian_mlp"
-"""`policy.name` where a config does not say."""
+_SHARED = ("start_from", "normalize_observations")
+"""Keys of every policy's section."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class PolicyConfig:
             they are parts of the policy that no gradient step moves.
     """
 
-    name: str = GAUSSIAN_MLP
+    name: str = "gaussian_mlp"
     settings: dict[str, Any] = field(default_factory=dict)
     start_from: str = ""
     normalize_observations: bool = False
@@ -65,6 +68,9 @@ class SamplingConfig:
         timeout_seconds: how long a process of "async" environments may take for a step or reset of all its
             copies before the run ends; 0 for ever.
         advantages: how advantages are estimated.
+
+    Raises:
+        ValueError: a list of fewer tasks than an iteration takes.
     """
 
     tasks: PositiveInt = 20
@@ -77,6 +83,13 @@ class SamplingConfig:
     changeable: ClassVar[tuple[str, ...]] = ("num_threads", "timeout_seconds")
     """Keys that may differ at a resume: what is learned does not follow from them."""
 
+    def __post_init__(self) -> None:
+        if 0 < self.training_tasks < self.tasks:
+            raise ValueError(
+                f"sampling.training_tasks: expected 0 or at least {self.tasks}, the sampling.tasks, "
+                f"got {self.training_tasks}"
+            )
+
 
 def policy_keys(policy: type[Any]) -> type[Any]:
     """The dataclass of a policy section's keys but `name`: the class's but its sizes, and all policies'."""
@@ -88,4 +101,38 @@ def policy_keys(policy: type[Any]) -> type[Any]:
             default = {"default_factory": key.default_factory} if given else {"default": key.default}
             own.append((key.name, hints[key.name], field(**default)))
     own += [("start_from", str, field(default="")), ("normalize_observations", bool, field(default=False))]
-    return make_dataclass(policy.__name__, own, frozen=True, kw_only=True)
+    read_with = {**conditions(policy), "start_from": {"normalize_observations": (False,)}}
+    return make_dataclass(policy.__name__, own, frozen=True, kw_only=True, namespace={"read_with": read_with})
+
+
+def unread_with_policy(name: str, policy: type[Any]) -> Unread:
+    """The keys of a policy's section that nothing reads with its class, whatever the values.
+
+    One with memory normalises nothing, and but for the Gaussian MLP none has the layers of another policy.
+    """
+    unread = [] if policy is GaussianMLP else ["start_from"]
+    if has_memory(policy):
+        unread.append("normalize_observations")
+    return {f"policy.{key}": f"policy.name {name}" for key in unread}
+
+
+def policy_config(name: str, section: Any) -> PolicyConfig:
+    """The policy of a section that was read, of a dataclass of `policy_keys`.
+
+    Raises:
+        ValueError: settings that its class refuses at any sizes; those of the environment are yet to come.
+    """
+    settings = {key.name: getattr(section, key.name) for key in fields(section)}
+    shared = {key: settings.pop(key) for key in _SHARED}
+    try:
+        find_policy(name)(**dict.fromkeys(SIZES, 1), **settings)
+    except ValueError as error:
+        if not str(error).startswith(SIZES):
+            raise ValueError(f"policy.{error}") from error
+    return PolicyConfig(name, settings=settings, **shared)
+
+
+def policy_section(policy: PolicyConfig) -> Any:
+    """The section of a policy: the inverse of `policy_config`."""
+    shared = {key: getattr(policy, key) for key in _SHARED}
+    return policy_keys(find_policy(policy.name))(**policy.settings, **shared)

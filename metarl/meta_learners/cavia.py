@@ -15,7 +15,6 @@ import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import ConfigError
 from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.gradient_rules import gradient_rule
 from metarl.meta_learners.inner.rule import InnerRule
@@ -24,7 +23,6 @@ from metarl.meta_learners.settings import DifferentiatedSteps, GradientConfig
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.context import CONTEXT, ContextPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
-from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch
 
 
@@ -41,15 +39,8 @@ class CaviaConfig(GradientConfig):
     context_size: PositiveInt = 5
 
 
-def cavia(policy: Policy, config: CaviaConfig, task_map: TaskMap) -> MetaLearner:
-    """The meta-learner phi_i = phi_0 - alpha grad_phi L(theta, phi_0; support_i), whose policy sees phi.
-
-    Raises:
-        ConfigError: another policy than the Gaussian MLP.
-    """
-    if not isinstance(policy, GaussianMLP):
-        kind = type(policy).__name__
-        raise ConfigError(f"meta_learner.name: cavia expected a Gaussian MLP policy, got {kind}")
+def cavia(policy: GaussianMLP, config: CaviaConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner phi_i = phi_0 - alpha grad_phi L(theta, phi_0; support_i), whose policy sees phi."""
     size = int(config.context_size)
     seeing = ContextPolicy(replace(policy, observation_size=policy.observation_size + size), size)
     return gradient_learner(seeing, config, int(config.inner_steps), context_rule(seeing, config), task_map)

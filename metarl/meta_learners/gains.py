@@ -28,22 +28,27 @@ def collected(support: Sequence[Data], query: Data) -> list[Data]:
     return [*support[1:], query]
 
 
-def weighted_gain(
-    objective: Objective[Data],
-    weights: Sequence[float],
-    judged_on: Callable[[Sequence[Data], Data], Sequence[Data]] = collected,
-) -> Gain[Data]:
-    """sum_k w_k objective(theta^k; data_k) after every inner step (Antoniou et al. 2019, eq. 3).
-
-    Args:
-        judged_on: (support, query) -> data_k of every inner step.
-    """
+def weighted_gain(objective: Objective[Data], weights: Sequence[float]) -> Gain[Data]:
+    """sum_k w_k objective(theta^k; data_k) after every inner step (Antoniou et al. 2019, eq. 3), data_k what
+    theta^k collected."""
 
     def gain(path: Path, support: Sequence[Data], query: Data) -> Tensor:
-        judged = zip(weights, path[1:], judged_on(support, query), strict=True)
-        return torch.stack([w * objective(theta, data) for w, theta, data in judged if w]).sum()
+        return weighted_sum(objective, weights, path, collected(support, query))
 
     return gain
+
+
+def weighted_sum(
+    objective: Objective[Data], weights: Sequence[float], path: Path, judged_on: Sequence[Data]
+) -> Tensor:
+    """sum_k w_k objective(theta^k; data_k), [], of the parameters after every inner step.
+
+    Args:
+        path: theta^0, ..., theta^K.
+        judged_on: data_1, ..., data_K.
+    """
+    judged = zip(weights, path[1:], judged_on, strict=True)
+    return torch.stack([w * objective(theta, data) for w, theta, data in judged if w]).sum()
 
 
 def multi_step_weights(steps: int, updates: int, annealed_over: int) -> list[float]:

@@ -84,11 +84,7 @@ def gradient_learner(
     task_map: TaskMap,
     gain_of: GainOf = final_gain,
 ) -> MetaLearner:
-    """The learner with the outer step that its config chooses; with "ppo" it climbs clipped ratios.
-
-    Raises:
-        ConfigError: a learning rate that Adam cannot take.
-    """
+    """The learner with the outer step that its config chooses; with "ppo" it climbs clipped ratios."""
     if config.outer == "ppo":
         return clipped_learner(policy, config.clipped, inner_steps, rule, task_map, gain_of)
     gain = gain_of(surrogate(policy))
@@ -103,11 +99,7 @@ def clipped_learner(
     task_map: TaskMap,
     gain_of: GainOf = final_gain,
 ) -> MetaLearner:
-    """The learner that climbs clipped ratios by Adam.
-
-    Raises:
-        ConfigError: a learning rate that Adam cannot take.
-    """
+    """The learner that climbs clipped ratios by Adam."""
     gain, judge = gain_of(clipped_surrogate(policy, float(config.clip))), gain_of(surrogate(policy))
     outer = clipped_ascent(config)
     return compose(policy, inner_steps, rule, gain, outer, task_map, judge=judge)

@@ -16,7 +16,7 @@ without normalisation layers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jsonargparse.typing import NonNegativeInt
@@ -52,6 +52,9 @@ class MamlPpConfig(DifferentiatedSteps):
     clipped: ClippedConfig = field(default_factory=lambda: ClippedConfig(max_gradient_norm=10.0))
     multi_step_updates: NonNegativeInt = 50
     first_order_updates: NonNegativeInt = 20
+
+    read_with: ClassVar[dict[str, Any]] = {"first_order_updates": {"first_order": (False,)}}
+    read_in_adaptation: ClassVar[tuple[str, ...]] = ("inner_objective",)
 
 
 class MamlPpState(NamedTuple):

@@ -10,6 +10,7 @@ The baseline of Finn et al. 2017, section 5.3 ("pretrained"); of environments th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import gradient_learner
@@ -23,7 +24,9 @@ from metarl.policies.policy import Policy
 
 @dataclass(frozen=True)
 class MultiTaskConfig(OuterChoice, InnerSteps):
-    """Multi-task pre-training; its inner steps are those of adaptation alone."""
+    """Multi-task pre-training; its inner steps are those of adaptation alone, however many are taken."""
+
+    unread: ClassVar[tuple[str, ...]] = ("meta_learner.inner_steps",)
 
 
 def multi_task(policy: Policy, config: MultiTaskConfig, task_map: TaskMap) -> MetaLearner:

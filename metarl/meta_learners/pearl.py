@@ -17,10 +17,8 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters, flatten, kind
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
-from metarl.meta_learners.outer.clipped import check_learning_rate
 from metarl.meta_learners.outer.soft_actor_critic import (
     Losses,
     Noise,
@@ -31,7 +29,6 @@ from metarl.meta_learners.outer.soft_actor_critic import (
     critic_parameters,
     soft_start,
 )
-from metarl.policies.policy import AnyPolicy
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.rollout import SLOT, Batch, MetaBatch, next_observations
@@ -76,15 +73,8 @@ class Pools(NamedTuple):
     contexts: Groups
 
 
-def pearl(policy: AnyPolicy, config: PearlConfig, task_map: TaskMap) -> MetaLearner:
-    """The meta-learner that replays.
-
-    Raises:
-        ConfigError: a policy of another kind than `posterior`, or a learning rate that Adam cannot take.
-    """
-    if not isinstance(policy, PosteriorPolicy):
-        raise ConfigError(f"policy.name: pearl expected posterior, got {type(policy).__name__}")
-    check_learning_rate("meta_learner.learning_rate", float(config.learning_rate))
+def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner that replays."""
 
     def initial_parameters(generator: torch.Generator) -> Parameters:
         own = policy.initial_parameters(generator)

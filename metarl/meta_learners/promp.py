@@ -16,7 +16,6 @@ from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import ConfigError
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.gradient_learner import GainOf, clipped_learner
 from metarl.meta_learners.inner.gradient_step import inner_path
@@ -42,6 +41,9 @@ class PrompConfig(LearnableStep):
         kl_target: with a target, every inner step has an eta of its own, which starts at `kl_penalty` and
             after an update doubles where that KL is above 1.5 times the target, and halves where it is below
             the target / 1.5, as in the authors' code (0.01 there); 0 for a fixed one.
+
+    Raises:
+        ValueError: a target for a penalty of 0, which no factor changes.
     """
 
     inner_objective: InnerObjective = "lvc"
@@ -49,6 +51,10 @@ class PrompConfig(LearnableStep):
     clipped: ClippedConfig = field(default_factory=ClippedConfig)
     kl_penalty: NonNegativeFloat = 5e-4
     kl_target: NonNegativeFloat = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kl_target and not self.kl_penalty:
+            raise ValueError("meta_learner.kl_penalty: expected a number > 0 with a kl_target, got 0")
 
 
 class PrompState(NamedTuple):
@@ -59,13 +65,7 @@ class PrompState(NamedTuple):
 
 
 def promp(policy: Policy, config: PrompConfig, task_map: TaskMap) -> MetaLearner:
-    """The meta-learner J = mean_i clipped surrogate(theta'_i; query_i) - eta KL(pi_theta_old || pi_theta).
-
-    Raises:
-        ConfigError: a target for a penalty of 0, which no factor changes.
-    """
-    if config.kl_target and not config.kl_penalty:
-        raise ConfigError("meta_learner.kl_penalty: expected a number > 0 with a kl_target, got 0")
+    """The meta-learner J = mean_i clipped surrogate(theta'_i; query_i) - eta KL(pi_theta_old || pi_theta)."""
     fixed = with_penalties(policy, config, task_map, [float(config.kl_penalty)] * int(config.inner_steps))
     return adaptive(fixed, policy, config, task_map) if config.kl_target else fixed
 

@@ -26,8 +26,11 @@ from metarl.meta_learners.rl2 import rl2
 from metarl.meta_learners.varibad import varibad
 from metarl.policies.normalised import NormalisedPolicy
 from metarl.policies.plug_ins import check_registered_name, find_named
-from metarl.policies.policy import AnyPolicy
+from metarl.policies.policy import AnyPolicy, Policy, Remembering, has_memory
+from metarl.policies.registry import POLICIES
 
+ADVANTAGES = "sampling.advantages"
+_EXPECTED = "expected a function (policy, settings: MySettings, task_map), MySettings a dataclass, got"
 Build = Callable[[Any, Any, TaskMap], MetaLearner]
 
 
@@ -36,34 +39,63 @@ class Registered(NamedTuple):
 
     Args:
         config: the dataclass of its settings.
-        learns_every_step_size: whether each inner step has learned sizes of its own, so that a
-            `later_step_scale` sets where they start, and adaptation does not read it.
     """
 
     config: type[Any]
     build: Build
-    learns_every_step_size: bool = False
+
+    def takes(self, policy: type[Any]) -> bool:
+        """Whether the annotation of the builder's first parameter admits a class of policies."""
+        wanted = _parameters(self.build)[0]
+        if wanted is Policy:
+            return not has_memory(policy)
+        if wanted is Remembering:
+            return has_memory(policy)
+        return issubclass(policy, wanted) if _is_class(wanted) else True
+
+    def check_policy(self, policy: type[Any]) -> None:
+        """Refuses a class of policies that the builder does not take.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        if self.takes(policy):
+            return
+        wanted = _parameters(self.build)[0]
+        expected = "a policy without memory" if wanted is Policy else _name_of(wanted)
+        raise ConfigError(f"policy.name: expected {expected}, got {_name_of(policy)}")
 
     def of(self, policy: AnyPolicy, settings: Any, task_map: TaskMap) -> MetaLearner:
-        """The meta-learner of a policy; of one that normalises observations, on normalised ones."""
-        if isinstance(policy, NormalisedPolicy):
-            return normalising(self.build(policy.policy, settings, task_map), task_map)
-        return self.build(policy, settings, task_map)
+        """The meta-learner of a policy; of one that normalises observations, on normalised ones.
+
+        Raises:
+            ConfigError: a policy that it does not take, or settings that are wrong about the learner.
+        """
+        plain = policy.policy if isinstance(policy, NormalisedPolicy) else policy
+        self.check_policy(type(plain))
+        learner = self.build(plain, settings, task_map)
+        if learner.reads_advantages == (ADVANTAGES in getattr(settings, "unread", ())):
+            raise ConfigError(
+                f"meta_learner.name: expected {ADVANTAGES!r} in {self.config.__name__}.unread of a learner "
+                f"that does not read advantages, and of no other, got reads_advantages = "
+                f"{learner.reads_advantages}"
+            )
+        return learner if plain is policy else normalising(learner, task_map)
 
 
 META_LEARNERS: dict[str, Registered] = {}
 
 
-def register_meta_learner(name: str, build: Build, *, learns_every_step_size: bool = False) -> None:
+def register_meta_learner(name: str, build: Build) -> None:
     """Makes a meta-learner available as `meta_learner.name` in configs.
 
     Args:
         name: without a colon, e.g. "pre_training".
         build: (policy, settings, task_map) -> `MetaLearner`, a function or a class. The annotation of its
-            second parameter is a frozen dataclass, whose fields are the keys of the config's section, with
-            their types and defaults.
-        learns_every_step_size: whether each inner step has learned sizes of its own, so that adaptation
-            does not read `later_step_scale`.
+            first parameter, if it has one, says which policies it takes: `Policy` those without memory, a
+            class that class's. The annotation of its second parameter is a frozen dataclass, whose fields are
+            the keys of the config's section, with their types and defaults; its class attributes `read_with`
+            and `unread` may say which keys are not read (`metarl.experiment.read_keys`).
 
     Raises:
         ValueError: a name with a colon, or a second parameter without such an annotation.
@@ -73,7 +105,7 @@ def register_meta_learner(name: str, build: Build, *, learns_every_step_size: bo
         >>> metarl.train("quickstart", overrides={"meta_learner": {"name": "pre_training"}})
     """
     check_registered_name(name)
-    META_LEARNERS[name] = Registered(_settings(build), build, learns_every_step_size)
+    META_LEARNERS[name] = Registered(_settings(build), build)
 
 
 def find_meta_learner(name: str) -> Registered:
@@ -93,18 +125,36 @@ def find_meta_learner(name: str) -> Registered:
 
 def _settings(build: Any) -> type[Any]:
     """The annotation of the second parameter."""
-    expected = "expected a function (policy, settings: MySettings, task_map), MySettings a dataclass, got"
-    try:
-        signature = inspect.signature(build, eval_str=True)
-    except (TypeError, ValueError, NameError) as error:
-        raise ValueError(f"{expected} {build!r}: {error}") from error
-    annotations = [parameter.annotation for parameter in signature.parameters.values()]
+    annotations = _parameters(build)
     settings = annotations[1] if len(annotations) == 3 else None
     if not (isinstance(settings, type) and is_dataclass(settings)):
-        raise ValueError(f"{expected} {build.__name__}{signature}")
+        raise ValueError(f"{_EXPECTED} {build.__name__}{inspect.signature(build)}")
     if "name" in {field.name for field in fields(settings)}:
         raise ValueError(f"expected settings other than name, which configs have, got {settings.__name__}")
     return settings
+
+
+def _parameters(build: Any) -> list[Any]:
+    """The annotations of the parameters.
+
+    Raises:
+        ValueError: what is no function, or has annotations of nothing.
+    """
+    try:
+        signature = inspect.signature(build, eval_str=True)
+    except (TypeError, ValueError, NameError) as error:
+        raise ValueError(f"{_EXPECTED} {build!r}: {error}") from error
+    return [parameter.annotation for parameter in signature.parameters.values()]
+
+
+def _is_class(annotation: Any) -> bool:
+    """Whether an annotation stands for a class of policies, and not for whatever there is."""
+    return isinstance(annotation, type) and annotation not in (object, inspect.Parameter.empty)
+
+
+def _name_of(policy: type[Any]) -> str:
+    """The name in configs of a class of policies."""
+    return next((name for name, one in POLICIES.items() if one is policy), policy.__name__)
 
 
 register_meta_learner("maml", maml)
@@ -112,7 +162,7 @@ register_meta_learner("anil", anil)
 register_meta_learner("e_maml", e_maml)
 register_meta_learner("promp", promp)
 register_meta_learner("meta_sgd", meta_sgd)
-register_meta_learner("maml_pp", maml_pp, learns_every_step_size=True)
+register_meta_learner("maml_pp", maml_pp)
 register_meta_learner("reptile", reptile)
 register_meta_learner("imaml", imaml)
 register_meta_learner("cavia", cavia)

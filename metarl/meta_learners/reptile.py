@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -28,7 +28,7 @@ from metarl.meta_learners.outer.clipped import (
     why_wild,
 )
 from metarl.meta_learners.outer.outer_step import SurrogateAndKl
-from metarl.meta_learners.outer.schedule import Shape, check_schedule, scheduled
+from metarl.meta_learners.outer.schedule import SCHEDULED, Shape, check_schedule, scheduled
 from metarl.meta_learners.settings import InnerSteps
 from metarl.objectives.policy_gradient import inner_loss, mean_kl
 from metarl.policies.policy import Policy, TaskState
@@ -49,11 +49,12 @@ class ReptileConfig(InnerSteps):
         outer_step_size: beta, or Adam's learning rate.
         schedule: of `outer_step_size` over `schedule_updates` updates: "constant", or to
             `final_outer_step_size` along a line ("linear", as Nichol et al. do) or half a cosine ("cosine").
-        schedule_updates: updates after which it stays what it is; 0 for a constant one alone.
+        schedule_updates: updates after which it stays what it is.
         final_outer_step_size: at the schedule's end.
 
     Raises:
-        ValueError: a schedule without updates, or updates without a schedule.
+        ValueError: a schedule without updates, updates without a schedule, or a step size that Adam cannot
+            take.
     """
 
     inner_steps: PositiveInt = 3
@@ -63,7 +64,13 @@ class ReptileConfig(InnerSteps):
     schedule_updates: NonNegativeInt = 0
     final_outer_step_size: NonNegativeFloat = 0.0
 
+    read_with: ClassVar[dict[str, Any]] = dict.fromkeys(
+        ("schedule_updates", "final_outer_step_size"), SCHEDULED
+    )
+
     def __post_init__(self) -> None:
+        if self.outer == "adam":
+            check_learning_rate(_OUTER_STEP_SIZE, float(self.outer_step_size))
         check_schedule(self.schedule, int(self.schedule_updates), "meta_learner.schedule_updates")
 
     def rate(self, updates: int) -> float:
@@ -82,13 +89,8 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
     """The meta-learner theta <- theta + beta mean_i (theta^K_i - theta).
 
     Nothing is differentiated twice: memory does not grow with K.
-
-    Raises:
-        ConfigError: a step size that Adam cannot take.
     """
     by_adam, constant = config.outer == "adam", config.schedule == "constant"
-    if by_adam:
-        check_learning_rate(_OUTER_STEP_SIZE, float(config.outer_step_size))
     loss, kl = inner_loss(policy, config.inner_objective), mean_kl(policy)
     rule = gradient_rule(loss, config.step_size, first_order=lambda k: True)
 

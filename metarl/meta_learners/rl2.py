@@ -14,14 +14,12 @@ import torch
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.math.returns import without_padding
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
-from metarl.meta_learners.outer.clipped import adam_start, check_learning_rate
+from metarl.meta_learners.outer.clipped import adam_start
 from metarl.meta_learners.outer.trials import NOT_FINITE, TrialConfig, climb, value_parameters, values_of
-from metarl.policies.policy import AnyPolicy
 from metarl.policies.recurrent import GruPolicy
 from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.trials import Trials, join_trials
@@ -32,15 +30,8 @@ class Rl2Config(TrialConfig):
     """RL^2."""
 
 
-def rl2(policy: AnyPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
-    """The meta-learner that climbs J over whole trials.
-
-    Raises:
-        ConfigError: a policy of another kind than `gru`, or a learning rate that Adam cannot take.
-    """
-    if not isinstance(policy, GruPolicy):
-        raise ConfigError(f"policy.name: rl2 expected gru, got {type(policy).__name__}")
-    check_learning_rate("meta_learner.learning_rate", float(config.learning_rate))
+def rl2(policy: GruPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner that climbs J over whole trials."""
 
     def initial_parameters(generator: torch.Generator) -> Parameters:
         own = policy.initial_parameters(generator)

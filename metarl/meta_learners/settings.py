@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -29,6 +29,13 @@ class InnerSteps:
     inner_steps: PositiveInt = 1
     inner_objective: InnerObjective = "vpg"
 
+    read_in_adaptation: ClassVar[tuple[str, ...]] = (
+        "inner_step_size",
+        "later_step_scale",
+        "inner_objective",
+    )
+    """Keys that the adaptation of a trained policy reads."""
+
     def step_size(self, step: int) -> float:
         """The size of inner step number `step`, from 0."""
         scale = 1.0 if step == 0 else self.later_step_scale
@@ -45,14 +52,15 @@ class DifferentiatedSteps(InnerSteps):
 
     Args:
         first_order: treat every inner gradient as a constant (FOMAML).
-        differentiated_steps: differentiate through the last so many inner steps only; null for all. Not
-            read with `first_order`.
+        differentiated_steps: differentiate through the last so many inner steps only; null for all.
         recompute: keep one inner step's graph at a time: memory that does not grow with inner_steps.
     """
 
     first_order: bool = False
     differentiated_steps: NonNegativeInt | None = None
     recompute: bool = False
+
+    read_with: ClassVar[dict[str, Any]] = {"differentiated_steps": {"first_order": (False,)}}
 
     def is_first_order(self, step: int) -> bool:
         """Whether inner step number `step` is not differentiated through."""
@@ -78,14 +86,19 @@ class OuterChoice:
 
     Args:
         outer: "trpo" or "ppo", the outer step.
-        trust_region, clipped: its settings; "trpo" reads the former alone, "ppo" the latter. With "ppo" and
-            several epochs, "vpg" takes its inner steps by log pi on episodes that the policy of the first
-            epoch sampled, uncorrected by a ratio; "lvc" has the ratio.
+        trust_region: settings of "trpo".
+        clipped: settings of "ppo". With several epochs, "vpg" takes its inner steps by log pi on episodes
+            that the policy of the first epoch sampled, uncorrected by a ratio; "lvc" has the ratio.
     """
 
     outer: Literal["trpo", "ppo"] = "trpo"
     trust_region: TrustRegionConfig = field(default_factory=TrustRegionConfig)
     clipped: ClippedConfig = field(default_factory=ClippedConfig)
+
+    read_with: ClassVar[dict[str, Any]] = {
+        "trust_region": {"outer": ("trpo",)},
+        "clipped": {"outer": ("ppo",)},
+    }
 
 
 @dataclass(frozen=True)

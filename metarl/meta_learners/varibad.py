@@ -16,7 +16,6 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat,
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, flatten
 from metarl.math.returns import masked_mean, without_padding
@@ -40,7 +39,6 @@ from metarl.objectives.decoders import (
     states_asked,
 )
 from metarl.policies.belief import BeliefPolicy
-from metarl.policies.policy import AnyPolicy
 from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.trials import Trials, join_trials
 
@@ -72,6 +70,10 @@ class VaribadConfig(TrialConfig):
     decodes_states: bool = False
     decoder_sizes: tuple[PositiveInt, ...] = (64, 32)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_learning_rate("meta_learner.belief_learning_rate", float(self.belief_learning_rate))
+
 
 class VaribadOptimiser(NamedTuple):
     """Adam's states of J and L, and the iterations done, from which draws follow."""
@@ -81,16 +83,8 @@ class VaribadOptimiser(NamedTuple):
     iterations: Tensor
 
 
-def varibad(policy: AnyPolicy, config: VaribadConfig, task_map: TaskMap) -> MetaLearner:
-    """The meta-learner that climbs J and descends L.
-
-    Raises:
-        ConfigError: a policy of another kind than `belief`, or a learning rate that Adam cannot take.
-    """
-    if not isinstance(policy, BeliefPolicy):
-        raise ConfigError(f"policy.name: varibad expected belief, got {type(policy).__name__}")
-    for key in ("learning_rate", "belief_learning_rate"):
-        check_learning_rate(f"meta_learner.{key}", float(getattr(config, key)))
+def varibad(policy: BeliefPolicy, config: VaribadConfig, task_map: TaskMap) -> MetaLearner:
+    """The meta-learner that climbs J and descends L."""
 
     def initial_parameters(generator: torch.Generator) -> Parameters:
         own = policy.initial_parameters(generator)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
+from metarl.policies.deviation import check_floor
 from metarl.policies.gru import gru_cell, gru_parameters, gru_sequence
 from metarl.policies.heads import dense, orthogonal, tanh_layers, tanh_parameters
 from metarl.policies.layers import align
@@ -49,10 +50,7 @@ class BeliefPolicy:
     min_std: PositiveFloat = 1e-6
 
     def __post_init__(self) -> None:
-        if self.min_std > self.initial_std:
-            raise ValueError(
-                f"min_std: expected at most {self.initial_std}, the initial_std, got {self.min_std}"
-            )
+        check_floor(self.min_std, self.initial_std)
 
     @property
     def episode_noise_size(self) -> int:

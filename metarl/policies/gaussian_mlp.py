@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
+from metarl.policies.deviation import check_floor
 from metarl.policies.layers import align, linear
 
 
@@ -43,10 +44,7 @@ class GaussianMLP:
     output_gain: PositiveFloat = 1.0
 
     def __post_init__(self) -> None:
-        if self.min_std > self.initial_std:
-            raise ValueError(
-                f"min_std: expected at most {self.initial_std}, the initial_std, got {self.min_std}"
-            )
+        check_floor(self.min_std, self.initial_std)
 
     @property
     def layer_names(self) -> list[str]:

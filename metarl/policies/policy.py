@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -120,6 +120,11 @@ AnyPolicy = Policy | Remembering
 
 def remembers(policy: AnyPolicy) -> TypeIs[Remembering]:
     """Whether a policy has a carry."""
+    return has_memory(type(policy))
+
+
+def has_memory(policy: type[Any]) -> bool:
+    """Whether policies of a class have a carry."""
     return hasattr(policy, "begin_trial")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
+from metarl.policies.deviation import check_floor
 from metarl.policies.gru import gru_cell, gru_parameters, gru_sequence
 from metarl.policies.heads import (
     dense,
@@ -66,11 +67,10 @@ class GruPolicy:
     initial_std: PositiveFloat = 1.0
     min_std: PositiveFloat = 1e-6
 
+    read_with: ClassVar[dict[str, Any]] = {"latent_size": {"head": ("hypernetwork",)}}
+
     def __post_init__(self) -> None:
-        if self.min_std > self.initial_std:
-            raise ValueError(
-                f"min_std: expected at most {self.initial_std}, the initial_std, got {self.min_std}"
-            )
+        check_floor(self.min_std, self.initial_std)
         if self.head == "concat" and self.latent_size != _LATENT:
             raise ValueError(
                 f"latent_size: expected it beside head: hypernetwork, got {self.latent_size} with concat"

@@ -14,7 +14,7 @@ from metarl.runs.description import PolicyDescription
 from metarl.runs.files import CHECKPOINT, CONFIG, POLICY, snapshot_file, snapshot_files
 from metarl.runs.policy_file import PolicyFile, metadata_of, read_policy, ties_of, write_policy
 from metarl.runs.replay_files import read_replay, write_replay
-from metarl.runs.run_config import config_digest
+from metarl.runs.run_config import config_digest, config_digests
 from metarl.runs.tensor_files import in_order, read_metadata, read_tensors, write_tensors
 
 _REPLAY_ROWS = "replay_rows"
@@ -140,7 +140,8 @@ def _read_checkpoint(path: Path) -> Checkpoint:
 def _check_tied(run_dir: Path, digests: Mapping[Path, str | None]) -> None:
     """Compares the digests of files with the run folder's config."""
     for path, found in digests.items():
-        if found is not None and found != (expected := config_digest(run_dir)):
+        if found is not None and found not in config_digests(run_dir):
+            expected = config_digest(run_dir)
             raise RunError(
                 f"{path}: expected the policy of the config beside it (digest {expected}), got one of "
                 f"digest {found}: {CONFIG} was edited, or the file is another run's; restore it, or train or "

@@ -145,7 +145,7 @@ def _sections(config: ExperimentConfig) -> tuple[dict[str, Any], dict[str, Any],
     """Environment, meta-learner and advantages as plain data."""
     sections = config.as_dict()
     environment = {key: sections["environment"][key] for key in ("id", "options", "horizon")}
-    return environment, sections["meta_learner"], sections["sampling"]["advantages"]
+    return environment, sections["meta_learner"], sections["sampling"].get("advantages", {})
 
 
 def read_description(text: str) -> PolicyDescription:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from metarl.errors import RunError
-from metarl.experiment.config import CommonConfig
+from metarl.experiment.config import CommonConfig, ScratchExperiment
 from metarl.experiment.environments import as_built
 from metarl.experiment.names import named_modules
 from metarl.experiment.plain_yaml import dump_yaml
@@ -29,7 +29,14 @@ from metarl.runs.files import (
     write_atomically,
 )
 from metarl.runs.progress import count_rows
-from metarl.runs.run_config import CHANGEABLE, config_digest, load_run_config, read_mapping, with_changes
+from metarl.runs.run_config import (
+    CHANGEABLE,
+    config_digest,
+    load_run_config,
+    read_mapping,
+    read_written,
+    with_changes,
+)
 from metarl.runs.saved import holds_saved_policy
 
 
@@ -129,7 +136,9 @@ def make_run_folder(config: CommonConfig) -> str:
         if not os.access(run_dir, os.W_OK | os.X_OK):
             raise PermissionError(13, "Permission denied")
         if (run_dir / CONFIG).is_file():
-            values = with_changes(read_mapping(run_dir), values)
+            # Files of meta-learned policies are tied to the config as it stands.
+            read = read_mapping if isinstance(config, ScratchExperiment) else read_written
+            values = with_changes(read(run_dir), values)
         write_atomically(run_dir / CONFIG, dump_yaml(values).encode())
     except OSError as error:
         raise _not_writable(run_dir, error) from error

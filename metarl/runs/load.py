@@ -49,7 +49,9 @@ def load(
         trust: import the modules that the folder or file names.
 
     Returns:
-        An `AdaptedPolicy` where the policy was saved after it adapted to a task, else a `MetaPolicy`.
+        An `AdaptedPolicy` where the policy was saved after it adapted to a task, else a `MetaPolicy`. Its
+        `predict` takes an observation [observation] or a batch [n, observation], and gives the action
+        [action] or [n, action]; its `parameters` are tensors on the device, without a task axis.
 
     Raises:
         RunError: the folder or file is missing, foreign or damaged, its config is not that of its policy, it
@@ -60,9 +62,13 @@ def load(
         UserWarning: the files are of version 0.1.0, which does not tie the config to the policy.
 
     Examples:
-        >>> import metarl
+        >>> import gymnasium, metarl
         >>> policy = metarl.load("goal.safetensors")
+        >>> env = gymnasium.make("metarl/PointNavigation-v0", preset="maml")
+        >>> observation, _ = env.reset(seed=0)
         >>> action, _ = policy.predict(observation, deterministic=True)
+        >>> action.shape
+        (2,)
     """
     place, on = find_place(path), resolve_device(device)
     source = None

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from metarl.errors import ConfigError, RunError
-from metarl.experiment.config import AnyExperiment, CommonConfig, read_config
+from metarl.experiment.config import AnyExperiment, CommonConfig, read_saved_config
 from metarl.experiment.migration import migrated
 from metarl.experiment.names import MODULE_KEYS, named_modules
 from metarl.experiment.plain_yaml import dump_yaml, load_yaml
@@ -42,11 +42,24 @@ def config_digest(run_dir: Path) -> str:
     Raises:
         RunError: the file is missing or holds no config.
     """
+    return _digest(run_dir, read_written(run_dir))
+
+
+def config_digests(run_dir: Path) -> set[str]:
+    """The digests by which files may be tied to a run's config: as it stands, and as this version reads it.
+
+    Raises:
+        RunError: as `config_digest`.
+    """
+    return {config_digest(run_dir), _digest(run_dir, read_mapping(run_dir))}
+
+
+def _digest(run_dir: Path, values: Mapping[str, Any]) -> str:
     fixed = {
         key: {own: item for own, item in value.items() if f"{key}.{own}" not in CHANGEABLE}
         if isinstance(value, dict)
         else value
-        for key, value in read_mapping(run_dir).items()
+        for key, value in values.items()
         if key not in CHANGEABLE
     }
     try:
@@ -57,7 +70,16 @@ def config_digest(run_dir: Path) -> str:
 
 
 def read_mapping(run_dir: Path) -> dict[str, Any]:
-    """The config in a run folder, as it stands in its file, but as this version would write it.
+    """The config in a run folder, as this version would write it.
+
+    Raises:
+        RunError: the file is missing or holds no mapping.
+    """
+    return migrated(read_written(run_dir))
+
+
+def read_written(run_dir: Path) -> dict[str, Any]:
+    """The config in a run folder, as it stands in its file, of whichever version.
 
     Raises:
         RunError: the file is missing or holds no mapping.
@@ -71,7 +93,7 @@ def read_mapping(run_dir: Path) -> dict[str, Any]:
         raise RunError(f"expected a run folder with {CONFIG}, found none that can be read: {path}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path}: expected sections (seed, environment, ...), got {values!r:.80}")
-    return migrated(values)
+    return values
 
 
 def with_changes(values: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +143,7 @@ def load_run_config(run_dir: Path, *, trust: bool = False) -> AnyExperiment:
             "trust=True (--trust) if you trust this folder"
         )
     try:
-        return read_config(run_dir / CONFIG)
+        return read_saved_config(run_dir / CONFIG)
     except ConfigError as error:
         raise RunError(f"{run_dir} is not a run of this version of metarl: {error}") from error
 

@@ -5,7 +5,7 @@ Every method sees the same points of a task in training: 10 of the support and 4
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,11 +13,11 @@ from torch import Tensor
 from metarl.compute.task_map import TaskMap
 from metarl.math.implicit import implicit_gradient, proximal_loss
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.gains import final_gain, multi_step_weights, weighted_gain
+from metarl.meta_learners.gains import final_gain, multi_step_weights, weighted_sum
 from metarl.meta_learners.inner.gradient_rules import gradient_rule, learned_layer_sizes
 from metarl.meta_learners.inner.gradient_step import InnerStep
 from metarl.meta_learners.inner.implicit_rule import minimise
-from metarl.meta_learners.inner.meta_gradient import Gain
+from metarl.meta_learners.inner.meta_gradient import Gain, Path
 from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.reptile import mean_displacement
 from metarl.supervised.sinusoids import Points, SinusoidBatch, mean_squared_error
@@ -54,7 +54,10 @@ def maml_pp(theta: Parameters, batch: SinusoidBatch, progress: float) -> Paramet
     """grad mean_i sum_k w_k L(theta^k_i; query_i), in theta and alpha; w moves to the last step in the first
     half of training (Antoniou et al. 2019, eq. 3 and section 4)."""
     weights = multi_step_weights(MAML_PP_STEPS, round(100 * progress), annealed_over=50)
-    gain = weighted_gain(_fit, weights, lambda support, query: [query] * len(support))
+
+    def gain(path: Path, support: Sequence[Points], query: Points) -> Tensor:
+        return weighted_sum(_fit, weights, path, [query] * len(support))
+
     return _descent(learned_descent(), gain, theta, batch)
 
 

@@ -14,7 +14,7 @@ from metarl_envs.tasks import Tasks, stack_tasks, unstack_tasks
 from metarl.adaptation.evaluation import Evaluation
 from metarl.compute.ranks import joined_ranks
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import ExperimentConfig, meta_learned, read_config
+from metarl.experiment.config import ExperimentConfig, meta_learned, read_config, with_overrides
 from metarl.experiment.reading import Overrides, Source
 from metarl.runs.description import describe
 from metarl.runs.files import POLICY
@@ -143,7 +143,7 @@ def evaluate(
 def _meta_learned(config: Source | ExperimentConfig, overrides: Overrides) -> ExperimentConfig:
     if not isinstance(config, ExperimentConfig):
         return meta_learned(read_config(config, overrides))
-    return meta_learned(read_config(config.as_dict(), overrides)) if overrides else config
+    return meta_learned(with_overrides(config, overrides)) if overrides else config
 
 
 def _task_arrays(

@@ -1,8 +1,9 @@
-"""The commands that go on with a run."""
+"""The commands that go on with a run, and with a training that was stopped."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from metarl.experiment.build import Experiment
@@ -22,3 +23,12 @@ def next_commands(experiment: Experiment) -> list[str]:
     adapt = ["metarl", "adapt", str(run_dir), "--task", str(run_dir / HELD_OUT_TASK), *one]
     evaluate = ["metarl", "evaluate", str(run_dir), *each]
     return [shlex.join([*words, *trust]) for words in (adapt, evaluate)]
+
+
+def resume_command(words: Sequence[str]) -> str:
+    """What goes on with a stopped training.
+
+    Args:
+        words: those that it was started with after "metarl train", but for `--resume`.
+    """
+    return shlex.join(["metarl", "train", *words, "--resume", "true"])

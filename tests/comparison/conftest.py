@@ -34,6 +34,10 @@ def configs(tmp_path):
         if name == "scratch":
             config["from_scratch"] = config.pop("meta_learner")
         config["training"] = {**SMALL["training"], "iterations": iterations}
+        if name == "scratch":
+            del config["sampling"]
+            evaluation = {key: value for key, value in SMALL["training"].items() if "evaluation" in key}
+            config["training"] = evaluation
         paths.append(tmp_path / f"{name}.yaml")
         paths[-1].write_text(yaml.safe_dump(config))
     return paths

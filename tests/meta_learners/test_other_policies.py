@@ -19,7 +19,7 @@ SETTINGS = {"inner_step_size": 0.3, "inner_steps": 2}
 
 def learner_of(name, policy):
     registered = META_LEARNERS[name]
-    return registered.build(policy, registered.config(**SETTINGS), TaskMap(2, 2))
+    return registered.of(policy, registered.config(**SETTINGS), TaskMap(2, 2))
 
 
 @pytest.mark.parametrize("name", ["maml", "e_maml", "multi_task"])
@@ -45,7 +45,7 @@ def test_cavias_policy_keeps_a_subclasss_layers():
 
 
 def test_cavia_refuses_a_policy_of_another_kind():
-    with pytest.raises(ConfigError, match="expected a Gaussian MLP policy, got OwnNetwork"):
+    with pytest.raises(ConfigError, match="expected gaussian_mlp, got OwnNetwork"):
         learner_of("cavia", OwnNetwork(NETWORK))
 
 

@@ -19,6 +19,7 @@ from metarl.meta_learners.pearl import (
     pools_of,
     rows_of,
 )
+from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.policy import TaskState, Transition
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.rollout import Batch, MetaBatch, with_slots
@@ -202,5 +203,5 @@ def test_adaptation_leaves_the_parameters():
 
 
 def test_it_takes_a_policy_with_a_posterior_alone():
-    with pytest.raises(ConfigError, match=r"policy.name: pearl expected posterior, got GaussianMLP"):
-        pearl(tiny_policy(), CONFIG, TaskMap())
+    with pytest.raises(ConfigError, match=r"policy.name: expected posterior, got gaussian_mlp"):
+        META_LEARNERS["pearl"].of(tiny_policy(), CONFIG, TaskMap())

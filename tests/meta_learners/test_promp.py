@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from metarl.compute.task_map import TaskMap, select_task
-from metarl.errors import ConfigError
 from metarl.meta_learners.learner import LearnerState, named_tensors
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.promp import PrompConfig, adapt_penalties, promp, with_penalties
@@ -189,7 +188,7 @@ def test_without_a_target_the_penalty_is_fixed():
     theta = tiny_state(learner)
     update = learner.update(learner.start(theta), sampled_meta_batch(learner, theta))
     assert "kl_penalties" not in named_tensors(update.state.optimiser)
-    with pytest.raises(ConfigError, match="kl_penalty: expected a number > 0 with a kl_target"):
+    with pytest.raises(ValueError, match="kl_penalty: expected a number > 0 with a kl_target"):
         adaptive(0.01, kl_penalty=0.0)
 
 

@@ -7,6 +7,7 @@ import metarl
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.returns import generalised_advantages
+from metarl.meta_learners.registry import META_LEARNERS
 from metarl.meta_learners.rl2 import Rl2Config, rl2, unroll
 from metarl.objectives.trials import trial_loss, trial_targets
 from metarl.policies.gaussian_mlp import GaussianMLP
@@ -190,8 +191,8 @@ def test_what_is_not_finite_changes_nothing():
 
 
 def test_it_takes_a_policy_with_memory_alone():
-    with pytest.raises(ConfigError, match=r"policy.name: rl2 expected gru, got GaussianMLP"):
-        rl2(tiny_policy(), CONFIG, TaskMap())
+    with pytest.raises(ConfigError, match=r"policy.name: expected gru, got gaussian_mlp"):
+        META_LEARNERS["rl2"].of(tiny_policy(), CONFIG, TaskMap())
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")

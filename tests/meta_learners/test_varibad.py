@@ -8,7 +8,8 @@ import torch
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
-from metarl.meta_learners.varibad import belief_loss, beliefs_of, split, varibad
+from metarl.meta_learners.registry import META_LEARNERS
+from metarl.meta_learners.varibad import belief_loss, beliefs_of, split
 from metarl.objectives.beliefs import chain_kl, pick, pick_all, reconstruction
 from metarl.policies.belief import numbers_of
 from metarl.policies.policy import Transition
@@ -248,5 +249,5 @@ def test_what_is_not_finite_changes_nothing():
 
 
 def test_it_takes_a_policy_with_a_belief_alone():
-    with pytest.raises(ConfigError, match=r"policy.name: varibad expected belief, got GaussianMLP"):
-        varibad(tiny_policy(), CONFIG, TaskMap())
+    with pytest.raises(ConfigError, match=r"policy.name: expected belief, got gaussian_mlp"):
+        META_LEARNERS["varibad"].of(tiny_policy(), CONFIG, TaskMap())

@@ -31,6 +31,11 @@ BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad", "pearl"})
 """Learners whose adaptation is inner steps; any policy without memory is theirs."""
 
 
+def inner_steps(name: str, steps: int) -> tuple[str, ...]:
+    """The override of a learner's inner steps; none of one whose training takes none."""
+    return () if name == "multi_task" else ("--meta_learner.inner_steps", str(steps))
+
+
 def tiny_policy(activation: Literal["tanh", "relu"] = "tanh") -> GaussianMLP:
     return GaussianMLP(observation_size=3, action_size=2, hidden_sizes=(5, 4), activation=activation)
 

@@ -62,4 +62,4 @@ def test_any_learner_trains_on_a_list(train_small, small_config, tmp_path):
 def test_a_list_that_is_too_short_is_told(small_config):
     message = r"sampling.training_tasks: expected 0 or at least 3, the sampling.tasks, got 2"
     with pytest.raises(ConfigError, match=message):
-        build_experiment(small_config("--sampling.training_tasks", "2"))
+        small_config("--sampling.training_tasks", "2")

@@ -8,17 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
 
-from metarl.errors import ConfigError, NonFiniteError
+from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
-from metarl.meta_learners.outer.schedule import Shape, check_schedule, scheduled
+from metarl.meta_learners.outer.schedule import SCHEDULED, Shape, check_schedule, scheduled
 
 LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
@@ -40,11 +40,12 @@ class ClippedConfig:
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
         schedule: of the learning rate over `schedule_updates` updates: "constant", or from `learning_rate`
             to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
-        schedule_updates: updates after which the rate stays what it is; 0 for a constant one alone.
+        schedule_updates: updates after which the rate stays what it is.
         final_learning_rate: at the schedule's end.
 
     Raises:
-        ValueError: a schedule without updates, or updates without a schedule.
+        ValueError: a schedule without updates, updates without a schedule, or a learning rate that Adam
+            cannot take.
     """
 
     learning_rate: PositiveFloat = 1e-3
@@ -55,7 +56,12 @@ class ClippedConfig:
     schedule_updates: NonNegativeInt = 0
     final_learning_rate: NonNegativeFloat = 1e-5
 
+    read_with: ClassVar[dict[str, Any]] = dict.fromkeys(
+        ("schedule_updates", "final_learning_rate"), SCHEDULED
+    )
+
     def __post_init__(self) -> None:
+        check_learning_rate(LEARNING_RATE, float(self.learning_rate))
         check_schedule(self.schedule, int(self.schedule_updates), "clipped.schedule_updates")
 
     def rate(self, updates: int) -> float:
@@ -79,12 +85,7 @@ def adam_start(parameters: Parameters) -> AdamState:
 
 
 def clipped_ascent(config: ClippedConfig) -> OuterStep[AdamState]:
-    """The outer step of PPO and ProMP.
-
-    Raises:
-        ConfigError: a learning rate that Adam cannot take.
-    """
-    check_learning_rate(LEARNING_RATE, float(config.learning_rate))
+    """The outer step of PPO and ProMP."""
 
     def update(theta: Parameters, state: AdamState, problem: OuterProblem) -> OuterResult:
         return clipped_step(theta, state, problem.gradient, problem.evaluate, config)
@@ -175,10 +176,10 @@ def check_learning_rate(key: str, rate: float) -> None:
     """Refuses what overflows in Adam's first step, where torch divides the rate by 0.1.
 
     Raises:
-        ConfigError: it does.
+        ValueError: it does.
     """
     if rate > _LARGEST_RATE:
-        raise ConfigError(f"{key}: expected at most {_LARGEST_RATE:g}, got {rate:g}")
+        raise ValueError(f"{key}: expected at most {_LARGEST_RATE:g}, got {rate:g}")
 
 
 def adam_of(leaves: Parameters, state: AdamState, learning_rate: float) -> torch.optim.Adam:

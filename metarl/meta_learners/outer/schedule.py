@@ -6,6 +6,8 @@ import math
 from typing import Literal
 
 Shape = Literal["constant", "linear", "cosine"]
+SCHEDULED = {"schedule": ("linear", "cosine")}
+"""The schedules with which its updates and its end are read."""
 
 
 def check_schedule(shape: Shape, length: int, key: str) -> None:

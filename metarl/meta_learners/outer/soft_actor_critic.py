@@ -10,7 +10,7 @@ L_a   = -log alpha mean(log pi(a | o, z') + target)                             
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jsonargparse.typing import (
@@ -25,7 +25,7 @@ from torch import Tensor
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.gaussian_product import kl_to_unit
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, adam_state
+from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, adam_state, check_learning_rate
 from metarl.objectives.soft_actor_critic import (
     actor_loss,
     critic_loss,
@@ -53,6 +53,9 @@ class SoftConfig:
         critic_sizes: units of a critic's hidden layers, ReLU.
         initial_temperature: alpha at the start.
         learns_temperature: whether alpha moves, towards an entropy of minus the number of actions.
+
+    Raises:
+        ValueError: a learning rate that Adam cannot take.
     """
 
     learning_rate: PositiveFloat = 3e-4
@@ -62,6 +65,11 @@ class SoftConfig:
     critic_sizes: tuple[PositiveInt, ...] = (128, 128)
     initial_temperature: PositiveFloat = 1.0
     learns_temperature: bool = True
+
+    unread: ClassVar[tuple[str, ...]] = ("sampling.advantages",)
+
+    def __post_init__(self) -> None:
+        check_learning_rate("meta_learner.learning_rate", float(self.learning_rate))
 
 
 class Steps(NamedTuple):

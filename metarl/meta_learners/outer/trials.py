@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jsonargparse.typing import (
@@ -19,7 +19,7 @@ from torch import Tensor
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, flatten
 from metarl.math.returns import masked_mean
-from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_state
+from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_state, check_learning_rate
 from metarl.objectives.trials import Targets, TrialLoss, trial_loss, trial_targets
 from metarl.policies.heads import tanh_layers, tanh_parameters
 from metarl.rollouts.trials import Trials
@@ -45,6 +45,9 @@ class TrialConfig:
         value_weight: c_v, of the value's loss.
         entropy_weight: c_e, of the entropy.
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
+
+    Raises:
+        ValueError: a learning rate that Adam cannot take.
     """
 
     learning_rate: PositiveFloat = 5e-4
@@ -57,6 +60,11 @@ class TrialConfig:
     value_weight: NonNegativeFloat = 0.5
     entropy_weight: NonNegativeFloat = 0.005
     max_gradient_norm: NonNegativeFloat = 0.5
+
+    unread: ClassVar[tuple[str, ...]] = ("sampling.advantages",)
+
+    def __post_init__(self) -> None:
+        check_learning_rate("meta_learner.learning_rate", float(self.learning_rate))
 
 
 class Climbed(NamedTuple):

@@ -18,21 +18,17 @@ _FIRST = {
     "seed": "Seed",
 }
 """The page shows five columns by itself, the first of the alphabet, in which capitals come first."""
-_OF_THE_OUTER_STEP = {"clipped": "ppo", "trust_region": "trpo"}
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Cell]:
-    """The settings that have effect and that a sweep may compare, by column; lists as text.
+    """The settings that a sweep may compare, by column; lists as text.
 
     Args:
-        config: the sections of the resolved config.
+        config: the sections of the resolved config, of keys that have effect alone.
     """
-    learner = config["meta_learner"]
-    idle = [name for name, outer in _OF_THE_OUTER_STEP.items() if learner.get("outer", outer) != outer]
-    used = {**config, "meta_learner": {key: value for key, value in learner.items() if key not in idle}}
     return {
         _FIRST.get(key, key): _cell(value)
-        for key, value in _flat(used, "").items()
+        for key, value in _flat(config, "").items()
         if key not in _NOT_COMPARED and value is not None
     }
 
