@@ -21,7 +21,7 @@ from metarl.meta_learners.pearl import (
 )
 from metarl.policies.policy import TaskState, Transition
 from metarl.policies.posterior import PosteriorPolicy
-from metarl.rollouts.rollout import Batch, MetaBatch, with_slots
+from metarl.rollouts.rollout import SEED, Batch, MetaBatch, with_slots
 from tests.support.tiny import through_a_checkpoint, tiny_policy
 
 POLICY = PosteriorPolicy(3, 2, latent_size=2, encoder_sizes=(6,), hidden_sizes=(7,), exploration_episodes=1)
@@ -46,7 +46,8 @@ def batch(seed=0, slots=None, padding=math.nan):
     ]
     terminated = torch.tensor([[True, False], [False, False], [False, False]])
     behaviour = DiagonalGaussian(actions, actions)
-    found = Batch(*padded, rewards, valid, terminated, final, behaviour, rewards)
+    extras = {SEED: torch.arange(3) + seed}
+    found = Batch(*padded, rewards, valid, terminated, final, behaviour, rewards, extras)
     whole = MetaBatch((), found)
     return whole if slots is None else with_slots(whole, torch.tensor(slots))
 
@@ -179,7 +180,8 @@ def test_nothing_is_learned_before_learning_starts():
     theta = made.initial_parameters(torch.Generator().manual_seed(0))
     update = made.update(made.start(theta), batch())
     assert all(torch.equal(value, theta[name]) for name, value in update.state.parameters.items())
-    assert update.metrics == {"gradient_steps": 0.0, "replay_rows": 17.0, "accepted": 1.0}
+    rate = {"learning_rate": pytest.approx(3e-4)}
+    assert update.metrics == {"kl": 0.0, "gradient_steps": 0.0, "replay_rows": 17.0, "accepted": 1.0, **rate}
 
 
 def test_what_is_not_finite_changes_no_parameters():

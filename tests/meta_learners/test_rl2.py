@@ -84,7 +84,7 @@ def test_a_trial_unrolled_is_what_acting_saw(padding, settings):
         assert trials.valid[i].tolist() == [True] * count + [False] * (3 * HORIZON - count)
         torch.testing.assert_close(distribution.mean[i, :count], batch.behaviour.mean[i][batch.valid[i]])
         assert trials.last[i].sum() == 3
-    targets = trial_targets(trials, values, 0.9, 0.8)
+    targets = trial_targets(trials, values, 0.9, 0.8, TaskMap())
     loss = trial_loss(trials, targets, distribution, values, 0.2)
     assert all(torch.isfinite(part) for part in loss)
     assert loss.surrogate.item() == pytest.approx(0.0, abs=1e-12)
@@ -126,7 +126,7 @@ def test_advantages_are_those_of_one_long_episode():
     batch, _ = acted(parameters())
     trials = join_trials(batch)
     values = torch.randn(trials.rewards.shape, dtype=torch.float64)
-    targets = trial_targets(trials, values, 0.9, 0.8)
+    targets = trial_targets(trials, values, 0.9, 0.8, TaskMap())
     found = []
     for i in range(len(LENGTHS)):
         count = int(LENGTHS[i].sum())
@@ -151,7 +151,7 @@ def test_losses_are_means_over_steps():
     losses = []
     for given in (trials, twice):
         _, values = unroll(POLICY, CONFIG, theta, given)
-        targets = trial_targets(given, values, 0.9, 0.8)
+        targets = trial_targets(given, values, 0.9, 0.8, TaskMap())
         losses.append(trial_loss(given, targets, *unroll(POLICY, CONFIG, moved, given), 0.2))
     for one, other in zip(*losses, strict=True):
         torch.testing.assert_close(one, other)

@@ -8,17 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, OpenUnitInterval, PositiveInt
 
 from metarl.errors import ConfigError, NonFiniteError
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
-from metarl.meta_learners.outer.schedule import Shape, check_schedule, scheduled
+from metarl.meta_learners.outer.schedule import ScheduledRate
 
 LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
@@ -30,38 +30,22 @@ and five steps of 1e-3 would take two hundred updates to change a size by a fact
 
 
 @dataclass(frozen=True)
-class ClippedConfig:
+class ClippedConfig(ScheduledRate):
     """Adam with PPO's clipping.
 
     Args:
-        learning_rate: the size of Adam's steps.
         epochs: Adam steps on one meta-batch.
         clip: ratios beyond 1 +- clip gain nothing.
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
-        schedule: of the learning rate over `schedule_updates` updates: "constant", or from `learning_rate`
-            to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
-        schedule_updates: updates after which the rate stays what it is; 0 for a constant one alone.
-        final_learning_rate: at the schedule's end.
 
     Raises:
         ValueError: a schedule without updates, or updates without a schedule.
     """
 
-    learning_rate: PositiveFloat = 1e-3
     epochs: PositiveInt = 5
     clip: OpenUnitInterval = 0.3
     max_gradient_norm: NonNegativeFloat = 0.0
-    schedule: Shape = "constant"
-    schedule_updates: NonNegativeInt = 0
-    final_learning_rate: NonNegativeFloat = 1e-5
-
-    def __post_init__(self) -> None:
-        check_schedule(self.schedule, int(self.schedule_updates), "clipped.schedule_updates")
-
-    def rate(self, updates: int) -> float:
-        """The learning rate after so many updates."""
-        start, end = float(self.learning_rate), float(self.final_learning_rate)
-        return scheduled(self.schedule, start, end, int(self.schedule_updates), updates)
+    schedule_key: ClassVar[str] = "clipped.schedule_updates"
 
 
 class AdamState(NamedTuple):

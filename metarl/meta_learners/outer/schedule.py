@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 Shape = Literal["constant", "linear", "cosine"]
 
@@ -32,3 +35,36 @@ def scheduled(shape: Shape, start: float, end: float, length: int, updates: int)
     share = min(updates / length, 1.0)
     left = 1 - share if shape == "linear" else (1 + math.cos(math.pi * share)) / 2
     return end + (start - end) * left
+
+
+@dataclass(frozen=True)
+class ScheduledRate:
+    """Settings of an outer learning rate that may follow a schedule.
+
+    Args:
+        learning_rate: the size of Adam's steps.
+        schedule: of the learning rate over `schedule_updates` updates: "constant", or from `learning_rate`
+            to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
+        schedule_updates: updates after which the rate stays what it is; 0 for a constant one alone.
+        final_learning_rate: at the schedule's end.
+
+    Raises:
+        ValueError: a schedule without updates, or updates without a schedule.
+    """
+
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Shape = "constant"
+    schedule_updates: NonNegativeInt = 0
+    final_learning_rate: NonNegativeFloat = 1e-5
+    schedule_key: ClassVar[str] = "meta_learner.schedule_updates"
+
+    def __post_init__(self) -> None:
+        check_schedule(self.schedule, int(self.schedule_updates), self.schedule_key)
+
+    def rate(self, updates: int) -> float:
+        """The learning rate after so many updates."""
+        return self.between(float(self.learning_rate), float(self.final_learning_rate), updates)
+
+    def between(self, start: float, end: float, updates: int) -> float:
+        """What goes from one value to another by the same schedule, after so many updates."""
+        return scheduled(self.schedule, start, end, int(self.schedule_updates), updates)
