@@ -109,7 +109,9 @@ class TaskMap:
 
     def masked_mean(self, values: Tensor, valid: Tensor) -> Tensor:
         """The mean over all valid entries of all machines' tasks; a scalar."""
-        return self.weighted_mean(torch.where(valid, values, 0.0).sum() / valid.sum(), valid.sum())
+        own = torch.where(valid, values, 0.0).sum() / valid.sum()
+        mean: Tensor = self.weighted_mean(own, valid.sum())
+        return mean
 
     def all_tasks(self, values: Any) -> Any:
         """A pytree of this machine's tasks [task, ...] as that of all machines' tasks, in their order."""

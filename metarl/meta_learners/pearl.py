@@ -233,8 +233,8 @@ def _drawn(
 
 
 def _steps(rows: dict[str, Tensor], dtype: torch.dtype, device: torch.device) -> Steps:
-    numbers = (rows[name].to(device, dtype) for name in Steps._fields if name != "terminated")
-    return Steps(*numbers, terminated=rows["terminated"].to(device))
+    terminated = rows["terminated"].to(device)
+    return Steps(*(rows[name].to(device, dtype) for name in Steps._fields))._replace(terminated=terminated)
 
 
 def _moved(policy: PosteriorPolicy, before: Parameters, after: Parameters, drawn: Drawn) -> Tensor:
