@@ -50,6 +50,8 @@ class PearlConfig(SoftConfig):
     Args:
         replay_ratio: gradient steps per environment step.
         learning_starts: environment steps before the first gradient step.
+        replay_capacity: environment steps that are remembered, of all tasks together; older ones leave, 8 MB
+            at a time, so that somewhat more are there. 0 for all.
         meta_batch: tasks of a gradient step.
         batch_size: steps of each of them that actor and critics learn from.
         context_steps: steps of each of them that the posterior is of.
@@ -59,6 +61,7 @@ class PearlConfig(SoftConfig):
 
     replay_ratio: PositiveFloat = 0.03125
     learning_starts: NonNegativeInt = 0
+    replay_capacity: NonNegativeInt = 5_000_000
     meta_batch: PositiveInt = 8
     batch_size: PositiveInt = 256
     context_steps: PositiveInt = 100
@@ -153,12 +156,16 @@ def rows_of(batch: Batch, policy: PosteriorPolicy, trial: int) -> dict[str, Tens
 
 
 def pools_of(replay: Replay, exploration_contexts: bool) -> Pools:
-    """The rows that gradient steps draw from: contexts are of the latest trial of every task."""
+    """The rows that gradient steps draw from: contexts are of the latest trial of every task.
+
+    A task without a context, whose exploration has left the memory, is in neither pool.
+    """
     slots, numbers = replay.column("slot"), torch.arange(replay.length)
     recent = latest(slots, replay.column("trial"))
     if exploration_contexts:
         recent = recent & replay.column("explores")
-    return Pools(grouped(slots, numbers), grouped(slots[recent], numbers[recent]))
+    told = torch.isin(slots, slots[recent])
+    return Pools(grouped(slots[told], numbers[told]), grouped(slots[recent], numbers[recent]))
 
 
 def gradient_steps(config: PearlConfig, before: int, after: int) -> int:
@@ -177,8 +184,9 @@ def _update(
     optimiser: PearlOptimiser = state.optimiser
     everywhere, iteration = task_map.all_tasks(batch), int(optimiser.iterations)
     before = state.replay or nothing_done(policy)
-    replay = before.append(rows_of(everywhere, policy, iteration))
-    number = gradient_steps(config, before.length, replay.length)
+    longer = before.append(rows_of(everywhere, policy, iteration))
+    number = gradient_steps(config, before.ever, longer.ever)
+    replay = longer.without_oldest(int(config.replay_capacity))
     descent = SoftDescent(policy, config, state.parameters, optimiser.soft, task_map, iteration)
     metrics = {
         "kl": 0.0,
