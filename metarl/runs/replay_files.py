@@ -37,7 +37,7 @@ def write_replay(run_dir: Path, replay: Replay, kept: int, config_digest: str | 
 def remove_dropped(run_dir: Path, replay: Replay) -> None:
     """Removes the files of rows that have left."""
     first = replay_file(run_dir, replay.dropped // replay.chunk)
-    for path in first.parent.glob("rows_*.safetensors"):
+    for path in sorted(first.parent.glob("rows_*.safetensors")):
         if path.name < first.name:
             path.unlink()
 
