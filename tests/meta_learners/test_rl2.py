@@ -157,6 +157,29 @@ def test_losses_are_means_over_steps():
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("settings", [{}, {"head": "hypernetwork", "latent_size": 3}])
+def test_a_whole_trials_gradient_is_that_of_finite_differences(settings):
+    """Through all episodes, of surrogate, value and entropy together, for every parameter."""
+    policy = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,), **settings)
+    theta = parameters(policy=policy)
+    trials = join_trials(acted(theta, float("nan"), policy)[0])
+    targets = trial_targets(trials, unroll(policy, CONFIG, theta, trials)[1], 0.9, 0.8, TaskMap())
+
+    def loss(at):
+        found = trial_loss(trials, targets, *unroll(policy, CONFIG, at, trials), 0.2)
+        return 0.5 * found.value_loss - found.surrogate - 0.01 * found.entropy
+
+    moved = {name: value + 0.01 for name, value in theta.items()}
+    leaves = {name: value.clone().requires_grad_() for name, value in moved.items()}
+    loss(leaves).backward()
+    generator = torch.Generator().manual_seed(5)
+    for name, value in moved.items():
+        direction = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        high, low = (loss({**moved, name: value + sign * 1e-6 * direction}) for sign in (1, -1))
+        found = (leaves[name].grad * direction).sum()
+        torch.testing.assert_close(found, (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
 def test_an_update_learns_and_survives_a_checkpoint(tmp_path):
     made, theta = learner(), parameters()
     batch = MetaBatch((), acted(theta)[0])
