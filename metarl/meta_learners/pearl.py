@@ -34,11 +34,12 @@ from metarl.meta_learners.outer.soft_actor_critic import (
     soft_start,
     with_latent,
 )
+from metarl.meta_learners.outer.trial_rows import Pools, nothing_done, pools_of, rows_of
 from metarl.policies.policy import AnyPolicy
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay import Replay
-from metarl.rollouts.rollout import SLOT, Batch, MetaBatch, next_observations, seeds_of
-from metarl.rollouts.row_groups import Groups, draw, draw_groups, grouped, latest
+from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
+from metarl.rollouts.row_groups import draw, draw_groups
 
 NOT_FINITE = "not finite: try a smaller learning_rate"
 
@@ -88,13 +89,6 @@ class Drawn(NamedTuple):
         return chosen
 
 
-class Pools(NamedTuple):
-    """Rows by task: all of them, and those that contexts are of; the tasks are the same."""
-
-    steps: Groups
-    contexts: Groups
-
-
 def pearl(policy: AnyPolicy, config: PearlConfig, task_map: TaskMap) -> MetaLearner:
     """The meta-learner that replays.
 
@@ -117,55 +111,6 @@ def pearl(policy: AnyPolicy, config: PearlConfig, task_map: TaskMap) -> MetaLear
         return _update(policy, config, state, batch.query, task_map)
 
     return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
-
-
-def nothing_done(policy: PosteriorPolicy) -> Replay:
-    """The memory before the first step.
-
-    Columns: a step, `slot`, its task's number, `trial`, the iteration, and `explores`, whether z was drawn
-    from N(0, I).
-    """
-    observations, flags = torch.empty(0, policy.observation_size), torch.empty(0, dtype=torch.bool)
-    numbers = torch.empty(0, dtype=torch.int32)
-    steps = Steps(observations, torch.empty(0, policy.action_size), torch.empty(0), observations, flags)
-    return Replay({**steps._asdict(), "slot": numbers, "trial": numbers, "explores": flags})
-
-
-def rows_of(batch: Batch, policy: PosteriorPolicy, trial: int) -> dict[str, Tensor]:
-    """An iteration's steps [task, episode, time, ...] as rows, task by task, without padding.
-
-    Args:
-        batch: whole trials; tasks without a slot are tasks of their own.
-        trial: the iteration.
-    """
-    valid = batch.valid
-    tasks, episodes, _ = valid.shape
-    fresh = trial * tasks + torch.arange(tasks, device=valid.device)
-    slots = batch.extras.get(SLOT, fresh).view(-1, 1, 1).expand_as(valid)
-    explores = (torch.arange(episodes, device=valid.device) < policy.exploration_episodes).view(1, -1, 1)
-    last = valid & ~torch.nn.functional.pad(valid[..., 1:], (0, 1))
-    steps = Steps(
-        batch.observations,
-        batch.actions,
-        batch.rewards,
-        next_observations(batch),
-        last & batch.terminated.unsqueeze(-1),
-    )
-    marks = {"slot": slots, "trial": torch.full_like(slots, trial), "explores": explores.expand_as(valid)}
-    return {name: value[valid] for name, value in {**steps._asdict(), **marks}.items()}
-
-
-def pools_of(replay: Replay, exploration_contexts: bool) -> Pools:
-    """The rows that gradient steps draw from: contexts are of the latest trial of every task.
-
-    A task without a context, whose exploration has left the memory, is in neither pool.
-    """
-    slots, numbers = replay.column("slot"), torch.arange(replay.length)
-    recent = latest(slots, replay.column("trial"))
-    if exploration_contexts:
-        recent = recent & replay.column("explores")
-    told = torch.isin(slots, slots[recent])
-    return Pools(grouped(slots[told], numbers[told]), grouped(slots[recent], numbers[recent]))
 
 
 def gradient_steps(config: PearlConfig, before: int, after: int) -> int:

@@ -12,14 +12,8 @@ from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.soft_actor_critic import posterior_of
-from metarl.meta_learners.pearl import (
-    PearlConfig,
-    gradient_steps,
-    nothing_done,
-    pearl,
-    pools_of,
-    rows_of,
-)
+from metarl.meta_learners.outer.trial_rows import nothing_done, pools_of, rows_of
+from metarl.meta_learners.pearl import PearlConfig, gradient_steps, pearl
 from metarl.policies.policy import TaskState, Transition
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts import replay as replay_module
