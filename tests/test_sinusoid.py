@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from metarl.commands import sinusoid
+from metarl.compute.task_map import TaskMap
 from metarl.errors import TrainingError
 from metarl.math.parameters import flatten, unflatten
+from metarl.meta_learners.gains import final_gain
+from metarl.meta_learners.inner.implicit_rule import Solver, implicit_rule
 from metarl.supervised.methods import imaml, learned_descent, maml, maml_pp, pre_training, reptile
 from metarl.supervised.sinusoids import (
     Points,
@@ -169,6 +172,18 @@ def test_imaml_is_the_slope_of_the_loss_at_the_solutions(theta):
 
     settings = {"regularisation": strength, "solver_steps": steps, "cg_iterations": 60}
     assert_slope(imaml(theta, SinusoidBatch((support,), batch.query), 0.0, **settings), objective, theta)
+
+
+def test_tasks_systems_solved_as_blocks_of_one_have_the_tasks_own_solutions(theta):
+    found = []
+    for jointly in (False, True):
+        solver = Solver(8, 80, 1e-24, jointly)
+        rule = implicit_rule(mean_squared_error, lambda k: ALPHA, lambda k: 20.0 + k, solver)
+        gain = final_gain(lambda at, points: -mean_squared_error(at, points))
+        found.append(rule.gradient(theta, batch_of(2), gain, TaskMap(2, 1)))
+    one, together = (flatten(each.gradient) for each in found)
+    torch.testing.assert_close(together, one, rtol=1e-6, atol=1e-9)
+    assert found[1].gain == pytest.approx(found[0].gain)
 
 
 def test_pre_training_is_the_gradient_over_all_points(theta):

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from metarl.compute.reduction import Reduction
@@ -78,6 +79,32 @@ class TaskMap:
     def mean(self, values: Any) -> Any:
         """The mean over all tasks of a pytree of tensors [task, ...]; [...] each."""
         return tree_map(self.reduction.mean, values)
+
+    def weighted_mean(self, values: Any, weight: Tensor) -> Any:
+        """The mean over all machines of what each found for its own tasks, in proportion to its weight.
+
+        Args:
+            values: a pytree of tensors [...], means over this machine's own share.
+            weight: of the share, []: its steps or tasks. Where it is 0, the values are not read.
+        """
+        share = weight.double()
+        sums = tree_map(lambda value: torch.where(share > 0, value.double() * share, 0.0), values)
+        whole, total = self.mean(tree_map(lambda value: value.unsqueeze(0), (sums, share)))
+        return tree_map(lambda value, like: (value / total).to(like.dtype), whole, values)
+
+    def masked_mean(self, values: Tensor, valid: Tensor) -> Tensor:
+        """The mean over all valid entries of all machines' tasks; a scalar."""
+        own = torch.where(valid, values, 0.0).sum() / valid.sum()
+        mean: Tensor = self.weighted_mean(own, valid.sum())
+        return mean
+
+    def all_tasks(self, values: Any) -> Any:
+        """A pytree of this machine's tasks [task, ...] as that of all machines' tasks, in their order."""
+        return tree_map(self.reduction.gather, values)
+
+    def own_tasks(self, values: Any) -> Any:
+        """This machine's part of a pytree of all machines' tasks [all tasks, ...]; [task, ...]."""
+        return tree_map(self.reduction.own, values)
 
     def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """Makes the calls on the threads, in the caller's grad mode; results in order."""

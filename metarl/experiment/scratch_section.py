@@ -58,7 +58,10 @@ class ScratchConfig:
     changeable: ClassVar[tuple[str, ...]] = ("environment_steps", "evaluation_interval", "deterministic")
     """Keys that may differ at a resume: the results of every such setting are kept."""
     unread: ClassVar[tuple[str, ...]] = (
-        *(f"sampling.{key}" for key in ("tasks", "training_tasks", "episodes", "advantages")),
+        *(
+            f"sampling.{key}"
+            for key in ("tasks", "training_tasks", "episodes", "timeout_seconds", "advantages")
+        ),
         *(f"training.{key.name}" for key in fields(TrainingConfig) if key.name not in _OF_TRAINING),
     )
     read_with: ClassVar[dict[str, Any]] = {"policy.initial_std": {"algorithm": ("ppo", "trpo")}}

@@ -51,6 +51,29 @@ def compose(
         judge: the gain by which its steps are judged, where that is another (unclipped) one.
     """
 
+    def problem_of(batch: MetaBatch) -> OuterProblem:
+        return OuterProblem(
+            lambda theta: rule.gradient(theta, batch, gain, task_map),
+            lambda theta: evaluate(policy, rule, judge or gain, theta, batch, task_map),
+            lambda theta: curvature_product(policy, rule, theta, batch, task_map),
+        )
+
+    return compose_problem(policy, inner_steps, rule, outer, problem_of)
+
+
+def compose_problem(
+    policy: Policy,
+    inner_steps: int,
+    rule: InnerRule[Batch],
+    outer: OuterStep[Any],
+    problem_of: Callable[[MetaBatch], OuterProblem],
+) -> MetaLearner:
+    """The meta-learner of an inner rule, and an outer step on a problem that a meta-batch poses.
+
+    Args:
+        inner_steps: K, adaptations between the rollouts of an iteration.
+    """
+
     def initial_parameters(generator: torch.Generator) -> Parameters:
         own = policy.initial_parameters(generator)
         return {**own, **rule.entries(own)}
@@ -63,12 +86,7 @@ def compose(
         return TaskState(adapted, state.carry, state.adaptations + 1)
 
     def update(state: LearnerState, batch: MetaBatch) -> Update:
-        problem = OuterProblem(
-            lambda theta: rule.gradient(theta, batch, gain, task_map),
-            lambda theta: evaluate(policy, rule, judge or gain, theta, batch, task_map),
-            lambda theta: curvature_product(policy, rule, theta, batch, task_map),
-        )
-        result = outer.update(state.parameters, state.optimiser, problem)
+        result = outer.update(state.parameters, state.optimiser, problem_of(batch))
         learned = rule.entries(policy.initial_parameters(torch.Generator()))
         metrics = {**result.metrics, **learned_metrics(result.parameters, learned)}
         return Update(LearnerState(result.parameters, result.state), metrics, result.rejection)

@@ -24,7 +24,7 @@ class LearnerState:
         optimiser: what the outer step keeps between updates: a NamedTuple of tensors, parameter dicts and
             such NamedTuples.
         replay: rows of old episodes that it learns from again; None of a learner that keeps none. They are
-            kept in files of their own, to which a checkpoint only adds.
+            kept in files of their own, of which a checkpoint adds new ones and removes the oldest.
     """
 
     parameters: Parameters

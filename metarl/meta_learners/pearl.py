@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters, flatten, kind
@@ -27,12 +28,15 @@ from metarl.meta_learners.outer.soft_actor_critic import (
     SoftState,
     Steps,
     critic_parameters,
+    posterior_of,
     soft_start,
+    with_latent,
 )
+from metarl.meta_learners.outer.trial_rows import Pools, nothing_done, pools_of, rows_of
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay import Replay
-from metarl.rollouts.rollout import SLOT, Batch, MetaBatch, next_observations
-from metarl.rollouts.row_groups import Groups, draw, draw_groups, grouped, latest
+from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
+from metarl.rollouts.row_groups import draw, draw_groups
 
 NOT_FINITE = "not finite: try a smaller learning_rate"
 
@@ -44,6 +48,8 @@ class PearlConfig(SoftConfig):
     Args:
         replay_ratio: gradient steps per environment step.
         learning_starts: environment steps before the first gradient step.
+        replay_capacity: environment steps that are remembered, of all tasks together; older ones leave, 8 MB
+            at a time, so that somewhat more are there. 0 for all.
         meta_batch: tasks of a gradient step.
         batch_size: steps of each of them that actor and critics learn from.
         context_steps: steps of each of them that the posterior is of.
@@ -53,6 +59,7 @@ class PearlConfig(SoftConfig):
 
     replay_ratio: PositiveFloat = 0.03125
     learning_starts: NonNegativeInt = 0
+    replay_capacity: NonNegativeInt = 5_000_000
     meta_batch: PositiveInt = 8
     batch_size: PositiveInt = 256
     context_steps: PositiveInt = 100
@@ -60,17 +67,23 @@ class PearlConfig(SoftConfig):
 
 
 class PearlOptimiser(NamedTuple):
-    """The gradient steps' state, and the iterations done, from which draws follow."""
+    """The gradient steps' state, and the iterations done."""
 
     soft: SoftState
     iterations: Tensor
 
 
-class Pools(NamedTuple):
-    """Rows by task: all of them, and those that contexts are of; the tasks are the same."""
+class Drawn(NamedTuple):
+    """What a gradient step learns from; `context` is what factors see, [task, step, in]."""
 
-    steps: Groups
-    contexts: Groups
+    context: Tensor
+    steps: Steps
+    noise: Noise
+
+    def of(self, tasks: Tensor) -> Drawn:
+        """That of some of the tasks, [task] bool; fewer tasks may have been drawn than are asked about."""
+        chosen: Drawn = tree_map(lambda values: values[tasks[: len(values)]], self)
+        return chosen
 
 
 def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> MetaLearner:
@@ -85,54 +98,9 @@ def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> Me
         return LearnerState(parameters, PearlOptimiser(soft_start(parameters), count), nothing_done(policy))
 
     def update(state: LearnerState, batch: MetaBatch) -> Update:
-        return _update(policy, config, state, batch.query)
+        return _update(policy, config, state, batch.query, task_map)
 
     return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
-
-
-def nothing_done(policy: PosteriorPolicy) -> Replay:
-    """The memory before the first step.
-
-    Columns: a step, `slot`, its task's number, `trial`, the iteration, and `explores`, whether z was drawn
-    from N(0, I).
-    """
-    observations, flags = torch.empty(0, policy.observation_size), torch.empty(0, dtype=torch.bool)
-    numbers = torch.empty(0, dtype=torch.int32)
-    steps = Steps(observations, torch.empty(0, policy.action_size), torch.empty(0), observations, flags)
-    return Replay({**steps._asdict(), "slot": numbers, "trial": numbers, "explores": flags})
-
-
-def rows_of(batch: Batch, policy: PosteriorPolicy, trial: int) -> dict[str, Tensor]:
-    """An iteration's steps [task, episode, time, ...] as rows, task by task, without padding.
-
-    Args:
-        batch: whole trials; tasks without a slot are tasks of their own.
-        trial: the iteration.
-    """
-    valid = batch.valid
-    tasks, episodes, _ = valid.shape
-    fresh = trial * tasks + torch.arange(tasks, device=valid.device)
-    slots = batch.extras.get(SLOT, fresh).view(-1, 1, 1).expand_as(valid)
-    explores = (torch.arange(episodes, device=valid.device) < policy.exploration_episodes).view(1, -1, 1)
-    last = valid & ~torch.nn.functional.pad(valid[..., 1:], (0, 1))
-    steps = Steps(
-        batch.observations,
-        batch.actions,
-        batch.rewards,
-        next_observations(batch),
-        last & batch.terminated.unsqueeze(-1),
-    )
-    marks = {"slot": slots, "trial": torch.full_like(slots, trial), "explores": explores.expand_as(valid)}
-    return {name: value[valid] for name, value in {**steps._asdict(), **marks}.items()}
-
-
-def pools_of(replay: Replay, exploration_contexts: bool) -> Pools:
-    """The rows that gradient steps draw from: contexts are of the latest trial of every task."""
-    slots, numbers = replay.column("slot"), torch.arange(replay.length)
-    recent = latest(slots, replay.column("trial"))
-    if exploration_contexts:
-        recent = recent & replay.column("explores")
-    return Pools(grouped(slots, numbers), grouped(slots[recent], numbers[recent]))
 
 
 def gradient_steps(config: PearlConfig, before: int, after: int) -> int:
@@ -144,51 +112,91 @@ def gradient_steps(config: PearlConfig, before: int, after: int) -> int:
     return due(after) - due(before)
 
 
-def _update(policy: PosteriorPolicy, config: PearlConfig, state: LearnerState, batch: Batch) -> Update:
+def _update(
+    policy: PosteriorPolicy, config: PearlConfig, state: LearnerState, batch: Batch, task_map: TaskMap
+) -> Update:
+    """Every machine remembers all tasks' steps, and descends on its share of those that a step draws."""
     optimiser: PearlOptimiser = state.optimiser
+    everywhere, iteration = task_map.all_tasks(batch), int(optimiser.iterations)
     before = state.replay or nothing_done(policy)
-    iteration = int(optimiser.iterations)
-    replay = before.append(rows_of(batch, policy, iteration))
-    number = gradient_steps(config, before.length, replay.length)
-    descent = SoftDescent(policy, config, state.parameters, optimiser.soft)
-    metrics = {"gradient_steps": float(number), "replay_rows": float(replay.length)}
-    generator, losses = torch.Generator().manual_seed(iteration), None
-    pools = pools_of(replay, config.exploration_contexts)
+    longer = before.append(rows_of(everywhere, policy, iteration))
+    number = gradient_steps(config, before.ever, longer.ever)
+    replay = longer.without_oldest(int(config.replay_capacity))
+    descent = SoftDescent(policy, config, state.parameters, optimiser.soft, task_map, iteration)
+    metrics = {
+        "kl": 0.0,
+        "gradient_steps": float(number),
+        "replay_rows": float(replay.length),
+        "learning_rate": descent.learning_rate,
+    }
+    generator = torch.Generator().manual_seed(int(seeds_of(everywhere)[0]))
+    share, pools = dealt(config, batch, task_map), pools_of(replay, config.exploration_contexts)
     for _ in range(number):
-        losses = _step(policy, config, descent, replay, pools, generator)
+        drawn = _drawn(policy, config, replay, pools, generator, kind(state.parameters)).of(share)
+        losses = descent.step(*drawn)
     parameters = descent.parameters
     after = PearlOptimiser(descent.state, optimiser.iterations + 1)
-    if losses is not None:
-        metrics |= {**_metrics(losses), "temperature": parameters["log_temperature"].exp().item()}
+    if number:
+        moved = _moved(policy, state.parameters, parameters, drawn)
+        weight = torch.tensor(len(drawn.context), device=moved.device)
+        metrics |= _metrics(*task_map.weighted_mean((losses, moved), weight))
+        metrics["temperature"] = parameters["log_temperature"].exp().item()
     if not torch.isfinite(flatten(parameters)).all():
         kept = LearnerState(state.parameters, after._replace(soft=optimiser.soft), replay)
-        return Update(kept, {**metrics, "accepted": 0.0}, NOT_FINITE)
+        return Update(kept, {**metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)
     return Update(LearnerState(parameters, after, replay), {**metrics, "accepted": 1.0})
 
 
-def _step(
+def dealt(config: PearlConfig, batch: Batch, task_map: TaskMap) -> Tensor:
+    """Which of a gradient step's tasks this machine's gradients are of: they are dealt out to the places
+    of all machines' tasks in turn; [drawn] bool."""
+    everywhere = len(task_map.all_tasks(batch.terminated))
+    own = task_map.own_tasks(torch.arange(everywhere))
+    return torch.isin(torch.arange(int(config.meta_batch)) % everywhere, own)
+
+
+def _drawn(
     policy: PosteriorPolicy,
     config: PearlConfig,
-    descent: SoftDescent,
     replay: Replay,
     pools: Pools,
     generator: torch.Generator,
-) -> Losses:
-    """A gradient step on drawn tasks, with a context and other steps of each."""
-    dtype, device = kind(descent.parameters)
+    of: tuple[torch.dtype, torch.device],
+) -> Drawn:
+    """A context and other steps of drawn tasks, the same on all machines."""
+    dtype, device = of
     tasks = draw_groups(pools.steps, int(config.meta_batch), generator)
     contexts = replay.pick(draw(pools.contexts, tasks, int(config.context_steps), generator))
     rows = replay.pick(draw(pools.steps, tasks, int(config.batch_size), generator))
-    seen, steps = (Steps(*(picked[name].to(device) for name in Steps._fields)) for picked in (contexts, rows))
+    seen, steps = (_steps(picked, dtype, device) for picked in (contexts, rows))
     latent, action = (len(tasks), int(policy.latent_size)), steps.actions.shape
     noise = (torch.randn(shape, generator=generator) for shape in (latent, action, action))
     context = policy.encoded(seen.observations, seen.actions, seen.rewards, seen.next_observations)
-    return descent.step(context, steps, Noise(*(values.to(device, dtype) for values in noise)))
+    return Drawn(context, steps, Noise(*(values.to(device, dtype) for values in noise)))
 
 
-def _metrics(losses: Losses) -> dict[str, float]:
-    """Of the last gradient step."""
+def _steps(rows: dict[str, Tensor], dtype: torch.dtype, device: torch.device) -> Steps:
+    terminated = rows["terminated"].to(device)
+    return Steps(*(rows[name].to(device, dtype) for name in Steps._fields))._replace(terminated=terminated)
+
+
+def _moved(policy: PosteriorPolicy, before: Parameters, after: Parameters, drawn: Drawn) -> Tensor:
+    """How far the policies moved that act on the posteriors' means: mean KL(before || after), nats."""
+    with torch.no_grad():
+        one, other = (
+            policy.distribution(
+                theta,
+                with_latent(drawn.steps.observations, posterior_of(policy, theta, drawn.context).mean),
+            )
+            for theta in (before, after)
+        )
+        return one.kl_divergence(other).mean()
+
+
+def _metrics(losses: Losses, moved: Tensor) -> dict[str, float]:
+    """Of the last gradient step, and of all of them."""
     return {
+        "kl": moved.item(),
         "critic_loss": losses.critic.item(),
         "actor_loss": losses.actor.item(),
         "critic_value": losses.values.item(),

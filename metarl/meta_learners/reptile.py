@@ -17,22 +17,30 @@ from torch import Tensor
 from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, add_scaled, first_not_finite, flatten
+from metarl.meta_learners.gradient_learner import compose_problem
 from metarl.meta_learners.inner.gradient_rules import gradient_rule
 from metarl.meta_learners.inner.gradient_step import Data, InnerStep, inner_path
-from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
+from metarl.meta_learners.inner.meta_gradient import MetaGradient
+from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.outer.clipped import (
     adam_ascent,
     adam_start,
-    check_learning_rate,
     updates_done,
     why_wild,
 )
-from metarl.meta_learners.outer.outer_step import SurrogateAndKl
-from metarl.meta_learners.outer.schedule import SCHEDULED, Shape, check_schedule, scheduled
+from metarl.meta_learners.outer.curvature import curvature_product
+from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
+from metarl.meta_learners.outer.schedule import (
+    SCHEDULED,
+    Shape,
+    check_learning_rate,
+    check_schedule,
+    scheduled,
+)
 from metarl.meta_learners.settings import InnerSteps
 from metarl.objectives.policy_gradient import inner_loss, mean_kl
-from metarl.policies.policy import Policy, TaskState
-from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.policies.policy import Policy
+from metarl.rollouts.rollout import MetaBatch
 
 _OUTER_STEP_SIZE = "meta_learner.outer_step_size"
 
@@ -90,48 +98,61 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
 
     Nothing is differentiated twice: memory does not grow with K.
     """
-    by_adam, constant = config.outer == "adam", config.schedule == "constant"
     loss, kl = inner_loss(policy, config.inner_objective), mean_kl(policy)
     rule = gradient_rule(loss, config.step_size, first_order=lambda k: True)
 
-    def start(parameters: Parameters) -> LearnerState:
-        if by_adam:
-            return LearnerState(parameters, adam_start(parameters))
-        return LearnerState(parameters, () if constant else ReptileState(torch.tensor(0.0)))
+    def problem_of(batch: MetaBatch) -> OuterProblem:
+        data = (*batch.support, batch.query)
 
-    def adapt(state: TaskState, episodes: Batch) -> TaskState:
-        adapted = rule.step(state.parameters, episodes, state.adaptations)
-        return TaskState(adapted, state.carry, state.adaptations + 1)
+        def displacement(theta: Parameters) -> MetaGradient:
+            return MetaGradient(mean_displacement(rule.step, theta, data, batch.tasks, task_map), 0.0)
 
-    def update(state: LearnerState, batch: MetaBatch) -> Update:
-        theta = state.parameters
-        mean = mean_displacement(rule.step, theta, (*batch.support, batch.query), batch.tasks, task_map)
-        moved = moved_along(state, mean)
-        first = (*batch.support, batch.query)[0]
-        with torch.no_grad():
-            apart = task_map(lambda data: kl(moved.parameters, data), first, tasks=batch.tasks)
-        distance = task_map.mean(apart).item()
-        rejection = why_wild(moved.parameters, SurrogateAndKl(0.0, distance), _OUTER_STEP_SIZE)
-        metrics = {
-            "displacement_norm": torch.linalg.vector_norm(flatten(mean)).item(),
-            "kl": 0.0 if rejection else distance,
-            "accepted": float(rejection is None),
-        }
-        return Update(state if rejection else moved, metrics, rejection)
+        def distance(theta: Parameters) -> SurrogateAndKl:
+            with torch.no_grad():
+                apart = task_map(lambda episodes: kl(theta, episodes), data[0], tasks=batch.tasks)
+            return SurrogateAndKl(0.0, task_map.mean(apart).item())
 
-    def moved_along(state: LearnerState, displacement: Parameters) -> LearnerState:
-        theta, optimiser = state.parameters, state.optimiser
-        if by_adam:
-            rate = config.rate(updates_done(optimiser, 1))
-            return LearnerState(*adam_ascent(theta, optimiser, displacement, rate))
-        if constant:
-            return LearnerState(add_scaled(theta, config.rate(0), displacement))
-        moved = add_scaled(theta, config.rate(int(optimiser.updates)), displacement)
-        return LearnerState(moved, ReptileState(optimiser.updates + 1))
+        return OuterProblem(
+            displacement, distance, lambda theta: curvature_product(policy, rule, theta, batch, task_map)
+        )
 
     # The query batch feeds the last inner step.
     rollouts = int(config.inner_steps) - 1
-    return MetaLearner(policy, rollouts, policy.initial_parameters, start, adapt, update, config.step_size)
+    return compose_problem(policy, rollouts, rule, interpolation(config), problem_of)
+
+
+def interpolation(config: ReptileConfig) -> OuterStep[Any]:
+    """The outer step along the mean displacement, which stands in for a gradient."""
+    by_adam, constant = config.outer == "adam", config.schedule == "constant"
+
+    def init(parameters: Parameters) -> Any:
+        if by_adam:
+            return adam_start(parameters)
+        return () if constant else ReptileState(torch.tensor(0.0))
+
+    def moved_along(theta: Parameters, state: Any, displacement: Parameters) -> tuple[Parameters, Any]:
+        if by_adam:
+            return adam_ascent(theta, state, displacement, config.rate(updates_done(state, 1)))
+        if constant:
+            return add_scaled(theta, config.rate(0), displacement), state
+        moved = add_scaled(theta, config.rate(int(state.updates)), displacement)
+        return moved, ReptileState(state.updates + 1)
+
+    def update(theta: Parameters, state: Any, problem: OuterProblem) -> OuterResult:
+        displacement = problem.gradient(theta).gradient
+        moved, after = moved_along(theta, state, displacement)
+        judged = problem.evaluate(moved)
+        rejection = why_wild(moved, judged, _OUTER_STEP_SIZE)
+        metrics = {
+            "displacement_norm": torch.linalg.vector_norm(flatten(displacement)).item(),
+            "kl": 0.0 if rejection else judged.kl,
+            "accepted": float(rejection is None),
+        }
+        if rejection:
+            return OuterResult(theta, state, metrics, rejection)
+        return OuterResult(moved, after, metrics, None)
+
+    return OuterStep(init, update)
 
 
 def mean_displacement(

@@ -48,6 +48,7 @@ def rl2(policy: GruPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
             state.optimiser,
             trials,
             lambda theta, chosen: unroll(policy, config, theta, chosen),
+            task_map,
         )
         if not after.finite:
             return Update(state, {**after.metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)

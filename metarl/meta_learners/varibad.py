@@ -9,7 +9,7 @@ J does not reach the encoder. Adaptation changes the belief alone, in acting.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -18,18 +18,25 @@ from torch import Tensor
 from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, flatten
-from metarl.math.returns import masked_mean, without_padding
+from metarl.math.returns import without_padding
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
-from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, check_learning_rate
+from metarl.meta_learners.outer.clipped import (
+    AdamState,
+    adam_of,
+    adam_start,
+    updates_done,
+)
+from metarl.meta_learners.outer.descent import descend, detached
+from metarl.meta_learners.outer.schedule import SCHEDULED, check_learning_rate
 from metarl.meta_learners.outer.trials import (
     NOT_FINITE,
     TrialConfig,
     climb,
-    descend,
-    detached,
     value_parameters,
     values_of,
+    variance_of,
 )
+from metarl.objectives.belief_draws import BeliefDraws, belief_draws, taken
 from metarl.objectives.beliefs import BeliefLoss, chain_kl, final_beliefs, pick, reconstruction
 from metarl.objectives.decoders import (
     decoded,
@@ -39,7 +46,7 @@ from metarl.objectives.decoders import (
     states_asked,
 )
 from metarl.policies.belief import BeliefPolicy
-from metarl.rollouts.rollout import MetaBatch
+from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
 from metarl.rollouts.trials import Trials, join_trials
 
 _OF_BELIEFS = ("encoder.", "belief.", "rewards.", "states.")
@@ -51,7 +58,8 @@ class VaribadConfig(TrialConfig):
     """VariBAD: PPO over whole trials, and a variational auto-encoder of them.
 
     Args:
-        belief_learning_rate: of Adam on L.
+        belief_learning_rate: of Adam on L; by the same schedule, to `final_belief_learning_rate`.
+        final_belief_learning_rate: at the schedule's end.
         belief_updates: steps on L an iteration.
         belief_trials: of the iteration's trials in such a step; 0 for all.
         prefixes: of a trial that decode in a step, drawn; 0 for all.
@@ -62,6 +70,7 @@ class VaribadConfig(TrialConfig):
     """
 
     belief_learning_rate: PositiveFloat = 1e-3
+    final_belief_learning_rate: NonNegativeFloat = 1e-5
     belief_updates: PositiveInt = 3
     belief_trials: NonNegativeInt = 25
     prefixes: NonNegativeInt = 50
@@ -70,17 +79,22 @@ class VaribadConfig(TrialConfig):
     decodes_states: bool = False
     decoder_sizes: tuple[PositiveInt, ...] = (64, 32)
 
+    read_with: ClassVar[dict[str, Any]] = {**TrialConfig.read_with, "final_belief_learning_rate": SCHEDULED}
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_learning_rate("meta_learner.belief_learning_rate", float(self.belief_learning_rate))
 
+    def belief_rate(self, updates: int) -> float:
+        """The learning rate on L after so many updates."""
+        return self.between(float(self.belief_learning_rate), float(self.final_belief_learning_rate), updates)
+
 
 class VaribadOptimiser(NamedTuple):
-    """Adam's states of J and L, and the iterations done, from which draws follow."""
+    """Adam's states of J and L."""
 
     policy: AdamState
     beliefs: AdamState
-    iterations: Tensor
 
 
 def varibad(policy: BeliefPolicy, config: VaribadConfig, task_map: TaskMap) -> MetaLearner:
@@ -93,11 +107,10 @@ def varibad(policy: BeliefPolicy, config: VaribadConfig, task_map: TaskMap) -> M
 
     def start(parameters: Parameters) -> LearnerState:
         acting, beliefs = split(parameters)
-        count = torch.zeros((), dtype=torch.int64)
-        return LearnerState(parameters, VaribadOptimiser(adam_start(acting), adam_start(beliefs), count))
+        return LearnerState(parameters, VaribadOptimiser(adam_start(acting), adam_start(beliefs)))
 
     def update(state: LearnerState, batch: MetaBatch) -> Update:
-        return _update(policy, config, state, join_trials(batch.query))
+        return _update(policy, config, state, batch.query, task_map)
 
     return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
 
@@ -131,19 +144,14 @@ def belief_loss(
     config: VaribadConfig,
     theta: Parameters,
     trials: Trials,
-    generator: torch.Generator,
+    draws: BeliefDraws,
 ) -> BeliefLoss:
-    """The parts of L on some trials.
-
-    Args:
-        generator: draws prefixes, steps and z.
-    """
+    """The parts of L on some trials, means over them."""
     beliefs, lengths = beliefs_of(policy, theta, trials), trials.valid.sum(1)
     dtype = beliefs.mean.dtype
-    prefixes = pick(lengths + 1, int(config.prefixes), generator, dtype)
-    steps = pick(lengths, int(config.decodes), generator, dtype)
-    shape = (*prefixes.places.shape, int(policy.latent_size))
-    noise = torch.randn(shape, generator=generator, dtype=dtype).to(beliefs.mean.device)
+    prefixes = pick(lengths + 1, draws.prefixes, dtype)
+    steps = pick(lengths, draws.steps, dtype)
+    noise = draws.noise[:, : prefixes.places.shape[1]].to(dtype)
     asked = {"rewards": rewards_asked(trials)}
     if config.decodes_states:
         asked["states"] = states_asked(trials)
@@ -156,7 +164,10 @@ def belief_loss(
     return BeliefLoss(lost.sum(0).mean(), chain_kl(beliefs, lengths).mean())
 
 
-def _update(policy: BeliefPolicy, config: VaribadConfig, state: LearnerState, trials: Trials) -> Update:
+def _update(
+    policy: BeliefPolicy, config: VaribadConfig, state: LearnerState, batch: Batch, task_map: TaskMap
+) -> Update:
+    trials, seeds = join_trials(batch), seeds_of(batch)
     acting, of_beliefs = split(state.parameters)
     with torch.no_grad():
         beliefs = beliefs_of(policy, of_beliefs, trials)
@@ -167,29 +178,31 @@ def _update(policy: BeliefPolicy, config: VaribadConfig, state: LearnerState, tr
     def unroll(theta: Parameters, chosen: Trials) -> tuple[DiagonalGaussian, Tensor]:
         return policy.distribution(theta, chosen.observations), values_of(config, theta, chosen.observations)
 
-    after = climb(config, acting, state.optimiser.policy, seen, unroll)
-    learned, adam, metrics = _learn_beliefs(policy, config, of_beliefs, state.optimiser, trials)
-    metrics |= {**after.metrics, **_told_by(beliefs, of_beliefs, trials)}
+    after = climb(config, acting, state.optimiser.policy, seen, unroll, task_map)
+    adam_before = state.optimiser.beliefs
+    learned, adam, metrics = _learn_beliefs(policy, config, of_beliefs, adam_before, trials, seeds, task_map)
+    metrics |= {**after.metrics, **_told_by(beliefs, of_beliefs, trials, task_map)}
     if not (after.finite and torch.isfinite(flatten(learned)).all()):
         return Update(state, {**metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)
     both = {**after.parameters, **learned}
     parameters = {name: both[name] for name in state.parameters}
-    optimiser = VaribadOptimiser(after.optimiser, adam, state.optimiser.iterations + 1)
+    optimiser = VaribadOptimiser(after.optimiser, adam)
     return Update(LearnerState(parameters, optimiser), {**metrics, "accepted": 1.0})
 
 
-def _told_by(beliefs: DiagonalGaussian, theta: Parameters, trials: Trials) -> dict[str, float]:
+def _told_by(
+    beliefs: DiagonalGaussian, theta: Parameters, trials: Trials, task_map: TaskMap
+) -> dict[str, float]:
     """How sure beliefs are in the course of a trial, and what its end tells of the rewards."""
     ends, asked = final_beliefs(beliefs, trials.valid.sum(1)), rewards_asked(trials)
     with torch.no_grad():
         errors = (decoded(theta, "rewards", ends.mean, asked) - asked.targets).square().squeeze(-1)
-    mean = masked_mean(asked.targets.squeeze(-1), trials.valid)
-    variance = masked_mean((asked.targets.squeeze(-1) - mean).square(), trials.valid).clamp(min=1e-12)
+    variance = variance_of(asked.targets.squeeze(-1), trials.valid, task_map)
     return {
-        "prior_std": beliefs.std[:, 0].mean().item(),
-        "belief_std": masked_mean(beliefs.std[:, 1:].mean(-1), trials.valid).item(),
-        "final_belief_std": ends.std.mean().item(),
-        "rewards_explained": (1 - masked_mean(errors, trials.valid) / variance).item(),
+        "prior_std": task_map.mean(beliefs.std[:, 0].mean(-1)).item(),
+        "belief_std": task_map.masked_mean(beliefs.std[:, 1:].mean(-1), trials.valid).item(),
+        "final_belief_std": task_map.mean(ends.std.mean(-1)).item(),
+        "rewards_explained": (1 - task_map.masked_mean(errors, trials.valid) / variance).item(),
     }
 
 
@@ -197,19 +210,28 @@ def _learn_beliefs(
     policy: BeliefPolicy,
     config: VaribadConfig,
     parameters: Parameters,
-    optimiser: VaribadOptimiser,
+    optimiser: AdamState,
     trials: Trials,
+    seeds: Tensor,
+    task_map: TaskMap,
 ) -> tuple[Parameters, AdamState, dict[str, float]]:
-    """Steps of Adam down L, whose draws follow from the number of iterations before."""
-    generator = torch.Generator().manual_seed(int(optimiser.iterations))
+    """Steps of Adam down L.
+
+    Args:
+        seeds: of the trials' draws, [task].
+    """
     leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
-    adam = adam_of(leaves, optimiser.beliefs, float(config.belief_learning_rate))
-    number = int(config.belief_trials) or len(trials.valid)
-    for _ in range(int(config.belief_updates)):
-        chosen = torch.randperm(len(trials.valid), generator=generator)[:number].to(trials.valid.device)
+    rate = config.belief_rate(updates_done(optimiser, int(config.belief_updates)))
+    adam = adam_of(leaves, optimiser, rate)
+    sizes = int(config.prefixes), int(config.decodes), trials.valid.shape[1], int(policy.latent_size)
+    for number in range(int(config.belief_updates)):
+        draws = belief_draws(seeds, number, *sizes)
+        chosen = taken(draws, int(config.belief_trials), task_map)
         some = Trials(*(part[chosen] for part in trials))
-        loss = belief_loss(policy, config, leaves, some, generator)
+        loss = belief_loss(policy, config, leaves, some, draws.of(chosen))
         total = loss.reconstruction + float(config.kl_weight) * loss.kl
-        descend(adam, leaves, total, float(config.max_gradient_norm))
-    metrics = {"reconstruction": loss.reconstruction.item(), "belief_kl": loss.kl.item()}
+        share = torch.tensor(len(chosen), device=seeds.device)
+        descend(adam, leaves, total, share, task_map, float(config.max_gradient_norm))
+    mean: BeliefLoss = task_map.weighted_mean(BeliefLoss(*(part.detach() for part in loss)), share)
+    metrics = {"reconstruction": mean.reconstruction.item(), "belief_kl": mean.kl.item()}
     return {name: leaf.detach() for name, leaf in leaves.items()}, detached(adam, leaves), metrics

@@ -43,19 +43,22 @@ class BeliefLoss(NamedTuple):
 
 def pick_all(counts: Tensor, dtype: torch.dtype) -> Picked:
     """All of 0, ..., count - 1 of every trial, from counts [trial]."""
-    every = torch.arange(int(counts.max()), device=counts.device).expand(len(counts), -1)
+    every = torch.arange(max(counts.tolist(), default=0), device=counts.device).expand(len(counts), -1)
     there = every < counts.unsqueeze(-1)
     return Picked(torch.where(there, every, 0), there.to(dtype))
 
 
-def pick(counts: Tensor, number: int, generator: torch.Generator, dtype: torch.dtype) -> Picked:
-    """So many of 0, ..., count - 1 of every trial, drawn with replacement; an unbiased sum. 0 takes all."""
-    if not number:
+def pick(counts: Tensor, uniform: Tensor, dtype: torch.dtype) -> Picked:
+    """Some of 0, ..., count - 1 of every trial, taken with replacement; an unbiased sum.
+
+    Args:
+        counts: [trial].
+        uniform: draws from [0, 1), [trial, n] float64; where n is 0, all are taken.
+    """
+    if not uniform.shape[1]:
         return pick_all(counts, dtype)
-    shape = (len(counts), number)
-    drawn = torch.rand(shape, generator=generator, dtype=torch.float64).to(counts.device)
-    index = (drawn * counts.unsqueeze(-1)).long()
-    return Picked(index, (counts.unsqueeze(-1) / number).to(dtype).expand(shape))
+    index = (uniform * counts.unsqueeze(-1)).long()
+    return Picked(index, (counts.unsqueeze(-1) / uniform.shape[1]).to(dtype).expand(uniform.shape))
 
 
 def chain_kl(beliefs: DiagonalGaussian, lengths: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metarl.compute.task_map import TaskMap
 from metarl.math.returns import generalised_advantages, masked_mean, without_padding
 from metarl.policies.policy import Distribution
 from metarl.rollouts.trials import Trials
@@ -16,7 +17,7 @@ class Targets(NamedTuple):
     """What the policy and the value of a trial aim at; [task, time] each, 0 where not valid.
 
     Args:
-        advantages: with mean 0 and standard deviation 1 over all valid steps.
+        advantages: with mean 0 and standard deviation 1 over all valid steps of all machines' tasks.
         returns: of the value.
     """
 
@@ -32,7 +33,9 @@ class TrialLoss(NamedTuple):
     entropy: Tensor
 
 
-def trial_targets(trials: Trials, values: Tensor, discount: float, gae_lambda: float) -> Targets:
+def trial_targets(
+    trials: Trials, values: Tensor, discount: float, gae_lambda: float, task_map: TaskMap
+) -> Targets:
     """GAE along the whole trial: not cut where an episode ends, for what was learned is kept; cut at its end.
 
     Args:
@@ -41,8 +44,8 @@ def trial_targets(trials: Trials, values: Tensor, discount: float, gae_lambda: f
     end = torch.zeros_like(values[:, 0])
     advantages = generalised_advantages(trials.rewards, values, end, trials.valid, discount, gae_lambda)
     returns = torch.where(trials.valid, advantages + values, 0.0)
-    mean = masked_mean(advantages, trials.valid)
-    deviation = masked_mean((advantages - mean).square(), trials.valid).sqrt()
+    mean = task_map.masked_mean(advantages, trials.valid)
+    deviation = task_map.masked_mean((advantages - mean).square(), trials.valid).sqrt()
     normalised = (advantages - mean) / (deviation + 1e-8)
     return Targets(torch.where(trials.valid, normalised, 0.0), returns)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,8 +15,8 @@ def linear(parameters: Parameters, layer: str, x: Tensor) -> Tensor:
     weight, bias = parameters[f"{layer}.weight"], parameters[f"{layer}.bias"]
     if weight.ndim == 2:
         return torch.nn.functional.linear(x, weight, bias)
-    flat = x.reshape(len(weight), -1, x.shape[-1])
-    return torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT).view(*x.shape[:-1], -1)
+    flat = x.reshape(len(weight), math.prod(x.shape[1:-1]), x.shape[-1])
+    return torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT).view(*x.shape[:-1], weight.shape[-2])
 
 
 def align(vector: Tensor, like: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metarl.math.returns import discounted_returns, generalised_advantages, normalise_per_task
 from metarl.rollouts import linear_features
-from metarl.rollouts.rollout import Batch, Rollout
+from metarl.rollouts.rollout import SEED, Batch, Rollout
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def batch_of(rollout: Rollout, advantages: Tensor) -> Batch:
         final_observations=rollout.final_observations,
         behaviour=rollout.behaviour,
         behaviour_log_prob=rollout.behaviour_log_prob,
-        extras={},
+        extras={} if rollout.seeds is None else {SEED: rollout.seeds},
     )
 
 

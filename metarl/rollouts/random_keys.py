@@ -5,5 +5,6 @@ from __future__ import annotations
 TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION, SCRATCH_LEARNING, TASK_LIST = 1, 2, 3, 4, 5, 6
 """What a random key is for: [seed, iteration, purpose, ...]."""
 
-STARTS, ACTIONS, BEGINNINGS = 0, 1, 2
-"""What a task's key is for: [*key, task, purpose]; start states, action noise, what begins episodes."""
+STARTS, ACTIONS, BEGINNINGS, LEARNING = 0, 1, 2, 3
+"""What a task's key is for: [*key, task, purpose]; start states, action noise, what begins episodes, and what
+a learner draws."""

@@ -138,9 +138,10 @@ def join_episodes(rollouts: Sequence[Rollout]) -> Rollout:
     diverged = sum(part.pop("diverged_episodes") for part in parts)
     carries = [part.pop("carry") for part in parts]
     successes = [part.pop("success") for part in parts]
+    seeds = [part.pop("seeds") for part in parts]
     joined = tree_map(lambda *pieces: torch.cat(pieces, dim=1), *parts)
     success = None if None in successes else torch.cat(successes, dim=1)
-    return Rollout(**joined, diverged_episodes=diverged, carry=carries[-1], success=success)
+    return Rollout(**joined, diverged_episodes=diverged, carry=carries[-1], success=success, seeds=seeds[-1])
 
 
 def _time_last(values: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class Rollout:
         diverged_episodes: episodes ended because the simulation left the finite numbers.
         carry: what a policy with memory carries after the last step, [task, lane, ...].
         success: [task, episode] bool; a step's info told of success. None where none tells.
+        seeds: [task] int64, of what a learner draws; None of samplers that training does not take.
     """
 
     observations: Tensor
@@ -45,6 +46,7 @@ class Rollout:
     diverged_episodes: int = 0
     carry: Carry = field(default_factory=dict)
     success: Tensor | None = None
+    seeds: Tensor | None = None
 
     def __post_init__(self) -> None:
         episodes = self.rewards.shape[:2]
@@ -66,8 +68,8 @@ class Rollout:
         return episode_returns(self.rewards, self.valid)
 
 
-SLOT = "slot"
-"""Name of the extras that tell which tasks come again."""
+SLOT, SEED = "slot", "seed"
+"""Names of the extras that tell which tasks come again, and from what a learner draws."""
 
 
 class Batch(NamedTuple):
@@ -77,8 +79,9 @@ class Batch(NamedTuple):
 
     Args:
         advantages: [task, episode, time], 0 where not valid.
-        extras: what an algorithm adds for its own losses; [task, ...] each. Of tasks from a list, training
-            adds `SLOT`, their places in it, to the query batch.
+        extras: what an algorithm adds for its own losses; [task, ...] each. `SEED` is there of what a sampler
+            for training collected, an int64 that follows from its key and the task's number among those of
+            all machines. Of tasks from a list, training adds `SLOT`, their places in it, to the query batch.
     """
 
     observations: Tensor
@@ -107,6 +110,19 @@ class MetaBatch(NamedTuple):
     @property
     def tasks(self) -> int:
         return len(self.query.valid)
+
+
+def seeds_of(batch: Batch) -> Tensor:
+    """From what a learner draws, [task] int64.
+
+    Raises:
+        ValueError: the batch is of no sampler for training.
+    """
+    if SEED not in batch.extras:
+        raise ValueError(
+            f"extras: expected {SEED!r}, an integer a task, as RolloutSampler gives it, got none"
+        )
+    return batch.extras[SEED]
 
 
 def with_slots(batch: MetaBatch, slots: Tensor) -> MetaBatch:

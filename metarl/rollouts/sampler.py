@@ -19,7 +19,7 @@ from metarl.errors import NonFiniteError
 from metarl.math.parameters import kind
 from metarl.policies.policy import AnyPolicy, TaskState, remembers
 from metarl.rollouts.acting import actor_of, episode_noise_size
-from metarl.rollouts.random_keys import ACTIONS, BEGINNINGS, STARTS
+from metarl.rollouts.random_keys import ACTIONS, BEGINNINGS, LEARNING, STARTS
 from metarl.rollouts.recording import Recording, join_episodes
 from metarl.rollouts.rollout import Rollout
 
@@ -120,7 +120,9 @@ class RolloutSampler:
                 size = self._policy.observation_size
                 recording = Recording(actor, noise[:, :, each], size, deterministic=deterministic)
                 rounds.append(self._run(recording, seeds[:, each]))
-            return replace(join_episodes(rounds), carry=actor.carry)
+            drawn = [_sequence(key, i, LEARNING).generate_state(1, np.uint64) >> 1 for i in numbers]
+            learning = torch.from_numpy(np.concatenate(drawn).astype(np.int64)).to(self._device)
+            return replace(join_episodes(rounds), carry=actor.carry, seeds=learning)
 
     def close(self) -> None:
         """Closes the environments."""

@@ -13,11 +13,11 @@ from metarl.meta_learners.learner import LearnerState, named_tensors
 from metarl.runs.description import PolicyDescription
 from metarl.runs.files import CHECKPOINT, CONFIG, POLICY, snapshot_file, snapshot_files
 from metarl.runs.policy_file import PolicyFile, metadata_of, read_policy, ties_of, write_policy
-from metarl.runs.replay_files import read_replay, write_replay
+from metarl.runs.replay_files import read_replay, remove_dropped, write_replay
 from metarl.runs.run_config import config_digest, config_digests
 from metarl.runs.tensor_files import in_order, read_metadata, read_tensors, write_tensors
 
-_REPLAY_ROWS = "replay_rows"
+_REPLAY_ROWS, _REPLAY_DROPPED, _REPLAY_FILES = "replay_rows", "replay_dropped_rows", "replay_dropped_files"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> None:
         kept = int(read_metadata(run_dir / CHECKPOINT).get(_REPLAY_ROWS, 0))
         write_replay(run_dir, checkpoint.state.replay, kept, checkpoint.config_digest)
     _write_checkpoint(run_dir / CHECKPOINT, checkpoint)
+    if checkpoint.state.replay is not None:
+        remove_dropped(run_dir, checkpoint.state.replay)
     save_policy(run_dir, checkpoint.state.parameters, checkpoint.config_digest, checkpoint.description)
 
 
@@ -70,10 +72,12 @@ def load_checkpoint(run_dir: Path, *, with_replay: bool = False) -> Checkpoint:
     """
     found = _read_checkpoint(run_dir / CHECKPOINT)
     _check_tied(run_dir, {run_dir / CHECKPOINT: found.config_digest})
-    rows = int(read_metadata(run_dir / CHECKPOINT).get(_REPLAY_ROWS, 0))
+    metadata = read_metadata(run_dir / CHECKPOINT)
+    counts = (int(metadata.get(name, 0)) for name in (_REPLAY_ROWS, _REPLAY_DROPPED, _REPLAY_FILES))
+    rows, dropped, files = counts
     if not (with_replay and rows):
         return found
-    replay = read_replay(run_dir, rows, found.config_digest)
+    replay = read_replay(run_dir, rows, dropped, files, found.config_digest)
     return replace(found, state=replace(found.state, replay=replay))
 
 
@@ -120,7 +124,11 @@ def _write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "environment_steps": str(checkpoint.environment_steps),
     }
     if state.replay is not None:
-        counters[_REPLAY_ROWS] = str(state.replay.length)
+        dropped = state.replay.dropped
+        counters[_REPLAY_ROWS] = str(state.replay.ever)
+        if dropped:
+            files = str(dropped // state.replay.chunk)
+            counters |= {_REPLAY_DROPPED: str(dropped), _REPLAY_FILES: files}
     ties = metadata_of(state.parameters, checkpoint.config_digest, checkpoint.description)
     write_tensors(path, tensors, {**counters, **ties})
 

@@ -1,7 +1,8 @@
 """The rows that a learner replays, in files of a run folder beside its checkpoint.
 
-Rows are only ever added, so a file that is full is never written again. The checkpoint is written after them
-and says how many rows are its own: a crash in between leaves more, which a resume cuts.
+Rows are only added, and leave by whole files, so that a file that is full is never written again. The
+checkpoint is written after them and says which rows are its own: a crash in between leaves more, which a
+resume cuts. Files of rows that left are removed after it.
 """
 
 from __future__ import annotations
@@ -17,41 +18,49 @@ from metarl.rollouts.replay import Replay
 from metarl.runs.files import REPLAY, replay_file
 from metarl.runs.tensor_files import read_tensors, write_tensors
 
-CHUNK_BYTES = 8 * 2**20
-"""Of the rows in a file, about."""
-
 
 def write_replay(run_dir: Path, replay: Replay, kept: int, config_digest: str | None) -> None:
     """Writes the rows that are not kept yet, and those before them in the same file.
 
     Args:
-        kept: rows that the files hold already.
+        kept: rows that were ever added and that the files hold already.
         config_digest: of the run's config.
     """
-    each = max(1, CHUNK_BYTES // replay.row_bytes)
+    each = replay.chunk
     (run_dir / REPLAY).mkdir(exist_ok=True)
-    for first in range(kept // each * each, replay.length, each):
-        rows = slice(first, min(first + each, replay.length))
+    for first in range(max(kept // each * each, replay.dropped), replay.ever, each):
+        rows = slice(first - replay.dropped, min(first + each, replay.ever) - replay.dropped)
         tensors = {name: replay.column(name)[rows] for name in replay.columns}
         write_tensors(replay_file(run_dir, first // each), tensors, _metadata(first, config_digest))
 
 
-def read_replay(run_dir: Path, rows: int, config_digest: str | None) -> Replay:
-    """The first rows in the files, without those that came after the checkpoint.
+def remove_dropped(run_dir: Path, replay: Replay) -> None:
+    """Removes the files of rows that have left."""
+    first = replay_file(run_dir, replay.dropped // replay.chunk)
+    for path in sorted(first.parent.glob("rows_*.safetensors")):
+        if path.name < first.name:
+            path.unlink()
+
+
+def read_replay(run_dir: Path, rows: int, dropped: int, files: int, config_digest: str | None) -> Replay:
+    """The checkpoint's rows, without those in the files that came after it.
 
     Args:
-        rows: that the checkpoint says.
+        rows: that were ever added.
+        dropped: of them, that have left.
+        files: that they left with.
 
     Raises:
         RunError: a file is missing, damaged, cut or another run's.
     """
     pieces: list[Mapping[str, Tensor]] = []
-    found = 0
+    found = dropped
     while found < rows:
-        path = replay_file(run_dir, len(pieces))
+        path = replay_file(run_dir, files + len(pieces))
         if not path.is_file():
             raise RunError(
-                f"{run_dir / REPLAY}: expected {rows} rows to replay, found {found}: {path.name} is missing, "
+                f"{run_dir / REPLAY}: expected {rows - dropped} rows to replay, found {found - dropped}: "
+                f"{path.name} is missing, "
                 "or the file before it is cut; put it back, or start a new run with --run_dir DIR"
             )
         tensors, metadata = read_tensors(path)
@@ -61,7 +70,8 @@ def read_replay(run_dir: Path, rows: int, config_digest: str | None) -> Replay:
             )
         pieces.append(tensors)
         found += len(next(iter(tensors.values())))
-    return Replay({name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}, rows)
+    columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+    return Replay(columns, rows - dropped, dropped=dropped)
 
 
 def _metadata(first: int, config_digest: str | None) -> dict[str, str]:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
-from metarl.math.implicit import implicit_gradient, proximal_loss
+from metarl.math.implicit import proximal_loss
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.gains import final_gain, multi_step_weights, weighted_sum
 from metarl.meta_learners.inner.gradient_rules import gradient_rule, learned_layer_sizes
 from metarl.meta_learners.inner.gradient_step import InnerStep
-from metarl.meta_learners.inner.implicit_rule import minimise
+from metarl.meta_learners.inner.implicit_rule import Solver, implicit_rule
 from metarl.meta_learners.inner.meta_gradient import Gain, Path
 from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.reptile import mean_displacement
@@ -82,21 +82,9 @@ def imaml(
 ) -> Parameters:
     """mean_i (I + H_i / lambda)^-1 grad L(phi_i; query_i) (Rajeswaran et al. 2019, eq. 6), phi_i the solution
     of a task's proximal problem. The tasks' Hessians H_i are the blocks of one linear system."""
-    support = batch.support[0]
-    problem = proximal_loss(mean_squared_error, theta, regularisation)
-
-    def solve(points: Points) -> Parameters:
-        return minimise(problem, theta, points, STEP_SIZE, solver_steps)
-
-    phi = ALL_AT_ONCE(solve, support, tasks=batch.tasks)
-    outer = ALL_AT_ONCE(torch.func.grad(mean_squared_error), phi, batch.query, tasks=batch.tasks)
-
-    def all_tasks_loss(phi: Parameters, support: Points) -> Tensor:
-        return torch.vmap(mean_squared_error)(phi, support).sum()
-
-    found = implicit_gradient(all_tasks_loss, phi, support, outer, regularisation, cg_iterations, 1e-20)
-    mean: Parameters = ALL_AT_ONCE.mean(found.gradient)
-    return mean
+    solver = Solver(solver_steps, cg_iterations, 1e-20, jointly=True)
+    rule = implicit_rule(mean_squared_error, lambda k: STEP_SIZE, lambda k: regularisation, solver)
+    return _descent(rule, final_gain(_fit), theta, batch)
 
 
 def proximal_step(theta: Parameters, regularisation: float) -> InnerStep[Points]:

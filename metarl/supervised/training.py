@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,8 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import TrainingError
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.gradient_step import inner_path
+from metarl.meta_learners.outer.clipped import adam_ascent, adam_start
+from metarl.meta_learners.outer.schedule import scheduled
 from metarl.supervised.methods import (
     MAML_PP_STEPS,
     SHOTS,
@@ -103,25 +104,25 @@ def train(method: Method, seed: int, iterations: Iterable[int], number: int) -> 
     """
     generator = torch.Generator().manual_seed(seed)
     start = initial_parameters(generator)
-    theta = {**start, **method.extra(start)}
-    extra = [value for name, value in theta.items() if name not in start]
-    groups: list[dict[str, Any]] = [
-        {"params": list(start.values())},
-        {"params": extra, "lr": method.extra_learning_rate},
-    ]
-    adam = torch.optim.Adam(groups, method.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, number)
+    both = {method.learning_rate: start, method.extra_learning_rate: method.extra(start)}
+    groups = {rate: group for rate, group in both.items() if group}
+    states = {rate: adam_start(group) for rate, group in groups.items()}
     with torch.no_grad():
         for iteration in iterations:
+            theta = _joined(groups.values())
             inner_steps = method.inner_steps[iteration % len(method.inner_steps)]
             gradient = method.gradient(theta, sample_batch(generator, inner_steps), iteration / number)
             if not torch.isfinite(flatten(gradient)).all():
                 raise TrainingError(f"{method.title}: the gradient is not finite in iteration {iteration}")
-            for name, value in theta.items():
-                value.grad = gradient[name]
-            adam.step()
-            schedule.step()
-    return {name: value.detach() for name, value in theta.items()}
+            up = {name: -value for name, value in gradient.items()}
+            for largest, group in groups.items():
+                rate = scheduled("cosine", largest, 0.0, number, iteration)
+                groups[largest], states[largest] = adam_ascent(group, states[largest], up, rate)
+    return _joined(groups.values())
+
+
+def _joined(groups: Iterable[Parameters]) -> Parameters:
+    return {name: value for group in groups for name, value in group.items()}
 
 
 def sample_batch(generator: torch.Generator, inner_steps: int) -> SinusoidBatch:

@@ -1,6 +1,7 @@
 """PEARL: what is remembered of trials, what gradient steps draw from it, and what the policy carries."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,18 +12,13 @@ from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.meta_learners.learner import named_tensors
 from metarl.meta_learners.outer.soft_actor_critic import posterior_of
-from metarl.meta_learners.pearl import (
-    PearlConfig,
-    gradient_steps,
-    nothing_done,
-    pearl,
-    pools_of,
-    rows_of,
-)
+from metarl.meta_learners.outer.trial_rows import nothing_done, pools_of, rows_of
+from metarl.meta_learners.pearl import PearlConfig, gradient_steps, pearl
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.policy import TaskState, Transition
 from metarl.policies.posterior import PosteriorPolicy
-from metarl.rollouts.rollout import Batch, MetaBatch, with_slots
+from metarl.rollouts import replay as replay_module
+from metarl.rollouts.rollout import SEED, Batch, MetaBatch, with_slots
 from tests.support.tiny import through_a_checkpoint, tiny_policy
 
 POLICY = PosteriorPolicy(3, 2, latent_size=2, encoder_sizes=(6,), hidden_sizes=(7,), exploration_episodes=1)
@@ -47,7 +43,8 @@ def batch(seed=0, slots=None, padding=math.nan):
     ]
     terminated = torch.tensor([[True, False], [False, False], [False, False]])
     behaviour = DiagonalGaussian(actions, actions)
-    found = Batch(*padded, rewards, valid, terminated, final, behaviour, rewards)
+    extras = {SEED: torch.arange(3) + seed}
+    found = Batch(*padded, rewards, valid, terminated, final, behaviour, rewards, extras)
     whole = MetaBatch((), found)
     return whole if slots is None else with_slots(whole, torch.tensor(slots))
 
@@ -98,6 +95,26 @@ def test_contexts_are_of_all_episodes_of_the_latest_trial_where_asked():
         replay = replay.append(rows_of(batch(trial, slots).query, POLICY, trial))
     contexts = pools_of(replay, False).contexts
     assert (contexts.labels.tolist(), contexts.counts.tolist()) == ([0, 2, 5, 9], [6, 6, 5, 6])
+
+
+def test_a_task_whose_exploration_has_left_the_memory_is_not_drawn(monkeypatch):
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * nothing_done(POLICY).row_bytes)
+    replay = nothing_done(POLICY).append(rows_of(batch(0, [5, 0, 9]).query, POLICY, 0)).without_oldest(12)
+    assert (replay.length, replay.column("slot")[0]) == (13, 5)
+    pools = pools_of(replay, True)
+    assert pools.steps.labels.tolist() == pools.contexts.labels.tolist() == [0, 9]
+    assert not (replay.column("slot")[pools.steps.rows] == 5).any()
+
+
+def test_a_memory_has_its_capacity_and_gradient_steps_are_of_all_steps_ever(monkeypatch):
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * nothing_done(POLICY).row_bytes)
+    made = learner(replace(CONFIG, replay_capacity=20))
+    state, steps = made.start(made.initial_parameters(torch.Generator().manual_seed(0))), []
+    for seed in range(3):
+        update = made.update(state, batch(seed, [5, 0, 9]))
+        state, steps = update.state, [*steps, update.metrics["gradient_steps"]]
+    assert (update.metrics["replay_rows"], state.replay.ever) == (23, 51)
+    assert sum(steps) == math.floor(51 * 0.2)
 
 
 @pytest.mark.parametrize(("starts", "expected"), [(0, 6), (10, 4), (100, 0)])
@@ -180,7 +197,8 @@ def test_nothing_is_learned_before_learning_starts():
     theta = made.initial_parameters(torch.Generator().manual_seed(0))
     update = made.update(made.start(theta), batch())
     assert all(torch.equal(value, theta[name]) for name, value in update.state.parameters.items())
-    assert update.metrics == {"gradient_steps": 0.0, "replay_rows": 17.0, "accepted": 1.0}
+    rate = {"learning_rate": pytest.approx(3e-4)}
+    assert update.metrics == {"kl": 0.0, "gradient_steps": 0.0, "replay_rows": 17.0, "accepted": 1.0, **rate}
 
 
 def test_what_is_not_finite_changes_no_parameters():

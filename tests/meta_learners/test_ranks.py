@@ -1,8 +1,5 @@
 """Two machines with half of the tasks each learn what one learns with all of them."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Lock
-
 import numpy as np
 import pytest
 import torch
@@ -15,52 +12,12 @@ from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.sampler import RolloutSampler
+from tests.support.ranks import Exchange
 from tests.support.tiny import BY_GRADIENT, by_adam, tiny_learner, tiny_state
 from tests.support.tiny_envs import Echo
 
 GOALS, EPISODES, HORIZON, KEY = [-1.0, 0.5, 1.5, -0.4], 4, 5, (3, 1, 4)
 BY_TRUST_REGION = [n for n, r in META_LEARNERS.items() if getattr(r.config(), "outer", None) == "trpo"]
-
-
-class Exchange:
-    """Two threads, one of which works at a time, give each other what they have."""
-
-    def __init__(self):
-        self._both, self._turn, self._given = Barrier(2), Lock(), {}
-
-    def work(self, function, rank):
-        with self._turn:
-            return function(Half(rank, self))
-
-    def swap(self, rank, call, value):
-        self._given[call, rank] = value
-        self._turn.release()
-        try:
-            self._both.wait(timeout=120)
-        finally:
-            self._turn.acquire()
-        return [self._given[call, each] for each in (0, 1)]
-
-
-class Half(Reduction):
-    """One of two machines; what they have is added by hand."""
-
-    def __init__(self, rank, exchange):
-        self._rank, self._exchange, self._calls = rank, exchange, 0
-
-    def _swap(self, value):
-        self._calls += 1
-        return self._exchange.swap(self._rank, self._calls, value)
-
-    def mean(self, values):
-        (one, other), (n, m) = self._swap(values.sum(0)), self._swap(len(values))
-        return (one + other) / (n + m)
-
-    def gather(self, values):
-        return torch.cat(self._swap(values))
-
-    def own(self, values):
-        return values.chunk(2)[self._rank]
 
 
 def updated(name, tasks, first_task, reduction, **settings):
@@ -93,15 +50,12 @@ def test_two_halves_learn_what_the_whole_learns(name, outer):
     settings = {} if outer == "trpo" else by_adam(name, 1e-3, epochs=2)
     whole = updated(name, GOALS, 0, Reduction(), **settings)
     assert whole.rejection is None
-    exchange = Exchange()
+    exchange = Exchange((2, 2))
 
-    def half(rank):
-        goals = GOALS[2 * rank : 2 * rank + 2]
-        return exchange.work(lambda reduction: updated(name, goals, 2 * rank, reduction, **settings), rank)
+    def half(reduction, rank):
+        return updated(name, GOALS[2 * rank : 2 * rank + 2], 2 * rank, reduction, **settings)
 
-    with ThreadPoolExecutor(2) as pool:
-        halves = list(pool.map(half, (0, 1)))
-    for update in halves:
+    for update in exchange.both(half):
         for n, value in whole.state.parameters.items():
             torch.testing.assert_close(update.state.parameters[n], value, rtol=1e-7, atol=1e-10)
         assert update.metrics["kl"] == pytest.approx(whole.metrics["kl"], rel=1e-6)

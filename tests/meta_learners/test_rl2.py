@@ -85,7 +85,7 @@ def test_a_trial_unrolled_is_what_acting_saw(padding, settings):
         assert trials.valid[i].tolist() == [True] * count + [False] * (3 * HORIZON - count)
         torch.testing.assert_close(distribution.mean[i, :count], batch.behaviour.mean[i][batch.valid[i]])
         assert trials.last[i].sum() == 3
-    targets = trial_targets(trials, values, 0.9, 0.8)
+    targets = trial_targets(trials, values, 0.9, 0.8, TaskMap())
     loss = trial_loss(trials, targets, distribution, values, 0.2)
     assert all(torch.isfinite(part) for part in loss)
     assert loss.surrogate.item() == pytest.approx(0.0, abs=1e-12)
@@ -127,7 +127,7 @@ def test_advantages_are_those_of_one_long_episode():
     batch, _ = acted(parameters())
     trials = join_trials(batch)
     values = torch.randn(trials.rewards.shape, dtype=torch.float64)
-    targets = trial_targets(trials, values, 0.9, 0.8)
+    targets = trial_targets(trials, values, 0.9, 0.8, TaskMap())
     found = []
     for i in range(len(LENGTHS)):
         count = int(LENGTHS[i].sum())
@@ -152,10 +152,33 @@ def test_losses_are_means_over_steps():
     losses = []
     for given in (trials, twice):
         _, values = unroll(POLICY, CONFIG, theta, given)
-        targets = trial_targets(given, values, 0.9, 0.8)
+        targets = trial_targets(given, values, 0.9, 0.8, TaskMap())
         losses.append(trial_loss(given, targets, *unroll(POLICY, CONFIG, moved, given), 0.2))
     for one, other in zip(*losses, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("settings", [{}, {"head": "hypernetwork", "latent_size": 3}])
+def test_a_whole_trials_gradient_is_that_of_finite_differences(settings):
+    """Through all episodes, of surrogate, value and entropy together, for every parameter."""
+    policy = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,), **settings)
+    theta = parameters(policy=policy)
+    trials = join_trials(acted(theta, float("nan"), policy)[0])
+    targets = trial_targets(trials, unroll(policy, CONFIG, theta, trials)[1], 0.9, 0.8, TaskMap())
+
+    def loss(at):
+        found = trial_loss(trials, targets, *unroll(policy, CONFIG, at, trials), 0.2)
+        return 0.5 * found.value_loss - found.surrogate - 0.01 * found.entropy
+
+    moved = {name: value + 0.01 for name, value in theta.items()}
+    leaves = {name: value.clone().requires_grad_() for name, value in moved.items()}
+    loss(leaves).backward()
+    generator = torch.Generator().manual_seed(5)
+    for name, value in moved.items():
+        direction = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        high, low = (loss({**moved, name: value + sign * 1e-6 * direction}) for sign in (1, -1))
+        found = (leaves[name].grad * direction).sum()
+        torch.testing.assert_close(found, (high - low) / 2e-6, rtol=1e-5, atol=1e-8)
 
 
 def test_an_update_learns_and_survives_a_checkpoint(tmp_path):

@@ -7,6 +7,7 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
+from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.outer.soft_actor_critic import (
     Noise,
     SoftConfig,
@@ -81,7 +82,7 @@ def test_without_a_latent_it_is_the_soft_actor_critic_of_stable_baselines3(updat
     generator = torch.Generator().manual_seed(1)
     own = {**policy.initial_parameters(generator), **critic_parameters(policy, CONFIG, generator)}
     theta = {**own, **copied(model)}
-    ours = SoftDescent(policy, CONFIG, theta, soft_start(theta))
+    ours = SoftDescent(policy, CONFIG, theta, soft_start(theta), TaskMap())
     for update in range(updates):
         given = steps(generator)
         model.replay_buffer = Given(given)
@@ -119,7 +120,7 @@ def problem(tasks=2, **settings):
 
 
 def after(policy, config, theta, context, given, noise):
-    descent = SoftDescent(policy, config, theta, soft_start(theta))
+    descent = SoftDescent(policy, config, theta, soft_start(theta), TaskMap())
     return descent.step(context, given, noise), descent
 
 

@@ -10,6 +10,7 @@ from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.meta_learners.varibad import belief_loss, beliefs_of, split
+from metarl.objectives.belief_draws import belief_draws
 from metarl.objectives.beliefs import chain_kl, pick, pick_all, reconstruction
 from metarl.policies.belief import numbers_of
 from metarl.policies.policy import Transition
@@ -19,6 +20,7 @@ from tests.support.tiny import through_a_checkpoint, tiny_policy
 from tests.support.tiny_beliefs import (
     CONFIG,
     EPISODES,
+    HORIZON,
     LENGTHS,
     POLICY,
     TASKS,
@@ -92,7 +94,9 @@ def slow_bound(theta, batch, noise):
 
 
 def bound(theta, trials, config=CONFIG):
-    return belief_loss(POLICY, config, theta, trials, torch.Generator().manual_seed(3))
+    sizes = config.prefixes, config.decodes, EPISODES * HORIZON, 2
+    draws = belief_draws(torch.arange(len(trials.valid)), 0, *sizes)
+    return belief_loss(POLICY, config, theta, trials, draws)
 
 
 @pytest.mark.parametrize("padding", [0.0, float("nan")])
@@ -100,9 +104,7 @@ def test_the_bound_is_that_of_a_slow_loop(padding):
     """Every prefix, the empty one too, decodes the whole of its own ragged trial, past and future."""
     theta = parameters()
     batch, _ = acted(theta, padding)
-    noise = torch.randn(
-        TASKS, 9, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64
-    )  # of the longest trial's prefixes
+    noise = belief_draws(torch.arange(TASKS), 0, 0, 0, EPISODES * HORIZON, 2).noise
     lost, divergences = slow_bound(theta, batch, noise)
     found = bound(theta, join_trials(batch))
     torch.testing.assert_close(found.reconstruction, lost.mean())
@@ -175,7 +177,8 @@ def test_drawn_prefixes_and_steps_are_the_trials_own_and_unbiased():
     exact = torch.stack([values[i, :count].sum() for i, count in enumerate(counts.tolist())])
     every = pick_all(counts, torch.float32)
     torch.testing.assert_close((every.of(values) * every.weight).sum(1), exact)
-    some = pick(counts, 20_000, torch.Generator().manual_seed(0), torch.float32)
+    uniform = torch.rand(3, 20_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    some = pick(counts, uniform, torch.float32)
     assert (some.places < counts.unsqueeze(-1)).all()
     torch.testing.assert_close((some.of(values) * some.weight).sum(1), exact, rtol=0.02, atol=0.0)
 

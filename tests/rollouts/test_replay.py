@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from metarl.rollouts import replay as replay_module
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.row_groups import draw, draw_groups, grouped, latest
 
@@ -37,6 +38,23 @@ def test_a_shorter_view_stays_what_it_was():
     other = first.append(rows(40, 2))
     assert torch.equal(first.column("seen"), rows(0, 4)["seen"])
     assert other.column("seen")[:, 0].tolist() == [0, 1, 2, 3, 40, 41]
+
+
+@pytest.mark.parametrize("steps", [(36,), (10, 3, 23), (7,) * 5 + (1,)])
+def test_the_oldest_leave_by_whole_chunks_and_the_latest_stay(monkeypatch, steps):
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * 13)
+    replay, first = empty(), 0
+    for number in steps:
+        before, seen = replay, replay.column("seen").clone()
+        replay = replay.append(rows(first, number)).without_oldest(10)
+        first += number
+        assert torch.equal(before.column("seen"), seen)
+    assert (replay.length, replay.dropped, replay.ever) == (12, 24, 36)
+    for name, expected in rows(24, 12).items():
+        assert torch.equal(replay.column(name), expected)
+    assert replay.pick(torch.tensor([0, 11]))["seen"][:, 0].tolist() == [24, 35]
+    assert max(map(len, replay.columns.values())) <= 36
+    assert replay.without_oldest(0).length == 12
 
 
 def test_a_row_takes_what_its_columns_take():

@@ -7,7 +7,7 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.meta_learners.varibad import VaribadConfig, varibad
 from metarl.policies.belief import BeliefPolicy
 from metarl.policies.policy import Transition
-from metarl.rollouts.rollout import Batch
+from metarl.rollouts.rollout import SEED, Batch
 
 POLICY = BeliefPolicy(3, 2, hidden_size=5, latent_size=2, head_sizes=(4,))
 CONFIG = VaribadConfig(
@@ -62,7 +62,8 @@ def acted(theta, padding=0.0):
     kept = [torch.where(valid.unsqueeze(-1), x, padding) for x in (seen[:, :, :HORIZON], actions)]
     paid, log_prob = (torch.where(valid, x, padding) for x in (rewards, behaviour.log_prob(actions)))
     nothing, ends = torch.zeros(TASKS, EPISODES), torch.ones(TASKS, EPISODES, dtype=torch.bool)
-    return Batch(*kept, paid, nothing, valid, ends, final, behaviour, log_prob), carry
+    extras = {SEED: torch.arange(TASKS) + 17}
+    return Batch(*kept, paid, nothing, valid, ends, final, behaviour, log_prob, extras), carry
 
 
 def mlp(theta, name, x):

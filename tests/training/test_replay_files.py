@@ -5,6 +5,7 @@ import torch
 
 from metarl.errors import RunError
 from metarl.meta_learners.learner import LearnerState
+from metarl.rollouts import replay as replay_module
 from metarl.rollouts.replay import Replay
 from metarl.runs import replay_files
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -26,7 +27,7 @@ def replay_of(number):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A run folder whose files hold four rows each."""
-    monkeypatch.setattr(replay_files, "CHUNK_BYTES", 4 * 16)
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * 16)
     (tmp_path / "config.yaml").write_text("seed: 3\n")
     return tmp_path
 
@@ -78,6 +79,31 @@ def test_rows_behind_the_checkpoint_are_cut(folder):
     assert torch.equal(loaded(folder).column("seen"), other.column("seen"))
 
 
+def save_latest(folder, number, capacity, iteration=1):
+    state = LearnerState({"a": torch.ones(2)}, (), replay_of(number).without_oldest(capacity))
+    save_checkpoint(folder, Checkpoint(state, iteration, 0, config_digest(folder)))
+
+
+@pytest.mark.parametrize("numbers", [(9, 14, 27), (3, 27), (27,)])
+def test_files_of_rows_that_left_are_removed_and_the_others_come_back(folder, numbers):
+    for iteration, number in enumerate(numbers):
+        save_latest(folder, number, 6, iteration)
+    found = loaded(folder)
+    assert (found.length, found.dropped, found.ever) == (7, 20, 27)
+    assert torch.equal(found.column("slot"), torch.arange(20, 27, dtype=torch.int32))
+    names = [replay_file(folder, number).name for number in (5, 6)]
+    assert sorted(path.name for path in (folder / REPLAY).iterdir()) == names
+
+
+def test_a_crash_before_the_checkpoint_leaves_the_rows_that_it_says(folder):
+    save_latest(folder, 14, 6)
+    replay_files.write_replay(folder, replay_of(27).without_oldest(6), 14, config_digest(folder))
+    found = loaded(folder)
+    assert torch.equal(found.column("slot"), torch.arange(8, 14, dtype=torch.int32))
+    save_latest(folder, 27, 6, iteration=2)
+    assert loaded(folder).dropped == 20
+
+
 def test_only_a_resume_reads_them(folder):
     save(folder, 6)
     replay_file(folder, 0).unlink()
@@ -89,10 +115,16 @@ def test_only_a_resume_reads_them(folder):
     [
         ("flipped", "rows_000001.safetensors: .*digest"),
         ("cut", "rows_000001.safetensors: expected a safetensors file, found a damaged one"),
-        ("missing", r"replay: expected 11 rows to replay, found 4: rows_000001.safetensors is missing"),
+        (
+            "missing",
+            r"replay: expected 11 rows to replay, found 4: rows_000001.safetensors is missing",
+        ),
         ("swapped", "rows_000001.safetensors: expected rows of this run"),
         ("another run's", "rows_000001.safetensors: expected rows of this run"),
-        ("fewer", "replay: expected 11 rows to replay, found 10: rows_000003.safetensors is missing"),
+        (
+            "fewer",
+            "replay: expected 11 rows to replay, found 10: rows_000003.safetensors is missing",
+        ),
     ],
 )
 def test_damage_is_told_in_one_line(folder, damage, message):

@@ -13,7 +13,7 @@ import yaml
 
 from metarl.errors import RunError
 from metarl.meta_learners.learner import named_tensors
-from metarl.runs import replay_files
+from metarl.rollouts import replay as replay_module
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT, REPLAY
 
@@ -37,6 +37,12 @@ PEARL = {
         "context_steps": 6,
     },
 }
+FORGETTING = {
+    "replay_capacity": 40,
+    "schedule": "linear",
+    "schedule_updates": 5,
+    "final_learning_rate": 1e-5,
+}
 
 
 @pytest.fixture
@@ -47,23 +53,39 @@ def remembering(small_config_file):
     return small_config_file
 
 
-def check_same(one, other):
+def check_same(one, other, least=100):
     whole, found = (load_checkpoint(folder, with_replay=True).state for folder in (one, other))
     for name, value in {**whole.parameters, **named_tensors(whole.optimiser)}.items():
         assert torch.equal({**found.parameters, **named_tensors(found.optimiser)}[name], value), name
-    assert whole.replay.length == found.replay.length > 100
+    assert whole.replay.length == found.replay.length > least
+    assert whole.replay.dropped == found.replay.dropped
     for name in whole.replay.columns:
         assert torch.equal(whole.replay.column(name), found.replay.column(name)), name
 
 
 def test_a_resumed_run_is_the_uninterrupted_run(remembering, train_small, tmp_path, monkeypatch):
-    monkeypatch.setattr(replay_files, "CHUNK_BYTES", 40 * 38)
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 40 * 38)
     folders = [("--run_dir", str(tmp_path / name)) for name in ("whole", "halves")]
     train_small(*folders[0], "--training.iterations", "6")
     train_small(*folders[1], "--training.iterations", "3")
     train_small(*folders[1], "--training.iterations", "6", resume=True)
     check_same(tmp_path / "whole", tmp_path / "halves")
     assert len(list((tmp_path / "whole" / REPLAY).iterdir())) > 3
+
+
+def test_a_resumed_run_forgets_as_the_uninterrupted_one(remembering, train_small, tmp_path, monkeypatch):
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 7 * 38)
+    values = yaml.safe_load(remembering.read_text())
+    remembering.write_text(yaml.safe_dump(values | {"meta_learner": PEARL["meta_learner"] | FORGETTING}))
+    folders = [("--run_dir", str(tmp_path / name)) for name in ("whole", "halves")]
+    train_small(*folders[0], "--training.iterations", "6")
+    train_small(*folders[1], "--training.iterations", "4")
+    train_small(*folders[1], "--training.iterations", "6", resume=True)
+    check_same(tmp_path / "whole", tmp_path / "halves", least=39)
+    replay = load_checkpoint(tmp_path / "whole", with_replay=True).state.replay
+    assert replay.dropped > 40
+    assert replay.length < 40 + 7
+    assert len(list((tmp_path / "whole" / REPLAY).iterdir())) <= 8
 
 
 def test_a_stop_between_rows_and_checkpoint_changes_nothing(remembering, train_small, tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ from metarl.rollouts.trials import Trials, join_trials
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_OF_NO_EPISODE = ("diverged_episodes", "carry", "success")
+_OF_NO_EPISODE = ("diverged_episodes", "carry", "success", "seeds")
 _DOTS = 2000
 """Steps whose rewards are drawn, at most."""
 

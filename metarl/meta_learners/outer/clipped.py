@@ -8,66 +8,44 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, OpenUnitInterval, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, OpenUnitInterval, PositiveInt
 
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
-from metarl.meta_learners.outer.schedule import SCHEDULED, Shape, check_schedule, scheduled
+from metarl.meta_learners.outer.schedule import ScheduledRate
 
 LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
 """In nats; policies further apart have density ratios beyond float32."""
-_LARGEST_RATE = 1e37
 _PACE_OF_SIZES = 20.0
 """Of the logarithm of an inner step size, times the learning rate: Adam moves every number by about the rate,
 and five steps of 1e-3 would take two hundred updates to change a size by a factor of e."""
 
 
 @dataclass(frozen=True)
-class ClippedConfig:
+class ClippedConfig(ScheduledRate):
     """Adam with PPO's clipping.
 
     Args:
-        learning_rate: the size of Adam's steps.
         epochs: Adam steps on one meta-batch.
         clip: ratios beyond 1 +- clip gain nothing.
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
-        schedule: of the learning rate over `schedule_updates` updates: "constant", or from `learning_rate`
-            to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
-        schedule_updates: updates after which the rate stays what it is.
-        final_learning_rate: at the schedule's end.
 
     Raises:
-        ValueError: a schedule without updates, updates without a schedule, or a learning rate that Adam
-            cannot take.
+        ValueError: as `ScheduledRate`.
     """
 
-    learning_rate: PositiveFloat = 1e-3
     epochs: PositiveInt = 5
     clip: OpenUnitInterval = 0.3
     max_gradient_norm: NonNegativeFloat = 0.0
-    schedule: Shape = "constant"
-    schedule_updates: NonNegativeInt = 0
-    final_learning_rate: NonNegativeFloat = 1e-5
 
-    read_with: ClassVar[dict[str, Any]] = dict.fromkeys(
-        ("schedule_updates", "final_learning_rate"), SCHEDULED
-    )
-
-    def __post_init__(self) -> None:
-        check_learning_rate(LEARNING_RATE, float(self.learning_rate))
-        check_schedule(self.schedule, int(self.schedule_updates), "clipped.schedule_updates")
-
-    def rate(self, updates: int) -> float:
-        """The learning rate after so many updates."""
-        start, end = float(self.learning_rate), float(self.final_learning_rate)
-        return scheduled(self.schedule, start, end, int(self.schedule_updates), updates)
+    section: ClassVar[str] = "meta_learner.clipped"
 
 
 class AdamState(NamedTuple):
@@ -170,16 +148,6 @@ def why_wild(parameters: Parameters, after: SurrogateAndKl, setting: str) -> str
     if not (torch.isfinite(flatten(parameters)).all() and all(map(math.isfinite, after))):
         return f"not finite: try a smaller {setting}"
     return f"KL above {LARGEST_KL:.0f}: try a smaller {setting}" if after.kl > LARGEST_KL else None
-
-
-def check_learning_rate(key: str, rate: float) -> None:
-    """Refuses what overflows in Adam's first step, where torch divides the rate by 0.1.
-
-    Raises:
-        ValueError: it does.
-    """
-    if rate > _LARGEST_RATE:
-        raise ValueError(f"{key}: expected at most {_LARGEST_RATE:g}, got {rate:g}")
 
 
 def adam_of(leaves: Parameters, state: AdamState, learning_rate: float) -> torch.optim.Adam:

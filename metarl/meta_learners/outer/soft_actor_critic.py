@@ -22,10 +22,13 @@ from jsonargparse.typing import (
 )
 from torch import Tensor
 
+from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.gaussian_product import kl_to_unit
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, adam_state, check_learning_rate
+from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, adam_state
+from metarl.meta_learners.outer.descent import descend
+from metarl.meta_learners.outer.schedule import ScheduledRate
 from metarl.objectives.soft_actor_critic import (
     actor_loss,
     critic_loss,
@@ -42,11 +45,11 @@ _GROUPS = {"critics": ("critic.", "encoder."), "actor": ("actor.",), "temperatur
 
 
 @dataclass(frozen=True)
-class SoftConfig:
+class SoftConfig(ScheduledRate):
     """Soft actor-critic on replayed steps.
 
     Args:
-        learning_rate: of Adam, for all networks and the temperature.
+        learning_rate: of Adam, for all networks and the temperature; at the schedule's start.
         discount: gamma.
         target_rate: of the target critics' way to the critics, at every gradient step.
         kl_weight: lambda, of the posterior's KL to N(0, I), both terms means over tasks.
@@ -55,7 +58,7 @@ class SoftConfig:
         learns_temperature: whether alpha moves, towards an entropy of minus the number of actions.
 
     Raises:
-        ValueError: a learning rate that Adam cannot take.
+        ValueError: as `ScheduledRate`.
     """
 
     learning_rate: PositiveFloat = 3e-4
@@ -67,9 +70,6 @@ class SoftConfig:
     learns_temperature: bool = True
 
     unread: ClassVar[tuple[str, ...]] = ("sampling.advantages",)
-
-    def __post_init__(self) -> None:
-        check_learning_rate("meta_learner.learning_rate", float(self.learning_rate))
 
 
 class Steps(NamedTuple):
@@ -107,7 +107,7 @@ class SoftState(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Of one gradient step, scalars; `values` the critics' mean."""
+    """Of one gradient step, means over this machine's tasks, scalars; `values` of the critics' values."""
 
     critic: Tensor
     actor: Tensor
@@ -132,15 +132,26 @@ def soft_start(parameters: Parameters) -> SoftState:
 
 
 class SoftDescent:
-    """Gradient steps one after the other; `parameters` and `state` are where they led."""
+    """Gradient steps one after the other; `parameters` and `state` are where they led.
+
+    Args:
+        updates: how many lie behind the state, for the learning rate's schedule.
+    """
 
     def __init__(
-        self, policy: PosteriorPolicy, config: SoftConfig, parameters: Parameters, state: SoftState
+        self,
+        policy: PosteriorPolicy,
+        config: SoftConfig,
+        parameters: Parameters,
+        state: SoftState,
+        task_map: TaskMap,
+        updates: int = 0,
     ) -> None:
-        self._policy, self._config = policy, config
+        self._policy, self._config, self._task_map = policy, config, task_map
+        self.learning_rate = config.rate(updates)
         self._leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
         self._adams = {
-            group: adam_of(_of(self._leaves, group), getattr(state, group), float(config.learning_rate))
+            group: adam_of(_of(self._leaves, group), getattr(state, group), self.learning_rate)
             for group in _GROUPS
         }
         self._targets = state.targets
@@ -158,9 +169,10 @@ class SoftDescent:
         """One step of every optimiser; temperature first, then critics with the encoder, then the actor.
 
         Args:
-            context: what factors see, [task, step, in].
+            context: what factors see, [task, step, in]; as `steps` and `noise` of this machine's tasks, of
+                which every machine may have its own number.
         """
-        config, theta = self._config, self._leaves
+        config, theta, share = self._config, self._leaves, torch.tensor(len(context), device=context.device)
         posterior = posterior_of(self._policy, theta, context)
         latent = posterior.draw(noise.latent)
         known = latent.detach()
@@ -168,7 +180,7 @@ class SoftDescent:
         temperature = theta["log_temperature"].detach().exp()
         if config.learns_temperature:
             aimed = temperature_loss(theta["log_temperature"], log_prob, -float(self._policy.action_size))
-            self._descend("temperature", aimed)
+            self._descend("temperature", aimed, share)
         with torch.no_grad():
             following, next_log_prob = self._drawn(steps.next_observations, known, noise.next_actions)
             next_values = self._values(self._targets, steps.next_observations, following, known)
@@ -182,10 +194,10 @@ class SoftDescent:
             )
         values = self._values(theta, steps.observations, steps.actions, latent)
         of_critics, kl = critic_loss(values, targets), kl_to_unit(posterior).mean()
-        self._descend("critics", of_critics + float(config.kl_weight) * kl)
+        self._descend("critics", of_critics + float(config.kl_weight) * kl, share)
         judged = self._values(theta, steps.observations, actions, known)
         of_actor = actor_loss(log_prob, judged, temperature)
-        self._descend("actor", of_actor)
+        self._descend("actor", of_actor, share)
         with torch.no_grad():
             self._targets = soft_update(self._targets, theta, float(config.target_rate))
         return Losses(*(x.detach() for x in (of_critics, of_actor, kl, values.mean(), posterior.std.mean())))
@@ -200,11 +212,8 @@ class SoftDescent:
         layers = len(self._config.critic_sizes) + 1
         return relu_mlp(theta, "critic", layers, inputs.expand(CRITICS, *inputs.shape)).squeeze(-1)
 
-    def _descend(self, group: str, loss: Tensor) -> None:
-        leaves = list(_of(self._leaves, group).values())
-        for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
-            leaf.grad = gradient
-        self._adams[group].step()
+    def _descend(self, group: str, loss: Tensor, share: Tensor) -> None:
+        descend(self._adams[group], _of(self._leaves, group), loss, share, self._task_map)
 
 
 def posterior_of(policy: PosteriorPolicy, theta: Parameters, context: Tensor) -> DiagonalGaussian:

@@ -16,10 +16,12 @@ from jsonargparse.typing import (
 )
 from torch import Tensor
 
+from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, flatten
-from metarl.math.returns import masked_mean
-from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_state, check_learning_rate
+from metarl.meta_learners.outer.clipped import AdamState, adam_of, updates_done
+from metarl.meta_learners.outer.descent import descend, detached
+from metarl.meta_learners.outer.schedule import ScheduledRate
 from metarl.objectives.trials import Targets, TrialLoss, trial_loss, trial_targets
 from metarl.policies.heads import tanh_layers, tanh_parameters
 from metarl.rollouts.trials import Trials
@@ -31,11 +33,11 @@ Unroll = Callable[[Parameters, Trials], tuple[DiagonalGaussian, Tensor]]
 
 
 @dataclass(frozen=True)
-class TrialConfig:
+class TrialConfig(ScheduledRate):
     """PPO over whole trials; a trial is the task's `sampling.episodes` episodes.
 
     Args:
-        learning_rate: of Adam.
+        learning_rate: of Adam on it, at the schedule's start.
         epochs: passes over the trials of an iteration.
         minibatches: of whole trials in a pass; fewer where there are fewer tasks.
         clip: ratios beyond 1 +- clip gain nothing.
@@ -47,7 +49,7 @@ class TrialConfig:
         max_gradient_norm: longer gradients are cut to this length; 0 for no bound.
 
     Raises:
-        ValueError: a learning rate that Adam cannot take.
+        ValueError: as `ScheduledRate`.
     """
 
     learning_rate: PositiveFloat = 5e-4
@@ -62,9 +64,6 @@ class TrialConfig:
     max_gradient_norm: NonNegativeFloat = 0.5
 
     unread: ClassVar[tuple[str, ...]] = ("sampling.advantages",)
-
-    def __post_init__(self) -> None:
-        check_learning_rate("meta_learner.learning_rate", float(self.learning_rate))
 
 
 class Climbed(NamedTuple):
@@ -95,55 +94,58 @@ def values_of(config: TrialConfig, theta: Parameters, features: Tensor) -> Tenso
 
 
 def climb(
-    config: TrialConfig, parameters: Parameters, optimiser: AdamState, trials: Trials, unroll: Unroll
+    config: TrialConfig,
+    parameters: Parameters,
+    optimiser: AdamState,
+    trials: Trials,
+    unroll: Unroll,
+    task_map: TaskMap,
 ) -> Climbed:
     """`epochs` passes of Adam over minibatches of whole trials, each unrolled from its start.
 
     Args:
         parameters: those that Adam moves.
     """
+    discount, gae_lambda = float(config.discount), float(config.gae_lambda)
     with torch.no_grad():
         behaviour, values = unroll(parameters, trials)
-        targets = trial_targets(trials, values, float(config.discount), float(config.gae_lambda))
+        targets = trial_targets(trials, values, discount, gae_lambda, task_map)
     leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
-    adam = adam_of(leaves, optimiser, float(config.learning_rate))
-    pieces = torch.arange(len(trials.valid), device=values.device).chunk(int(config.minibatches))
+    pieces = minibatches(trials, int(config.minibatches), task_map)
+    rate = config.rate(updates_done(optimiser, int(config.epochs) * len(pieces)))
+    adam = adam_of(leaves, optimiser, rate)
     for _ in range(int(config.epochs)):
         for piece in pieces:
             chosen, aimed = Trials(*(x[piece] for x in trials)), Targets(*(x[piece] for x in targets))
             found = trial_loss(chosen, aimed, *unroll(leaves, chosen), float(config.clip))
-            norm = descend(adam, leaves, _total(config, found), float(config.max_gradient_norm))
+            steps, longest = chosen.valid.sum(), float(config.max_gradient_norm)
+            norm = descend(adam, leaves, _total(config, found), steps, task_map, longest)
     after = {name: leaf.detach() for name, leaf in leaves.items()}
     with torch.no_grad():
-        kl = masked_mean(behaviour.kl_divergence(unroll(after, trials)[0]), trials.valid).item()
-    left = masked_mean((targets.returns - values).square(), trials.valid)
+        moved = behaviour.kl_divergence(unroll(after, trials)[0])
+        found = task_map.weighted_mean(found, steps)
+    left = task_map.masked_mean((targets.returns - values).square(), trials.valid)
     metrics = {
-        "kl": kl,
+        "kl": task_map.masked_mean(moved, trials.valid).item(),
+        "learning_rate": rate,
         "last_gradient_norm": norm,
-        "value_explained": (1 - left / _variance(targets, trials)).item(),
+        "value_explained": (1 - left / variance_of(targets.returns, trials.valid, task_map)).item(),
         "value_loss": found.value_loss.item(),
         "surrogate_last_minibatch": found.surrogate.item(),
     }
     return Climbed(after, detached(adam, leaves), metrics, bool(torch.isfinite(flatten(after)).all()))
 
 
-def descend(adam: torch.optim.Adam, leaves: Parameters, loss: Tensor, longest: float) -> float:
-    """One step down the loss; the gradient's length before it is cut.
+def minibatches(trials: Trials, number: int, task_map: TaskMap) -> list[Tensor]:
+    """This machine's trials in every minibatch: pieces of all machines' trials in their order, [trial] each.
 
     Args:
-        longest: longer gradients are cut to it; 0 for no bound.
+        number: of minibatches; fewer where there are fewer trials.
     """
-    adam.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_([*leaves.values()], longest or float("inf"))
-    adam.step()
-    return norm.item()
-
-
-def detached(adam: torch.optim.Adam, leaves: Parameters) -> AdamState:
-    """Adam's state after its steps."""
-    found = adam_state(adam, leaves)
-    return AdamState(*({name: value.detach() for name, value in part.items()} for part in found))
+    everywhere = len(task_map.all_tasks(trials.valid[:, 0]))
+    places = task_map.own_tasks(torch.arange(everywhere, device=trials.valid.device))
+    pieces = torch.arange(everywhere, device=places.device).chunk(number)
+    return [torch.isin(places, piece).nonzero().squeeze(1) for piece in pieces]
 
 
 def _total(config: TrialConfig, loss: TrialLoss) -> Tensor:
@@ -151,6 +153,7 @@ def _total(config: TrialConfig, loss: TrialLoss) -> Tensor:
     return float(config.value_weight) * loss.value_loss - gain
 
 
-def _variance(targets: Targets, trials: Trials) -> Tensor:
-    mean = masked_mean(targets.returns, trials.valid)
-    return masked_mean((targets.returns - mean).square(), trials.valid).clamp(min=1e-12)
+def variance_of(values: Tensor, valid: Tensor, task_map: TaskMap) -> Tensor:
+    """Of all valid entries of all machines' tasks, at least 1e-12; a scalar."""
+    mean = task_map.masked_mean(values, valid)
+    return task_map.masked_mean((values - mean).square(), valid).clamp(min=1e-12)
