@@ -139,7 +139,7 @@ def test_a_run_of_another_length_is_no_seed(run):
 def test_intervals_beside_are_as_those_of_the_evaluated_run(run):
     """Of all tasks that exist, their differences widen neither."""
     _, _, _, folder = run("line", "--tasks", 4, "--steps", 1, "--episodes", 2, "--quiet", "--beside", "line")
-    found = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
+    found = json.loads((folder / "adaptation.json").read_text())["lists"]["existing"]
     for key in ("mean_return", "low_95", "high_95"):
         assert found["beside"]["line"][key] == found[key]
 
@@ -196,9 +196,11 @@ def test_a_baseline_without_results_costs_itself_alone(runs, run):
 
 
 def test_what_is_not_held_out_is_not_called_so(run):
-    _, out, *_ = run("line", *SMALL)
+    _, out, _, folder = run("line", *SMALL)
     assert "Return on its 2 tasks, 1 or 2 times each, by number" in out
-    assert "held-out" not in out
+    texts = [out, *(path.read_text() for path in folder.iterdir() if path.suffix in (".csv", ".json", ".md"))]
+    assert not any("held-out" in text for text in texts)
+    assert {row["tasks"] for row in rows(folder / "adaptation.csv")} == {"existing"}
     _, out, *_ = run("one", *SMALL, "--on", "training", "held-out")
     assert "Return on 3 training tasks" in out
     assert "Return on 3 held-out tasks" in out

@@ -23,10 +23,11 @@ from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, 
 from metarl.commands.parser import CommandParser
 from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
+from metarl.experiment.environments import HELD_OUT
 from metarl.runs.evaluation_report import changes_text, list_tables, worse_table, write_evaluation
 from metarl.runs.files import PLOT
 from metarl.runs.places import results_folder
-from metarl.runs.results import HELD_OUT, new_evaluation
+from metarl.runs.results import new_evaluation
 from metarl.runs.tables import measured_text
 from metarl.training.progress_bar import Progress, write_line
 
@@ -48,8 +49,8 @@ def main() -> int:
     arguments = read_arguments()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
-        titles = titles_of(arguments.on)
         config = check_seeds(arguments)
+        titles = titles_of(arguments, config)
         baselines = load_baselines(arguments, config)
         measured, folder, faults = evaluate(arguments, titles, baselines, config.environment.id)
     except (MetaRLError, OSError) as error:

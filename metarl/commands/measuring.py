@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,21 +17,30 @@ from metarl.commands.baselines import Baseline
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import AnyExperiment
-from metarl.experiment.environments import held_out_phrase, strata_of
+from metarl.experiment.environments import (
+    HELD_OUT,
+    held_out_phrase,
+    list_name,
+    sample_held_out,
+    strata_of,
+    task_distribution,
+)
 from metarl.runs.meta_policy import MetaPolicy
-from metarl.runs.results import HELD_OUT
 from metarl.runs.run_config import difference_but_seed
 
 TRAINING, BEYOND = "training", "out-of-distribution"
 
 
-def titles_of(lists: Sequence[str]) -> dict[str, str]:
+def titles_of(arguments: argparse.Namespace, config: AnyExperiment) -> dict[str, str]:
     """What each list of `--on` is called in the results.
 
     Raises:
-        ConfigError: two lists of one name.
+        ConfigError: two lists of one name, or the environment cannot be had.
     """
-    titles = {name: name if name in (HELD_OUT, TRAINING, BEYOND) else Path(name).stem for name in lists}
+    lists, source = arguments.on, task_distribution(config)
+    drawn = list_name(source, sample_held_out(source, arguments.tasks, arguments.seed))
+    known = {HELD_OUT: drawn, TRAINING: TRAINING, BEYOND: BEYOND}
+    titles = {name: known.get(name, Path(name).stem) for name in lists}
     if len(set(titles.values())) < len(lists):
         raise ConfigError(f"--on: expected lists of different names, got {' '.join(lists)}")
     return titles

@@ -23,14 +23,13 @@ from metarl.experiment.config import (
 )
 from metarl.experiment.environments import held_out_phrase, task_distribution
 from metarl.experiment.key_help import explain_keys
-from metarl.experiment.names import named_modules
 from metarl.experiment.shipped import shipped_configs
 from metarl.from_scratch.training import planned_steps, run_from_scratch
-from metarl.policies.policy import remembers
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.files import EVALUATION, HELD_OUT_TASK, PROGRESS, RESULTS
+from metarl.runs.files import EVALUATION, PROGRESS, RESULTS
 from metarl.runs.folder import find_run, hold_run_folder
 from metarl.training.api import train
+from metarl.training.next_commands import CHARTS, charts_command, next_commands
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
@@ -96,7 +95,7 @@ def train_several(arguments: argparse.Namespace, overrides: list[str]) -> int:
     show = (lambda line: None) if quiet else write_line
     outcomes, failures = run_all(runs, resume, lambda config: learn(config, resume, quiet)[0], show)
     if outcomes:
-        print(f"\nReturn on held-out tasks, by number of inner steps:\n\n{format_outcomes(outcomes)}")
+        print(f"\nReturn on evaluation tasks, by number of inner steps:\n\n{format_outcomes(outcomes)}")
     for name, error in failures.items():
         print(f"error: {name} broke down: {error}", file=sys.stderr)
     return 1 if failures else 0
@@ -138,15 +137,12 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
         share = f"{summary.rejected} of {summary.updates} updates"
         text += f"\n{share} were rejected and changed nothing; {where}.\n"
     run_dir = Path(config.run_dir)
-    trust = " --trust" if named_modules(config.as_dict()) else ""
-    adapt = ["metarl", "adapt", config.run_dir, "--task", str(run_dir / HELD_OUT_TASK), "--episodes", "20"]
-    if remembers(policy.policy):
-        adapt = ["metarl", "evaluate", config.run_dir, "--episodes", "1"]
+    commands = "\n  ".join(next_commands(policy.experiment))
     text += (
         f"\nTrained for {end.iteration} iterations, {end.environment_steps:,} environment steps. "
         f"The table is in {run_dir / EVALUATION}. Now:\n"
-        f"  tensorboard --logdir {shlex.quote(config.run_dir)}\n"
-        f"  {shlex.join(adapt)} --steps 3{trust}"
+        f"  {charts_command(run_dir)}   # then {CHARTS}\n"
+        f"  {commands}"
     )
     return Outcome(end.environment_steps, curve.mean.tolist()), text
 

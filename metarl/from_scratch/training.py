@@ -24,7 +24,13 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import TrainingError
 from metarl.experiment.config import ScratchExperiment
-from metarl.experiment.environments import as_built, held_out_tasks, strata_of, task_distribution
+from metarl.experiment.environments import (
+    as_built,
+    held_out_tasks,
+    list_name,
+    strata_of,
+    task_distribution,
+)
 from metarl.from_scratch.model import make_model, make_vec_env, steps_between_updates
 from metarl.from_scratch.results import (
     ScratchResult,
@@ -36,7 +42,7 @@ from metarl.from_scratch.results import (
 from metarl.rollouts.random_keys import SCRATCH_LEARNING
 from metarl.runs.files import results_file
 from metarl.runs.folder import find_run, make_run_folder
-from metarl.runs.results import HELD_OUT, find_means, new_evaluation, write_results
+from metarl.runs.results import find_means, new_evaluation, write_results
 
 
 def run_from_scratch(
@@ -61,7 +67,8 @@ def run_from_scratch(
         run_dir=Path(config.run_dir),
         progress=progress,
     )
-    strata = strata_of(task_distribution(config), tasks)
+    source = task_distribution(config)
+    strata, name = strata_of(source, tasks), list_name(source, tasks)
     result = replace(result, curve=replace(result.curve, strata=strata))
     protocol = {
         "episodes": settings.evaluation_episodes,
@@ -72,7 +79,7 @@ def run_from_scratch(
     run_dir = Path(config.run_dir)
     known = find_means(run_dir, protocol, settings.evaluation_tasks, settings.evaluation_steps)
     if known != result.curve.mean.tolist():
-        write_results(new_evaluation(run_dir), {HELD_OUT: result.curve}, protocol)
+        write_results(new_evaluation(run_dir), {name: result.curve}, protocol)
     return result
 
 

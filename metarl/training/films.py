@@ -1,4 +1,4 @@
-"""Films that training records: a held-out task before and after adaptation."""
+"""Films that training records: an evaluation task before and after adaptation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FRAMES, _SECONDS = 50, 0.08
 
 
 class FilmRecorder(Observer):
-    """films/iteration_000010.gif, ...: the first held-out task before and after adaptation, side by side.
+    """films/iteration_000010.gif, ...: the first evaluation task before and after adaptation, side by side.
 
     TensorBoard has them too. Where adaptation has a fault, there is no film, which is told, and training goes
     on.

@@ -1,4 +1,4 @@
-"""The commands that go on with a run."""
+"""The commands that go on with a run, and where its charts are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from metarl.experiment.build import Experiment
 from metarl.experiment.names import named_modules
 from metarl.policies.policy import remembers
 from metarl.runs.files import HELD_OUT_TASK
+
+CHARTS = "http://localhost:6006/#custom_scalars"
+"""TensorBoard's page Custom Scalars, at the port that it takes by itself."""
+
+
+def charts_command(run_dir: Path) -> str:
+    """What shows the run's charts, beside those of the runs in the same folder."""
+    beside = run_dir.parent
+    folder = run_dir if run_dir.is_absolute() or beside == Path() else beside
+    return shlex.join(["tensorboard", "--logdir", str(folder)])
 
 
 def next_commands(experiment: Experiment) -> list[str]:

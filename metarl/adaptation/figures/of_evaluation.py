@@ -26,6 +26,7 @@ def evaluation_figures(
     parameters: Mapping[str, Tensor],
     family: Family | None,
     where: str,
+    tasks: str,
 ) -> dict[str, Figure]:
     """The figures that fit the tasks, the family, the policy and the learner.
 
@@ -34,12 +35,13 @@ def evaluation_figures(
         parameters: the meta-parameters that were evaluated.
         family: of the environment; None of one of which no motion is known.
         where: ends the titles: "after 20 iterations".
+        tasks: the name of their list, e.g. "held-out".
     """
     curve, rollouts = evaluation.curve, evaluation.rollouts
     caption = f"after {curve.points.last_text}"
     found: dict[str, Figure | None] = {
-        "adaptation_curve": adaptation_figure({"held-out": curve}, f"Return by {curve.points.axis}, {where}"),
-        "gains": gains_figure(curve, f"What adaptation gains, by task, {where}"),
+        "adaptation_curve": adaptation_figure({tasks: curve}, f"Return by {curve.points.axis}, {where}"),
+        "gains": gains_figure(curve, f"What adaptation gains, by task, {where}", tasks),
         "return_by_task": returns_by_parameter(curve, f"Return by task, {where}"),
         "learned_step_sizes": step_sizes_figure(parameters, f"Learned step sizes, {where}"),
     }
