@@ -195,6 +195,17 @@ def test_a_baseline_without_results_costs_itself_alone(runs, run):
     assert [*beside] == ["untrained"]
 
 
+def test_figures_by_task_are_drawn_for_every_list(run):
+    """Those of TensorBoard; ways are of a family that has places, speeds of one that is paid by them."""
+    _, _, _, folder = run("one", "two", *SMALL, "--on", "held-out", "training")
+    drawn = {path.name for path in folder.iterdir()}
+    for name in ("gains", "return_by_task", "trajectories"):
+        for title in ("held-out", "training"):
+            assert {f"{title}_{name}.png", f"{title}_{name}.svg"} <= drawn
+    _, _, _, folder = run("line", *SMALL)
+    assert {"existing_gains.svg", "existing_speed.svg"} <= {path.name for path in folder.iterdir()}
+
+
 def test_what_is_not_held_out_is_not_called_so(run):
     _, out, _, folder = run("line", *SMALL)
     assert "Return on its 2 tasks, 1 or 2 times each, by number" in out

@@ -1,8 +1,8 @@
 """Evaluates a run: metarl evaluate RUN_DIR --tasks 40 --steps 3, or several that differ in their seeds:
 metarl evaluate RUN RUN2 RUN3. Returns are measured on episodes that adaptation did not use. Writes tables
-(CSV, JSON, Markdown) and pictures (PNG, SVG) into a folder of their own in RUN_DIR/evaluation, of zoo/NAME
-in runs/zoo/NAME/evaluation, after every list of tasks; one that fails costs itself alone, and the exit code
-is 2."""
+(CSV, JSON, Markdown) and pictures (PNG, SVG), TensorBoard's figures among them, into a folder of their own in
+RUN_DIR/evaluation, of zoo/NAME in runs/zoo/NAME/evaluation, after every list of tasks; one that fails costs
+itself alone, and the exit code is 2."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from metarl.adaptation.figures.curves import adaptation_figure
 from metarl.adaptation.measurement import Measured
 from metarl.adaptation.measurement_plots import draw_beside, draw_episodes_used
-from metarl.adaptation.plots import plot_adaptation
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments
 from metarl.commands.baselines import Baseline, load_baselines
 from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, titles_of
@@ -30,6 +31,9 @@ from metarl.runs.places import results_folder
 from metarl.runs.results import new_evaluation
 from metarl.runs.tables import measured_text
 from metarl.training.progress_bar import Progress, write_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OPTIONS = (
     "protocol",
@@ -133,9 +137,10 @@ def evaluate(
     with Progress(total, "rollout", quiet=arguments.quiet) as bar:
         for name, title in titles.items():
             try:
-                measured[title] = measure(
+                measured[title], figures = measure(
                     arguments,
                     name,
+                    title,
                     baselines,
                     bar.advance,
                     lambda label, error: failed(f"--beside {label}", error),
@@ -148,6 +153,8 @@ def evaluate(
             heading = f"{environment}, {', '.join(map(str, arguments.run_dir))}"
             write_evaluation(folder, heading, own_name(arguments), measured, protocol)
             draw(folder, own_name(arguments), environment, measured)
+            for figure_name, figure in figures.items():
+                save(figure, folder / f"{title}_{figure_name}.png")
     return measured, folder, faults
 
 
@@ -157,15 +164,20 @@ def own_name(arguments: argparse.Namespace) -> str:
 
 
 def draw(folder: Path, own: str, title: str, measured: Mapping[str, Measured]) -> None:
-    """Every picture as a PNG and an SVG."""
+    """Draws what all lists have a part in."""
+    curves = {name: one.own.pooled for name, one in measured.items()}
+    intervals = {name: one.own.intervals for name, one in measured.items()}
+    save(adaptation_figure(curves, title, intervals), folder / PLOT)
+    if any(one.by_episodes for one in measured.values()):
+        save(draw_episodes_used(measured, title), folder / EPISODES_USED)
+    if any(one.beside for one in measured.values()):
+        save(draw_beside(measured, own, title), folder / BESIDE)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as a PNG and an SVG."""
     for suffix in (".png", ".svg"):
-        curves = {name: one.own.pooled for name, one in measured.items()}
-        intervals = {name: one.own.intervals for name, one in measured.items()}
-        plot_adaptation(curves, title, (folder / PLOT).with_suffix(suffix), intervals)
-        if any(one.by_episodes for one in measured.values()):
-            draw_episodes_used(measured, title).savefig((folder / EPISODES_USED).with_suffix(suffix))
-        if any(one.beside for one in measured.values()):
-            draw_beside(measured, own, title).savefig((folder / BESIDE).with_suffix(suffix))
+        figure.savefig(path.with_suffix(suffix))
 
 
 def show(own: str, one: Measured) -> None:

@@ -12,7 +12,6 @@ from metarl.adaptation.figures.by_task import gains_figure, returns_by_parameter
 from metarl.adaptation.figures.curves import EvaluationPoint, adaptation_figure, training_figure
 from metarl.adaptation.figures.step_sizes import step_sizes_figure
 from metarl.adaptation.figures.style import png
-from metarl.adaptation.plots import plot_adaptation
 
 TASKS = {"velocity": np.array([0.5, 1.0, 2.0])}
 RETURNS = np.array([[-5.0, -6.0, -9.0], [-3.0, -7.0, -4.0], [-2.0, -6.5, -3.0]])
@@ -35,12 +34,6 @@ def test_the_curve_has_a_thin_line_a_task_and_the_mean():
         assert any(np.array_equal(line, RETURNS[:, task]) for line in drawn)
     assert any(np.allclose(line, RETURNS.mean(1)) for line in drawn)
     assert "mean of 3 held-out tasks" in axes.get_legend().get_texts()[1].get_text()
-
-
-@pytest.mark.parametrize("ending", ["png", "svg"])
-def test_plot_adaptation_writes_a_file(tmp_path, ending):
-    plot_adaptation({"held-out": CURVE}, "title", tmp_path / f"curve.{ending}")
-    assert (tmp_path / f"curve.{ending}").stat().st_size > 1000
 
 
 def test_returns_over_training_are_a_line_for_each_number_of_steps():

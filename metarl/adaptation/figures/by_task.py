@@ -10,7 +10,7 @@ from metarl_envs.tasks import Tasks
 from numpy.typing import NDArray
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.adaptation.figures.style import AFTER, BEFORE, panels
+from metarl.adaptation.figures.style import AFTER, BEFORE, legend_below, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def gains_figure(curve: AdaptationCurve, title: str, tasks: str) -> Figure:
     axes.axvline(found.mean(), color="black", linestyle="--", linewidth=1, label=f"mean {found.mean():.3g}")
     axes.set_xlabel(f"return after {curve.points.last_text} less return before")
     axes.set_ylabel(f"{tasks} tasks")
-    axes.legend(frameon=False)
+    legend_below(figure)
     return figure
 
 
@@ -95,7 +95,7 @@ def _on_a_line(curve: AdaptationCurve, values: Array, name: str, title: str) -> 
     axes.scatter(values, after, color=AFTER, s=22, label=label, zorder=3)
     axes.set_xlabel(f"{name} of the task")
     axes.set_ylabel("return")
-    axes.legend(frameon=False)
+    legend_below(figure)
     return figure
 
 
