@@ -195,6 +195,32 @@ def test_a_baseline_without_results_costs_itself_alone(runs, run):
     assert [*beside] == ["untrained"]
 
 
+FAMILIES = {
+    "brake": ({"id": "tests.user_package.family:metarl/BrakeAt-v0", "horizon": 5}, "place"),
+    "drift": ({"id": "tests.support.tiny_envs:tests/Drift-v0", "horizon": 5}, "velocity"),
+}
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_tasks_of_a_file_are_those_of_a_users_own_family_or_environment(kind, runs, run, tmp_path):
+    environment, name = FAMILIES[kind]
+    folder, path = tmp_path / "run", tmp_path / "mine.json"
+    metarl.train({**SECTIONS, "environment": environment, "run_dir": str(folder)}, quiet=True)
+    path.write_text(json.dumps([{name: 0.25}, {name: -0.5}]))
+    words = (folder, "--trust", "--on", path, *SMALL)
+    code, out, _, _ = run(*words)
+    assert code == 0
+    assert "Return on 2 tasks of mine.json" in out
+    table = max(folder.glob("evaluation/*/adaptation.csv"))
+    found = [float(row[name]) for row in rows(table) if row["tasks"] == "mine"]
+    assert found == [0.25, -0.5]
+    for wrong in ([{name: 0.25}, {"speed": 1.0}], [{name: 0.25}, {name: [1.0, 2.0]}], {name: 0.25}):
+        path.write_text(json.dumps(wrong))
+        code, _, err, _ = run(*words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"error: --on {path}: " in err
+
+
 def test_figures_by_task_are_drawn_for_every_list(run):
     """Those of TensorBoard; ways are of a family that has places, speeds of one that is paid by them."""
     _, _, _, folder = run("one", "two", *SMALL, "--on", "held-out", "training")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metarl_envs.task_files import read_tasks
-from metarl_envs.tasks import Tasks, TaskSpace, number_of_tasks
+from metarl_envs.tasks import Tasks, number_of_tasks
 
 from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
 from metarl.adaptation.figures.of_evaluation import episode_figures, task_figures
@@ -192,13 +192,9 @@ def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) 
         return experiment.held_out_tasks(arguments.tasks, arguments.seed)
     if name == TRAINING:
         return experiment.training_tasks(arguments.tasks)
-    space = experiment.task_distribution
-    if not Path(name).is_file() or not isinstance(space, TaskSpace):
-        raise ConfigError(
-            f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks of one of metarl's "
-            "environments"
-        )
+    if not Path(name).is_file():
+        raise ConfigError(f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks")
     try:
-        return read_tasks(name, space)
+        return read_tasks(name, experiment.task_distribution)
     except (OSError, ValueError) as error:
         raise ConfigError(str(error).removeprefix(f"{name}: ")) from error
