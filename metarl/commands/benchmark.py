@@ -1,5 +1,6 @@
-"""Times a config's sampling, update or whole iteration, all families' sampling, or long inner loops:
-metarl benchmark sampler|families|update|memory|iteration --config X.yaml [--key value ...]."""
+"""Times a config's sampling, update or whole iteration, its records and figures, all families' sampling, or
+long inner loops:
+metarl benchmark sampler|families|update|memory|iteration|recording --config X.yaml [--key value ...]."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from metarl_envs.registration import FAMILIES
 from metarl.benchmarks.bare_mujoco import bare_references
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
 from metarl.benchmarks.memory import memory
+from metarl.benchmarks.recording import recording
 from metarl.benchmarks.references import envpool_references, sb3_references, vector_references
 from metarl.benchmarks.update import update
 from metarl.commands.parser import CommandParser
@@ -144,4 +146,11 @@ def main() -> int:
     return 0
 
 
-VERBS = {"sampler": sampler, "families": families, "update": update, "memory": memory, "iteration": iteration}
+VERBS = {
+    "sampler": sampler,
+    "families": families,
+    "update": update,
+    "memory": memory,
+    "iteration": iteration,
+    "recording": recording,
+}

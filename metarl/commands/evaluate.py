@@ -90,7 +90,7 @@ def read_arguments() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="N",
-        help="also adapt to N episodes a step, measured on --episodes further ones: 1 2 5 10 20",
+        help="also adapt to N episodes per step, measured on --episodes further ones: 1 2 5 10 20",
     )
     parser.add_argument(
         "--beside",

@@ -12,7 +12,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 """Options of `metarl evaluate` by the protocol's name.
 
 finn2017: MAML (arXiv:1703.03400, section 5.3 and the released evaluation): 40 tasks drawn for the test, 0 to
-    3 gradient steps, the step size halved after the first, 4000 environment steps a task and step: 20
+    3 gradient steps, the step size halved after the first, 4000 environment steps per task and step: 20
     episodes of the locomotion tasks' 200.
 finn2017_navigation: the same of 2D navigation, where 4000 environment steps are 40 episodes of 100.
 rothfuss2019: ProMP (arXiv:1810.06784, section 6): 40 tasks, 20 episodes each, one gradient step.

@@ -99,7 +99,7 @@ def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol:
 
 
 def write_adaptation(folder: Path, returns: Array, counted: str = "step") -> None:
-    """Writes adaptation.csv, a line a number of inner steps: the mean return, its interval, every episode's.
+    """Writes adaptation.csv, a line per inner step: the mean return, its interval, every episode's.
 
     The 95 % interval is 1.96 standard errors over episodes to both sides, empty for one episode.
 

@@ -10,9 +10,9 @@ from metarl_envs.tasks import unstack_tasks
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import Experiment
+from metarl.runs.captions import captions_of, gif, side_by_side
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import FILMS, write_atomically
-from metarl.runs.films import captions_of, gif, side_by_side
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import write_line
 from metarl.training.tensorboard.films import SIZE, check_filmed, films

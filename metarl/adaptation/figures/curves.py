@@ -76,7 +76,7 @@ def _whiskers(intervals: Sequence[Interval]) -> Array | None:
 
 
 def episodes_figure(returns: Array, title: str, axis: str) -> Figure:
-    """One task's return by inner step: a dot an episode, and the means with their 95 % intervals.
+    """One task's return by inner step: a dot per episode, and the means with their 95 % intervals.
 
     Args:
         returns: of the episodes, [step + 1, episode].

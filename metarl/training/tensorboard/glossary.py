@@ -48,7 +48,7 @@ ENTRIES = {
         "no higher than before.",
     ),
     f"{ADAPTATION}/return_over_training": Entry(
-        "Return of evaluations over environment steps, a line a number of inner steps, with 95 % intervals.",
+        "Return over environment steps, a line per number of inner steps, with 95 % intervals.",
         "lines that do not come apart: nothing is adapted; lines that cross: steps overshoot.",
     ),
     f"{ADAPTATION}/adaptation_curve": Entry(
