@@ -54,20 +54,17 @@ def recording(experiment: Experiment, repeats: int) -> list[Row]:
     plan: dict[str, Any] = {"iterations": repeats + 1, "evaluate_every": 0}
     training = replace(experiment.config.training, **plan)
     with TemporaryDirectory() as folder:
-        run, apart, drawn, plain = (
-            replace(experiment, config=replace(experiment.config, training=of, run_dir=f"{folder}/{name}"))
-            for name, of in (
-                ("run", training),
-                ("apart", training),
-                ("drawn", replace(training, figures=True)),
-                ("plain", replace(training, figures=False)),
+        run, apart = (
+            replace(
+                experiment, config=replace(experiment.config, training=training, run_dir=f"{folder}/{name}")
             )
+            for name in ("run", "apart")
         )
         start = prepare_run(run.config, False, run)
         Path(apart.config.run_dir).mkdir()
         timed = Timed([CsvRecorder(Path(apart.config.run_dir)), TensorBoardRecorder(apart)])
         final = train_run(run, start, [timed])
-        turns = [_evaluation(run, final, (drawn, plain)) for _ in range(repeats + 1)][1:]
+        turns = [_evaluation(run, final) for _ in range(repeats + 1)][1:]
     whole, diagnostics, recorded = (one[1:] for one in (timed.iterations, timed.diagnostics, timed.recorded))
     shares = [100 * (a + b) / c for a, b, c in zip(diagnostics, recorded, whole, strict=True)]
     names = ("evaluation", "its charts and figures", "its charts alone")
@@ -80,14 +77,17 @@ def recording(experiment: Experiment, repeats: int) -> list[Row]:
     ]
 
 
-def _evaluation(run: Experiment, final: Checkpoint, boards: tuple[Experiment, Experiment]) -> list[float]:
+def _evaluation(run: Experiment, final: Checkpoint) -> list[float]:
     """Seconds of an evaluation, and of recording it with figures and without."""
     started = perf_counter()
     found = evaluate_run(run, final)
     spent = [perf_counter() - started]
-    for experiment in boards:
-        board = TensorBoardRecorder(experiment)
-        board.on_start(replace(final, iteration=0))
-        spent.append(seconds(partial(board.record_evaluation, final, found)))
-        board.on_end()
+    for figures in (True, False):
+        training = replace(run.config.training, figures=figures)
+        with TemporaryDirectory() as folder:
+            config = replace(run.config, training=training, run_dir=folder)
+            board = TensorBoardRecorder(replace(run, config=config))
+            board.on_start(replace(final, iteration=0))
+            spent.append(seconds(partial(board.record_evaluation, final, found)))
+            board.on_end()
     return spent
