@@ -22,7 +22,7 @@ def charts_command(run_dir: Path) -> str:
 
 
 def next_commands(experiment: Experiment) -> list[str]:
-    """To one task and to held-out ones; who remembers adapts by episodes in a row, not by inner steps."""
+    """To one task and to a list of them; who remembers adapts by episodes in a row, not by inner steps."""
     config = experiment.config
     run_dir, steps = Path(config.run_dir), str(config.training.evaluation_steps)
     one, each = ["--episodes", "20", "--steps", steps], ["--steps", steps]
