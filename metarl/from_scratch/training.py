@@ -1,4 +1,4 @@
-"""Learns every held-out task from scratch, under the protocol that adaptation is measured by.
+"""Learns every evaluation task from scratch, under the protocol that adaptation is measured by.
 
 An inner step has E episodes of horizon H, so "after k steps" is the return when k E H environment steps
 were allowed: the policy of the last update before them, on E fresh episodes. Learning then goes on to the
@@ -48,7 +48,7 @@ from metarl.runs.results import find_means, new_evaluation, write_results
 def run_from_scratch(
     config: ScratchExperiment, resume: bool, progress: Callable[[int], object] = lambda steps: None
 ) -> ScratchResult:
-    """Runs a config on its held-out tasks, in its run folder, which keeps every task's results and the curve.
+    """Runs a config on its evaluation tasks, in its run folder, which keeps each one's results and the curve.
 
     Raises:
         RunError: the folder holds another run, or cannot be written.

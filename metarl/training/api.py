@@ -31,7 +31,7 @@ def train(
     resume: bool = False,
     quiet: bool = False,
 ) -> MetaPolicy:
-    """Trains a meta-policy in the config's run folder, and evaluates it on held-out tasks.
+    """Trains a meta-policy in the config's run folder, and evaluates it.
 
     An interrupt, or an observer that fails, keeps every finished iteration: `resume` goes on from there, to
     the same bits as without a stop.
@@ -87,7 +87,7 @@ def evaluate(
 
     Args:
         policy: of `metarl.train` or `metarl.load`, or the folder of a run.
-        tasks: how many held-out tasks to draw, a list of tasks, [{"goal": [0.1, 0.2]}, ...], or their
+        tasks: how many evaluation tasks to draw, a list of tasks, [{"goal": [0.1, 0.2]}, ...], or their
             arrays by name, [task, ...].
         episodes: episodes of every task at every step, on which that step adapts.
         steps: inner steps K.

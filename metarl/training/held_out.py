@@ -1,4 +1,4 @@
-"""Evaluations on held-out tasks in the course of training."""
+"""Evaluations in the course of training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 
 class HeldOut:
-    """Evaluates checkpoints on held-out tasks, each once, and tells TensorBoard's recorder."""
+    """Evaluates checkpoints on evaluation tasks, each once, and tells TensorBoard's recorder."""
 
     def __init__(self, experiment: Experiment, board: TensorBoardRecorder) -> None:
         self._experiment = experiment
@@ -43,7 +43,7 @@ class HeldOut:
 
 
 def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> Evaluation:
-    """What a checkpoint does on the config's held-out tasks, with its episodes.
+    """What a checkpoint does on the config's evaluation tasks, with its episodes.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
