@@ -81,7 +81,7 @@ def read_arguments() -> argparse.Namespace:
         default=[HELD_OUT],
         metavar="LIST",
         help="task lists: held-out, training (the first ones drawn in it), out-of-distribution, or a JSON or "
-        "YAML file of tasks (held-out: all that exist, and called existing, of a family with a few tasks only)",
+        "YAML file of tasks (held-out; where a family has a few tasks only, all of them, called existing)",
     )
     add_adaptation_arguments(parser, steps=3, episodes="episodes of every task and step")
     parser.add_argument(
