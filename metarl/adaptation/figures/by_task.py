@@ -61,6 +61,7 @@ def gains_figure(curve: AdaptationCurve, title: str, tasks: str) -> Figure:
     axes.axvline(found.mean(), color="black", linestyle="--", linewidth=1, label=f"mean {found.mean():.3g}")
     axes.set_xlabel(f"return after {curve.points.last_text} less return before")
     axes.set_ylabel(f"{tasks} tasks")
+    axes.locator_params(axis="y", integer=True)
     legend_below(figure)
     return figure
 
