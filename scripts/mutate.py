@@ -138,7 +138,7 @@ def judge(
 
 
 def report(judged: Sequence[Judged]) -> str:
-    """A line a file, and all."""
+    """A line per file, and all."""
     lines = [f"{'':44}{'mutants':>9}{'killed':>9}{'timed out':>11}{'survived':>10}{'score':>8}"]
     files = dict.fromkeys(one.mutant.path for one in judged)
     for name in [*files, "all"]:

@@ -40,6 +40,21 @@ def test_holm_by_hand():
     assert not holm(np.array([0.026, 0.03]), 0.05).any()
 
 
+def test_all_episodes_find_more_than_halves_at_the_same_chance_of_a_false_alarm():
+    """One half of the episodes chooses tasks, the other tests them, at Holm's levels over the chosen."""
+    rng, worse = np.random.default_rng(0), 4
+    found = np.zeros((200, 2))
+    for i in range(200):
+        before, after = rng.normal(size=(2, 40, 20))
+        after[:worse] -= 2.0
+        found[i, 0] = changed_tasks(before, after).worse[:worse].mean()
+        chosen = np.flatnonzero(after[:, :10].mean(1) < before[:, :10].mean(1))
+        tested = holm(sign_test(after[chosen, 10:], before[chosen, 10:]))
+        found[i, 1] = (chosen[tested] < worse).sum() / worse
+    whole, halves = found.mean(0)
+    assert whole > 0.85 > 0.6 > halves
+
+
 def noise(kind, shape, rng):
     if kind == "heavy":
         return rng.standard_t(2, shape)

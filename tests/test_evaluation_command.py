@@ -139,7 +139,7 @@ def test_a_run_of_another_length_is_no_seed(run):
 def test_intervals_beside_are_as_those_of_the_evaluated_run(run):
     """Of all tasks that exist, their differences widen neither."""
     _, _, _, folder = run("line", "--tasks", 4, "--steps", 1, "--episodes", 2, "--quiet", "--beside", "line")
-    found = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
+    found = json.loads((folder / "adaptation.json").read_text())["lists"]["existing"]
     for key in ("mean_return", "low_95", "high_95"):
         assert found["beside"]["line"][key] == found[key]
 
@@ -195,10 +195,49 @@ def test_a_baseline_without_results_costs_itself_alone(runs, run):
     assert [*beside] == ["untrained"]
 
 
+FAMILIES = {
+    "brake": ({"id": "tests.user_package.family:metarl/BrakeAt-v0", "horizon": 5}, "place"),
+    "drift": ({"id": "tests.support.tiny_envs:tests/Drift-v0", "horizon": 5}, "velocity"),
+}
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_tasks_of_a_file_are_those_of_a_users_own_family_or_environment(kind, runs, run, tmp_path):
+    environment, name = FAMILIES[kind]
+    folder, path = tmp_path / "run", tmp_path / "mine.json"
+    metarl.train({**SECTIONS, "environment": environment, "run_dir": str(folder)}, quiet=True)
+    path.write_text(json.dumps([{name: 0.25}, {name: -0.5}]))
+    words = (folder, "--trust", "--on", path, *SMALL)
+    code, out, _, _ = run(*words)
+    assert code == 0
+    assert "Return on 2 tasks of mine.json" in out
+    table = max(folder.glob("evaluation/*/adaptation.csv"))
+    found = [float(row[name]) for row in rows(table) if row["tasks"] == "mine"]
+    assert found == [0.25, -0.5]
+    for wrong in ([{name: 0.25}, {"speed": 1.0}], [{name: 0.25}, {name: [1.0, 2.0]}], {name: 0.25}):
+        path.write_text(json.dumps(wrong))
+        code, _, err, _ = run(*words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"error: --on {path}: " in err
+
+
+def test_figures_by_task_are_drawn_for_every_list(run):
+    """Those of TensorBoard; ways are of a family that has places, speeds of one that is paid by them."""
+    _, _, _, folder = run("one", "two", *SMALL, "--on", "held-out", "training")
+    drawn = {path.name for path in folder.iterdir()}
+    for name in ("gains", "return_by_task", "trajectories"):
+        for title in ("held-out", "training"):
+            assert {f"{title}_{name}.png", f"{title}_{name}.svg"} <= drawn
+    _, _, _, folder = run("line", *SMALL)
+    assert {"existing_gains.svg", "existing_speed.svg"} <= {path.name for path in folder.iterdir()}
+
+
 def test_what_is_not_held_out_is_not_called_so(run):
-    _, out, *_ = run("line", *SMALL)
+    _, out, _, folder = run("line", *SMALL)
     assert "Return on its 2 tasks, 1 or 2 times each, by number" in out
-    assert "held-out" not in out
+    texts = [out, *(path.read_text() for path in folder.iterdir() if path.suffix in (".csv", ".json", ".md"))]
+    assert not any("held-out" in text for text in texts)
+    assert {row["tasks"] for row in rows(folder / "adaptation.csv")} == {"existing"}
     _, out, *_ = run("one", *SMALL, "--on", "training", "held-out")
     assert "Return on 3 training tasks" in out
     assert "Return on 3 held-out tasks" in out

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from metarl_envs.foreign.adapters import SampledTasks
 from metarl_envs.task_parameters import Choice, Uniform
 from metarl_envs.tasks import TaskSpace
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.measurement import SeedCurves
 from metarl.adaptation.statistics import bootstrap, changed_tasks
-from metarl.experiment.environments import held_out_phrase, strata_of
+from metarl.experiment.environments import held_out_phrase, list_name, strata_of
+from tests.support.tiny_envs import Drift
 
 GOAL = TaskSpace({"goal": Uniform((-1.0, -1.0), (1.0, 1.0), default=(0.0, 0.0))})
 DIRECTION = TaskSpace({"direction": Choice((-1.0, 1.0), default=1.0)})
@@ -83,3 +85,23 @@ def test_tasks_are_called_held_out_where_they_are(space, count, phrase, whole):
     tasks = space.sample_held_out(count, np.random.default_rng(0))
     assert held_out_phrase(space, tasks) == phrase
     assert (strata_of(space, tasks) is not None) == whole
+    assert list_name(space, tasks) == ("held-out" if "held-out" in phrase else "existing")
+
+
+class WithTestTasks(Drift):
+    sample_held_out_tasks = Drift.sample_tasks
+
+
+@pytest.mark.parametrize(
+    ("env", "different", "phrase"),
+    [
+        (Drift, 4, "4 held-out tasks"),
+        (Drift, 2, "4 existing tasks (2 different)"),
+        (WithTestTasks, 2, "4 held-out tasks (2 different)"),
+    ],
+)
+def test_tasks_of_others_that_are_drawn_twice_are_held_out_where_the_environment_says_so(
+    env, different, phrase
+):
+    tasks = {"velocity": np.arange(4.0) % different}
+    assert held_out_phrase(SampledTasks(env()), tasks) == phrase

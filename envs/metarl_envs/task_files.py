@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import yaml
 
-from metarl_envs.tasks import Tasks, TaskSpace, stack_tasks, unstack_tasks
+from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
+
+
+class Validating(Protocol):
+    """What judges a task: a `TaskSpace`, or the `SampledTasks` of an environment of others."""
+
+    def validate(self, task: Mapping[str, Any]) -> Task: ...
 
 
 def tasks_to_data(tasks: Tasks) -> list[dict[str, Any]]:
@@ -20,20 +27,23 @@ def tasks_to_data(tasks: Tasks) -> list[dict[str, Any]]:
     ]
 
 
-def tasks_from_data(space: TaskSpace, data: Any) -> Tasks:
+def tasks_from_data(space: Validating, data: Any) -> Tasks:
     """The inverse of `tasks_to_data`, validated.
 
     Raises:
-        ValueError: not a list of tasks of this space; the message names the task.
+        ValueError: not a list of tasks that the space takes, alike in keys and shapes; the message names the
+            task.
     """
     if not isinstance(data, list) or not data or not all(isinstance(task, Mapping) for task in data):
-        raise ValueError(f"expected a list of tasks with keys {sorted(space.parameters)}, got {data!r:.80}")
-    valid = []
+        raise ValueError(f"expected a list of tasks, each a mapping of its parameters, got {data!r:.80}")
+    valid: list[Task] = []
     for i, task in enumerate(data):
         try:
             valid.append(space.validate(task))
         except ValueError as error:
             raise ValueError(f"task {i}: {error}") from error
+        if _shapes(valid[i]) != _shapes(valid[0]):
+            raise ValueError(f"task {i}: expected keys and shapes as task 0, {valid[0]}, got {valid[i]}")
     return stack_tasks(valid)
 
 
@@ -48,12 +58,12 @@ def write_tasks(path: str | Path, tasks: Tasks) -> None:
     path.write_text(text)
 
 
-def read_tasks(path: str | Path, space: TaskSpace) -> Tasks:
+def read_tasks(path: str | Path, space: Validating) -> Tasks:
     """Reads and validates a list of tasks.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: another suffix, or not a list of tasks of this space.
+        ValueError: another suffix, or as `tasks_from_data`.
     """
     path = Path(path)
     text = path.read_text()
@@ -65,6 +75,10 @@ def read_tasks(path: str | Path, space: TaskSpace) -> Tasks:
         return tasks_from_data(space, data)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _shapes(task: Task) -> dict[str, tuple[int, ...]]:
+    return {name: np.shape(value) for name, value in task.items()}
 
 
 def _is_json(path: Path) -> bool:

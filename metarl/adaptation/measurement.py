@@ -104,7 +104,7 @@ class Measured:
     def points(self) -> Points:
         """What the adaptation of all is counted by: inner steps, but episodes where one of them remembers.
 
-        All are measured with the same number of episodes a step.
+        All are measured with the same number of episodes per step.
         """
         all_points = [curves.points for curves in (self.own, *self.beside.values())]
         return next((points for points in all_points if points.trial_episodes), self.own.points)

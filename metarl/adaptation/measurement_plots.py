@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw_episodes_used(measured: Mapping[str, Measured], title: str) -> Figure:
-    """The return by the number of episodes that adaptation used in all, a line a number of inner steps.
+    """The return by the number of episodes that adaptation used in all, a line per number of inner steps.
 
     Args:
         measured: by list, each with `by_episodes`.

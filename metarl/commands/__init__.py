@@ -1,1 +1,1 @@
-"""What the command line does, a file a command, and a few that they share. May use: everything below it."""
+"""What the command line does, a file per command, and a few that they share. May use: everything below it."""

@@ -34,7 +34,8 @@ from metarl.runs.places import results_folder
 from metarl.runs.results import new_adaptation, write_adaptation
 from metarl.runs.tables import task_text
 from metarl.training.tensorboard.events import EventWriter
-from metarl.training.tensorboard.glossary import ADAPTATION, describe
+from metarl.training.tensorboard.glossary import describe
+from metarl.training.tensorboard.groups import ADAPTATION
 
 
 def main() -> int:

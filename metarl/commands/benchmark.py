@@ -1,6 +1,7 @@
-"""Times a config's sampling, update or whole iteration, all families' sampling, or long inner loops:
-metarl benchmark sampler|families|update|memory|iteration --config X.yaml [--key value ...]. The update is
-any meta-learner's; of MAML on a Gaussian MLP, its curvature product too, computed in several ways."""
+"""Times a config's sampling, update or whole iteration, its records and figures, all families' sampling, or
+long inner loops:
+metarl benchmark sampler|families|update|memory|iteration|recording --config X.yaml [--key value ...]. The
+update is any meta-learner's; of MAML on a Gaussian MLP, its curvature product in several ways, too."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from metarl_envs.registration import FAMILIES
 from metarl.benchmarks.bare_mujoco import bare_references
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
 from metarl.benchmarks.memory import memory
+from metarl.benchmarks.recording import recording
 from metarl.benchmarks.references import envpool_references, sb3_references, vector_references
 from metarl.benchmarks.update import update
 from metarl.commands.parser import CommandParser
@@ -145,4 +147,11 @@ def main() -> int:
     return 0
 
 
-VERBS = {"sampler": sampler, "families": families, "update": update, "memory": memory, "iteration": iteration}
+VERBS = {
+    "sampler": sampler,
+    "families": families,
+    "update": update,
+    "memory": memory,
+    "iteration": iteration,
+    "recording": recording,
+}

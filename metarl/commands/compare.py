@@ -1,7 +1,7 @@
 """Compares algorithms: metarl compare configs/a.yaml configs/b.yaml ... --seeds 3 --budget STEPS.
 Trains every config, with every combination of the values of --sweep KEY=A,B,..., with every seed for the same
-environment steps, judges all by one evaluator on the same held-out tasks, and writes a table as Markdown, CSV
-and PNG. Stopped, it goes on where it was; finished runs are not repeated. A run that breaks down is named
+environment steps, judges all by one evaluator on the same tasks, and writes a table as Markdown, CSV and
+PNG. Stopped, it goes on where it was; finished runs are not repeated. A run that breaks down is named
 under the table. Configs of several environments get a table each."""
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ def parse(description: str | None) -> argparse.Namespace:
         help="environment steps of a run: a number, or ENVIRONMENT=NUMBER each, e.g. AntDir=4e6",
     )
     parser.add_argument("--output", type=Path, default=Path("runs/comparison"), help="(runs/comparison)")
-    parser.add_argument("--tasks", type=PositiveInt, default=40, help="held-out tasks (40)")
+    parser.add_argument("--tasks", type=PositiveInt, default=40, help="evaluation tasks (40)")
     parser.add_argument("--episodes", type=PositiveInt, default=20, help="episodes per task and step (20)")
     parser.add_argument("--steps", type=PositiveInt, default=3, help="inner steps (3)")
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the held-out tasks (0)")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of the evaluation tasks (0)")
     parser.add_argument("--deterministic", action="store_true", help="measure with mean actions")
     parser.add_argument(
         "--later_step_scale",

@@ -1,8 +1,8 @@
 """Evaluates a run: metarl evaluate RUN_DIR --tasks 40 --steps 3, or several that differ in their seeds:
 metarl evaluate RUN RUN2 RUN3. Returns are measured on episodes that adaptation did not use. Writes tables
-(CSV, JSON, Markdown) and pictures (PNG, SVG) into a folder of their own in RUN_DIR/evaluation, of zoo/NAME
-in runs/zoo/NAME/evaluation, after every list of tasks; one that fails costs itself alone, and the exit code
-is 2."""
+(CSV, JSON, Markdown) and pictures (PNG, SVG), TensorBoard's figures among them, into a folder of their own in
+RUN_DIR/evaluation, of zoo/NAME in runs/zoo/NAME/evaluation, after every list of tasks; one that fails costs
+itself alone, and the exit code is 2."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
+from metarl.adaptation.figures.curves import adaptation_figure
 from metarl.adaptation.measurement import Measured
 from metarl.adaptation.measurement_plots import draw_beside, draw_episodes_used
-from metarl.adaptation.plots import plot_adaptation
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments
 from metarl.commands.baselines import Baseline, load_baselines
 from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, titles_of
 from metarl.commands.parser import CommandParser
 from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
+from metarl.experiment.environments import HELD_OUT
 from metarl.runs.evaluation_report import changes_text, list_tables, worse_table, write_evaluation
 from metarl.runs.files import PLOT
 from metarl.runs.places import results_folder
-from metarl.runs.results import HELD_OUT, new_evaluation
+from metarl.runs.results import new_evaluation
 from metarl.runs.tables import measured_text
 from metarl.training.progress_bar import Progress, write_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OPTIONS = (
     "protocol",
@@ -48,8 +53,8 @@ def main() -> int:
     arguments = read_arguments()
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
-        titles = titles_of(arguments.on)
         config = check_seeds(arguments)
+        titles = titles_of(arguments, config)
         baselines = load_baselines(arguments, config)
         measured, folder, faults = evaluate(arguments, titles, baselines, config.environment.id)
     except (MetaRLError, OSError) as error:
@@ -76,7 +81,7 @@ def read_arguments() -> argparse.Namespace:
         default=[HELD_OUT],
         metavar="LIST",
         help="task lists: held-out, training (the first ones drawn in it), out-of-distribution, or a JSON or "
-        "YAML file of tasks (held-out)",
+        "YAML file of tasks (held-out; where a family has a few tasks only, all of them, called existing)",
     )
     add_adaptation_arguments(parser, steps=3, episodes="episodes of every task and step")
     parser.add_argument(
@@ -85,7 +90,7 @@ def read_arguments() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="N",
-        help="also adapt to N episodes a step, measured on --episodes further ones: 1 2 5 10 20",
+        help="also adapt to N episodes per step, measured on --episodes further ones: 1 2 5 10 20",
     )
     parser.add_argument(
         "--beside",
@@ -132,9 +137,10 @@ def evaluate(
     with Progress(total, "rollout", quiet=arguments.quiet) as bar:
         for name, title in titles.items():
             try:
-                measured[title] = measure(
+                measured[title], figures = measure(
                     arguments,
                     name,
+                    title,
                     baselines,
                     bar.advance,
                     lambda label, error: failed(f"--beside {label}", error),
@@ -147,6 +153,8 @@ def evaluate(
             heading = f"{environment}, {', '.join(map(str, arguments.run_dir))}"
             write_evaluation(folder, heading, own_name(arguments), measured, protocol)
             draw(folder, own_name(arguments), environment, measured)
+            for figure_name, figure in figures.items():
+                save(figure, folder / f"{title}_{figure_name}.png")
     return measured, folder, faults
 
 
@@ -156,15 +164,20 @@ def own_name(arguments: argparse.Namespace) -> str:
 
 
 def draw(folder: Path, own: str, title: str, measured: Mapping[str, Measured]) -> None:
-    """Every picture as a PNG and an SVG."""
+    """Draws what all lists have a part in."""
+    curves = {name: one.own.pooled for name, one in measured.items()}
+    intervals = {name: one.own.intervals for name, one in measured.items()}
+    save(adaptation_figure(curves, title, intervals), folder / PLOT)
+    if any(one.by_episodes for one in measured.values()):
+        save(draw_episodes_used(measured, title), folder / EPISODES_USED)
+    if any(one.beside for one in measured.values()):
+        save(draw_beside(measured, own, title), folder / BESIDE)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure as a PNG and an SVG."""
     for suffix in (".png", ".svg"):
-        curves = {name: one.own.pooled for name, one in measured.items()}
-        intervals = {name: one.own.intervals for name, one in measured.items()}
-        plot_adaptation(curves, title, (folder / PLOT).with_suffix(suffix), intervals)
-        if any(one.by_episodes for one in measured.values()):
-            draw_episodes_used(measured, title).savefig((folder / EPISODES_USED).with_suffix(suffix))
-        if any(one.beside for one in measured.values()):
-            draw_beside(measured, own, title).savefig((folder / BESIDE).with_suffix(suffix))
+        figure.savefig(path.with_suffix(suffix))
 
 
 def show(own: str, one: Measured) -> None:

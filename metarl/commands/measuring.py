@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metarl_envs.task_files import read_tasks
-from metarl_envs.tasks import Tasks, TaskSpace, number_of_tasks
+from metarl_envs.tasks import Tasks, number_of_tasks
 
-from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
+from metarl.adaptation.figures.of_evaluation import episode_figures, task_figures
 from metarl.adaptation.measurement import Measured, SeedCurves
 from metarl.commands.arguments import load_run
 from metarl.commands.baselines import Baseline
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import AnyExperiment
-from metarl.experiment.environments import held_out_phrase, strata_of
+from metarl.experiment.environments import (
+    HELD_OUT,
+    family_of,
+    held_out_phrase,
+    list_name,
+    sample_held_out,
+    strata_of,
+    task_distribution,
+)
 from metarl.runs.meta_policy import MetaPolicy
-from metarl.runs.results import HELD_OUT
 from metarl.runs.run_config import difference_but_seed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TRAINING, BEYOND = "training", "out-of-distribution"
 
 
-def titles_of(lists: Sequence[str]) -> dict[str, str]:
+def titles_of(arguments: argparse.Namespace, config: AnyExperiment) -> dict[str, str]:
     """What each list of `--on` is called in the results.
 
     Raises:
-        ConfigError: two lists of one name.
+        ConfigError: two lists of one name, or the environment cannot be had.
     """
-    titles = {name: name if name in (HELD_OUT, TRAINING, BEYOND) else Path(name).stem for name in lists}
+    lists, source = arguments.on, task_distribution(config)
+    drawn = list_name(source, sample_held_out(source, arguments.tasks, arguments.seed))
+    known = {HELD_OUT: drawn, TRAINING: TRAINING, BEYOND: BEYOND}
+    titles = {name: known.get(name, Path(name).stem) for name in lists}
     if len(set(titles.values())) < len(lists):
         raise ConfigError(f"--on: expected lists of different names, got {' '.join(lists)}")
     return titles
@@ -73,13 +88,17 @@ def rollouts_of_a_list(arguments: argparse.Namespace, baselines: Mapping[str, Ba
 def measure(
     arguments: argparse.Namespace,
     name: str,
+    title: str,
     baselines: Mapping[str, Baseline],
     progress: Callable[[], object],
     failed: Callable[[str, MetaRLError], object],
-) -> Measured:
-    """What the runs, and those beside them, do on one task list.
+) -> tuple[Measured, dict[str, Figure]]:
+    """What the runs, and those beside them, do on one task list, and figures of it by their name.
+
+    Figures by task are of all runs; ways, speeds, beliefs and step sizes are of the first one.
 
     Args:
+        title: of the list, in the results.
         failed: called with the name of a baseline that cannot be measured, and why.
 
     Raises:
@@ -93,16 +112,19 @@ def measure(
         return load_run(arguments, folder, later_step_scale=scale, environment_options=options)
 
     def curve(policy: MetaPolicy, tasks: Tasks, number: int | None = None) -> AdaptationCurve:
-        return curve_of(policy, tasks, arguments, where=where, progress=progress, number=number)
+        found = evaluation_of(policy, tasks, arguments, where=where, progress=progress, number=number)
+        return found.curve
 
-    seeds = [load(folder) for folder in arguments.run_dir]
-    lists = [task_list(one.experiment, name, arguments) for one in seeds]
-    tasks, experiment = lists[0], seeds[0].experiment
+    pairs = [(one, task_list(one.experiment, name, arguments)) for one in map(load, arguments.run_dir)]
+    policy, tasks = pairs[0]
+    experiment = policy.experiment
     strata = None if name == TRAINING else strata_of(experiment.task_distribution, tasks)
-    own, *others = (
-        SeedCurves(tuple(curve(*pair, number) for pair in zip(seeds, lists, strict=True)), strata)
-        for number in (None, *arguments.episodes_used)
-    )
+    first = evaluation_of(policy, tasks, arguments, where=where, progress=progress, keep_rollouts=True)
+    own = SeedCurves((first.curve, *(curve(*pair) for pair in pairs[1:])), strata)
+    by_episodes = {
+        number: SeedCurves(tuple(curve(*pair, number) for pair in pairs), strata)
+        for number in arguments.episodes_used
+    }
     beside = {}
     for label, baseline in baselines.items():
         try:
@@ -110,11 +132,14 @@ def measure(
             beside[label] = replace(found, strata=None if strata is None else strata[: found.tasks])
         except MetaRLError as error:
             failed(label, error)
-    by_episodes = dict(zip(arguments.episodes_used, others, strict=True))
-    return Measured(phrase_of(name, experiment, tasks), own, by_episodes, beside)
+    phrase = phrase_of(name, experiment, tasks)
+    shown = phrase if len(pairs) == 1 else f"{phrase}, {arguments.run_dir[0].name}"
+    acted = policy.policy, policy.parameters, family_of(experiment.config)
+    figures = {**task_figures(own.pooled, phrase, title), **episode_figures(first, *acted, shown)}
+    return Measured(phrase, own, by_episodes, beside), figures
 
 
-def curve_of(
+def evaluation_of(
     policy: MetaPolicy,
     tasks: Tasks,
     arguments: argparse.Namespace,
@@ -122,12 +147,14 @@ def curve_of(
     where: str,
     progress: Callable[[], object],
     number: int | None = None,
-) -> AdaptationCurve:
-    """The curve of one run.
+    keep_rollouts: bool = False,
+) -> Evaluation:
+    """What one run does.
 
     Args:
         number: episodes of every inner step, where it is not that of the episodes to measure; held-back
             ones are measured then.
+        keep_rollouts: keep the episodes that were measured.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
@@ -140,9 +167,10 @@ def curve_of(
         seed=arguments.seed,
         deterministic=arguments.deterministic,
         held_back=number and arguments.episodes,
+        keep_rollouts=keep_rollouts,
         progress=progress,
         where=where,
-    ).curve
+    )
 
 
 def phrase_of(name: str, experiment: Experiment, tasks: Tasks) -> str:
@@ -164,13 +192,9 @@ def task_list(experiment: Experiment, name: str, arguments: argparse.Namespace) 
         return experiment.held_out_tasks(arguments.tasks, arguments.seed)
     if name == TRAINING:
         return experiment.training_tasks(arguments.tasks)
-    space = experiment.task_distribution
-    if not Path(name).is_file() or not isinstance(space, TaskSpace):
-        raise ConfigError(
-            f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks of one of metarl's "
-            "environments"
-        )
+    if not Path(name).is_file():
+        raise ConfigError(f"expected {HELD_OUT}, {TRAINING}, {BEYOND} or a JSON or YAML file of tasks")
     try:
-        return read_tasks(name, space)
+        return read_tasks(name, experiment.task_distribution)
     except (OSError, ValueError) as error:
         raise ConfigError(str(error).removeprefix(f"{name}: ")) from error

@@ -28,7 +28,7 @@ from metarl.training.tensorboard.card import versions
 def add_card_arguments(parser: argparse.ArgumentParser, *, licence: str) -> None:
     """The run, and how its card comes about."""
     add_run_arguments(parser)
-    parser.add_argument("--tasks", type=PositiveInt, default=20, help="held-out tasks (20)")
+    parser.add_argument("--tasks", type=PositiveInt, default=20, help="evaluation tasks (20)")
     add_adaptation_arguments(parser, steps=3, episodes="episodes of every task and step")
     parser.add_argument(
         "--licence", default=licence, help=f"its SPDX name, for the card ({licence or 'none'})"

@@ -1,5 +1,5 @@
 """Puts a meta-policy on the Hugging Face Hub: metarl push RUN_DIR hf://OWNER/NAME. A training run is first
-evaluated on held-out tasks, for the card, which is the repository's README.md; zoo/NAME has its card. Others
+evaluated, for the card, which is the repository's README.md; zoo/NAME has its card. Others
 then have it by metarl.load("hf://OWNER/NAME"). Needs pip install "metarl-control[hub]", and hf auth login."""
 
 from __future__ import annotations

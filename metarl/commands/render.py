@@ -28,14 +28,8 @@ from metarl.commands.one_task import adapt_to, read_task, with_rounds
 from metarl.commands.parser import CommandParser
 from metarl.errors import ConfigError, MetaRLError
 from metarl.policies.policy import remembers
-from metarl.runs.films import (
-    captions_of,
-    film_episode,
-    frames_per_second,
-    make_filmed,
-    mean_action,
-    side_by_side,
-)
+from metarl.runs.captions import captions_of, side_by_side
+from metarl.runs.films import film_episode, frames_per_second, make_filmed, mean_action
 from metarl.runs.tables import task_text
 from metarl.training.progress_bar import Progress
 

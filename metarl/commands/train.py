@@ -7,7 +7,6 @@ Processes on one machine or many share out the tasks: torchrun --nproc_per_node 
 from __future__ import annotations
 
 import argparse
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -33,7 +32,7 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, PROGRESS, RESULTS
 from metarl.runs.folder import find_run, hold_run_folder
 from metarl.training.api import train
-from metarl.training.next_commands import next_commands, resume_command
+from metarl.training.next_commands import CHARTS, charts_command, next_commands, resume_command
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
@@ -131,7 +130,7 @@ def train_several(arguments: argparse.Namespace, overrides: list[str]) -> int:
     show = (lambda line: None) if quiet else write_line
     outcomes, failures = run_all(runs, resume, lambda config: learn(config, resume, quiet)[0], show)
     if outcomes:
-        print(f"\nReturn on held-out tasks, by number of inner steps:\n\n{format_outcomes(outcomes)}")
+        print(f"\nReturn on evaluation tasks, by number of inner steps:\n\n{format_outcomes(outcomes)}")
     for name, error in failures.items():
         print(f"error: {name} broke down: {error}", file=sys.stderr)
     return 1 if failures else 0
@@ -173,10 +172,12 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
         share = f"{summary.rejected} of {summary.updates} updates"
         text += f"\n{share} were rejected and changed nothing; {where}.\n"
     run_dir = Path(config.run_dir)
-    now = [shlex.join(["tensorboard", "--logdir", config.run_dir]), *next_commands(policy.experiment)]
+    commands = "\n  ".join(next_commands(policy.experiment))
     text += (
         f"\nTrained for {end.iteration} iterations, {end.environment_steps:,} environment steps. "
-        f"The table is in {run_dir / EVALUATION}. Now:\n  " + "\n  ".join(now)
+        f"The table is in {run_dir / EVALUATION}. Now:\n"
+        f"  {charts_command(run_dir)}   # then {CHARTS}\n"
+        f"  {commands}"
     )
     return Outcome(end.environment_steps, curve.mean.tolist()), text
 

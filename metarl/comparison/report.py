@@ -33,7 +33,7 @@ def markdown(rows: Sequence[Row], target: float, episodes: int) -> str:
     header = [
         "",
         *(f"{n} episode{'s' * (n != 1)}" for n in (step * episodes for step in steps)),
-        "made worse",
+        "mean fell",
         f"training to {f'{target:.0f}' if abs(target) >= 100 else f'{target:.3g}'}: environment steps",
         "time",
     ]
@@ -142,7 +142,7 @@ def plot(
     learning.axhline(target, color="grey", linestyle=":", linewidth=1)
     ticks = range(len(rows[0].returns))
     adaptation.set_xticks(ticks, [f"{step * episodes}" for step in ticks])
-    adaptation.set_xlabel("episodes used on a held-out task")
+    adaptation.set_xlabel(f"episodes used on a {'held-out ' * (rows[0].existing is None)}task")
     adaptation.set_ylabel("return")
     learning.xaxis.set_major_formatter(EngFormatter(sep=""))
     learning.set_xlabel("environment steps of training, one line per seed")

@@ -80,7 +80,7 @@ class ExperimentConfig(CommonConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ScratchExperiment(CommonConfig):
-    """Every held-out task learned from scratch: nothing is meta-learned."""
+    """Every evaluation task learned from scratch: nothing is meta-learned."""
 
     policy: NetworkConfig
     from_scratch: ScratchConfig

@@ -22,6 +22,8 @@ from metarl.experiment.config import CommonConfig
 from metarl.experiment.sections import EnvironmentConfig
 from metarl.rollouts.random_keys import HELD_OUT_TASKS
 
+HELD_OUT, EXISTING = "held-out", "existing"
+"""What evaluation tasks are: none of them trained on, or all that exist, trained on or not."""
 _NATIVE = f"{VectorTaskEnv.__module__}:{VectorTaskEnv.__qualname__}"
 """`vector_entry_point` of every family."""
 
@@ -66,17 +68,32 @@ def strata_of(source: TaskDistribution, tasks: Tasks) -> NDArray[np.int64] | Non
     return numbers if size == len(np.unique(numbers)) else None
 
 
+def list_name(source: TaskDistribution, tasks: Tasks) -> str:
+    """`HELD_OUT` or `EXISTING`: what all that tells of evaluation tasks calls them.
+
+    Tasks of an environment of others are held out where it has `sample_held_out_tasks`, or draws none twice.
+    """
+    if isinstance(source, TaskSpace):
+        return HELD_OUT if source.size is None else EXISTING
+    own = isinstance(source, SampledTasks) and source.holds_out
+    return HELD_OUT if own or _different(tasks) == number_of_tasks(tasks) else EXISTING
+
+
 def held_out_phrase(source: TaskDistribution, tasks: Tasks) -> str:
-    """What a list of held-out tasks is: "40 held-out tasks", or "its 2 tasks, 20 times each"."""
-    count, different = number_of_tasks(tasks), len(np.unique(number_tasks(tasks)))
+    """What a list of evaluation tasks is: "40 held-out tasks", or "its 2 tasks, 20 times each"."""
+    count, different = number_of_tasks(tasks), _different(tasks)
     if not isinstance(source, TaskSpace) or source.size is None:
         repeated = "" if different == count else f" ({different} different)"
-        return f"{count} held-out task{'s' * (count > 1)}{repeated}"
+        return f"{count} {list_name(source, tasks)} task{'s' * (count > 1)}{repeated}"
     times, more = divmod(count, source.size)
     if not times:
         return f"{count} of its {source.size} tasks"
     often = f"{times} or {times + 1} times each" if more else f"{times} times each"
     return f"its {source.size} tasks" + f", {often}" * (count > source.size)
+
+
+def _different(tasks: Tasks) -> int:
+    return len(np.unique(number_tasks(tasks)))
 
 
 def distribution_of(config: CommonConfig, envs: VectorTaskEnv | ForeignVectorEnv) -> TaskDistribution:

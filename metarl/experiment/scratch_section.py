@@ -1,4 +1,4 @@
-"""Settings of learning every held-out task from scratch: sections of a config."""
+"""Settings of learning every evaluation task from scratch: sections of a config."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class ScratchConfig:
-    """A stable-baselines3 algorithm, from scratch on every held-out task: no meta-policy.
+    """A stable-baselines3 algorithm, from scratch on every evaluation task: no meta-policy.
 
     Args:
         algorithm: "ppo", "sac", or "trpo" of sb3-contrib.

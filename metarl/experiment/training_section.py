@@ -17,14 +17,14 @@ class TrainingConfig:
         environment_steps: stops sooner, after the iteration that reaches so many; 0 for no bound.
         checkpoint_every: save a checkpoint every this many iterations.
         snapshot_every: environment steps between policies that are kept beside the last one; 0 for none.
-        record_video_every: film a held-out task before and after adaptation every this many iterations, and
+        record_video_every: film one task before and after adaptation every this many iterations, and
             before the first one, for TensorBoard and the folder films; 0 for never.
         table_every: print a line of the table every this many iterations.
-        evaluate_every: evaluate on held-out tasks every this many iterations; 0 for none.
-        evaluation_tasks: held-out tasks of an evaluation.
+        evaluate_every: evaluate every this many iterations; 0 for none.
+        evaluation_tasks: tasks of an evaluation, held out where a family has more than a few.
         evaluation_episodes: episodes per task and inner step of an evaluation.
         evaluation_steps: inner steps of an evaluation.
-        figures: draw figures for TensorBoard after evaluations on held-out tasks.
+        figures: draw figures for TensorBoard after evaluations.
         device: "auto" takes a GPU when there is one.
         tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
             a few on a CPU and all on a GPU. Results do not depend on it but for rounding.

@@ -1,4 +1,4 @@
-"""Learns every held-out task from scratch, under the protocol that adaptation is measured by.
+"""Learns every evaluation task from scratch, under the protocol that adaptation is measured by.
 
 An inner step has E episodes of horizon H, so "after k steps" is the return when k E H environment steps
 were allowed: the policy of the last update before them, on E fresh episodes. Learning then goes on to the
@@ -24,7 +24,13 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import TrainingError
 from metarl.experiment.config import ScratchExperiment
-from metarl.experiment.environments import as_built, held_out_tasks, strata_of, task_distribution
+from metarl.experiment.environments import (
+    as_built,
+    held_out_tasks,
+    list_name,
+    strata_of,
+    task_distribution,
+)
 from metarl.from_scratch.model import make_model, make_vec_env, steps_between_updates
 from metarl.from_scratch.results import (
     ScratchResult,
@@ -36,13 +42,13 @@ from metarl.from_scratch.results import (
 from metarl.rollouts.random_keys import SCRATCH_LEARNING
 from metarl.runs.files import results_file
 from metarl.runs.folder import find_run, make_run_folder
-from metarl.runs.results import HELD_OUT, find_means, new_evaluation, write_results
+from metarl.runs.results import find_means, new_evaluation, write_results
 
 
 def run_from_scratch(
     config: ScratchExperiment, resume: bool, progress: Callable[[int], object] = lambda steps: None
 ) -> ScratchResult:
-    """Runs a config on its held-out tasks, in its run folder, which keeps every task's results and the curve.
+    """Runs a config on its evaluation tasks, in its run folder, which keeps each one's results and the curve.
 
     Raises:
         RunError: the folder holds another run, or cannot be written.
@@ -61,7 +67,8 @@ def run_from_scratch(
         run_dir=Path(config.run_dir),
         progress=progress,
     )
-    strata = strata_of(task_distribution(config), tasks)
+    source = task_distribution(config)
+    strata, name = strata_of(source, tasks), list_name(source, tasks)
     result = replace(result, curve=replace(result.curve, strata=strata))
     protocol = {
         "episodes": settings.evaluation_episodes,
@@ -72,7 +79,7 @@ def run_from_scratch(
     run_dir = Path(config.run_dir)
     known = find_means(run_dir, protocol, settings.evaluation_tasks, settings.evaluation_steps)
     if known != result.curve.mean.tolist():
-        write_results(new_evaluation(run_dir), {HELD_OUT: result.curve}, protocol)
+        write_results(new_evaluation(run_dir), {name: result.curve}, protocol)
     return result
 
 

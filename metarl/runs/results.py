@@ -29,8 +29,6 @@ from metarl.runs.files import (
     write_atomically,
 )
 
-HELD_OUT = "held-out"
-"""Name of the list of held-out tasks."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9=.,_+-]")
 _LONGEST_NAME = 80
 
@@ -61,7 +59,7 @@ def task_name(task: Mapping[str, Any]) -> str:
 
 
 def find_means(run_dir: Path, protocol: Mapping[str, Any], tasks: int, steps: int) -> Sequence[float] | None:
-    """The mean returns [step + 1] on held-out tasks of an evaluation that the run folder keeps.
+    """The mean returns [step + 1] on evaluation tasks of an evaluation that the run folder keeps.
 
     Args:
         protocol: how they were measured, to the letter.
@@ -70,7 +68,7 @@ def find_means(run_dir: Path, protocol: Mapping[str, Any], tasks: int, steps: in
     for path in sorted((run_dir / EVALUATION).glob(f"*/{SUMMARY}")):
         try:
             summary = json.loads(path.read_text())
-            found = summary["lists"][HELD_OUT]
+            (found,) = summary["lists"].values()
             means: list[float] = found["mean_return"]
             same = summary["protocol"] == dict(protocol) and (found["tasks"], len(means)) == (
                 tasks,
@@ -101,7 +99,7 @@ def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol:
 
 
 def write_adaptation(folder: Path, returns: Array, counted: str = "step") -> None:
-    """Writes adaptation.csv, a line a number of inner steps: the mean return, its interval, every episode's.
+    """Writes adaptation.csv, a line per inner step: the mean return, its interval, every episode's.
 
     The 95 % interval is 1.96 standard errors over episodes to both sides, empty for one episode.
 
@@ -180,7 +178,7 @@ def summarised(curve: AdaptationCurve) -> dict[str, Any]:
         "mean_return": curve.mean.tolist(),
         "low_95": [_known(interval.low) for interval in curve.intervals],
         "high_95": [_known(interval.high) for interval in curve.intervals],
-        "tasks_made_worse": curve.worsened,
+        "tasks_whose_mean_fell": curve.worsened,
         "worse_beyond_noise": None if changes is None else int(changes.worse.sum()),
         "better_beyond_noise": None if changes is None else int(changes.better.sum()),
     }

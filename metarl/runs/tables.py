@@ -67,7 +67,7 @@ def number_text(value: float) -> str:
 
 
 def interval_table(points: Points, intervals: Sequence[Interval]) -> Table:
-    """Mean returns and their 95 % intervals, a row a point of a curve."""
+    """Mean returns and their 95 % intervals, a row per point of a curve."""
     rows = [
         (f"{number}", number_text(interval.mean), interval_text(interval))
         for number, interval in zip(points.at, intervals, strict=True)

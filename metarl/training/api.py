@@ -34,7 +34,7 @@ def train(
     resume: bool = False,
     quiet: bool = False,
 ) -> MetaPolicy:
-    """Trains a meta-policy in the config's run folder, and evaluates it on held-out tasks.
+    """Trains a meta-policy in the config's run folder, and evaluates it.
 
     Started by torchrun, processes share out the tasks; the first one has the observers, and writes.
 
@@ -95,7 +95,7 @@ def evaluate(
 
     Args:
         policy: of `metarl.train` or `metarl.load`, or the folder of a run.
-        tasks: how many held-out tasks to draw, a list of tasks, [{"goal": [0.1, 0.2]}, ...], or their
+        tasks: how many evaluation tasks to draw, a list of tasks, [{"goal": [0.1, 0.2]}, ...], or their
             arrays by name, [task, ...].
         episodes: episodes of every task at every step, on which that step adapts.
         steps: inner steps K.

@@ -1,4 +1,4 @@
-"""Films that training records: a held-out task before and after adaptation."""
+"""Films that training records: an evaluation task before and after adaptation."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from metarl_envs.tasks import unstack_tasks
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import Experiment
+from metarl.runs.captions import captions_of, gif, side_by_side
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import FILMS, write_atomically
-from metarl.runs.films import captions_of, gif, side_by_side
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import write_line
 from metarl.training.tensorboard.films import SIZE, check_filmed, films
@@ -22,7 +22,7 @@ _FRAMES, _SECONDS = 50, 0.08
 
 
 class FilmRecorder(Observer):
-    """films/iteration_000010.gif, ...: the first held-out task before and after adaptation, side by side.
+    """films/iteration_000010.gif, ...: the first evaluation task before and after adaptation, side by side.
 
     TensorBoard has them too. Where adaptation has a fault, there is no film, which is told, and training goes
     on.

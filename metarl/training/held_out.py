@@ -1,4 +1,4 @@
-"""Evaluations on held-out tasks in the course of training."""
+"""Evaluations in the course of training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 
 class HeldOut:
-    """Evaluates checkpoints on held-out tasks, each once, and tells TensorBoard's recorder.
+    """Evaluates checkpoints on evaluation tasks, each once, and tells TensorBoard's recorder.
 
     Args:
         board: None of a rank that does not write.
@@ -53,7 +53,7 @@ class HeldOut:
 
 
 def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> Evaluation:
-    """What a checkpoint does on the config's held-out tasks, with its episodes.
+    """What a checkpoint does on the config's evaluation tasks, with its episodes.
 
     Raises:
         TrainingError: something was not finite, or an environment failed.

@@ -1,4 +1,4 @@
-"""The commands that go on with a run, and with a training that was stopped."""
+"""The commands that go on with a run or with a training that was stopped, and where its charts are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from metarl.experiment.names import named_modules
 from metarl.policies.policy import remembers
 from metarl.runs.files import HELD_OUT_TASK
 
+CHARTS = "http://localhost:6006/#custom_scalars"
+"""TensorBoard's page Custom Scalars, at the port that it takes by itself."""
+
+
+def charts_command(run_dir: Path) -> str:
+    """What shows the run's charts, beside those of the runs in the same folder."""
+    beside = run_dir.parent
+    folder = run_dir if run_dir.is_absolute() or beside == Path() else beside
+    return shlex.join(["tensorboard", "--logdir", str(folder)])
+
 
 def next_commands(experiment: Experiment) -> list[str]:
-    """To one task and to held-out ones; who remembers adapts by episodes in a row, not by inner steps."""
+    """To one task and to a list of them; who remembers adapts by episodes in a row, not by inner steps."""
     config = experiment.config
     run_dir, steps = Path(config.run_dir), str(config.training.evaluation_steps)
     one, each = ["--episodes", "20", "--steps", steps], ["--steps", steps]

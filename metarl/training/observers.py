@@ -68,7 +68,7 @@ class Observer(Protocol):
         """After every iteration, whose row is written; False stops the training, and keeps the iteration."""
 
     def on_evaluation(self, iterations: int, curve: AdaptationCurve) -> None:
-        """After every evaluation on held-out tasks, of the policy after so many iterations.
+        """After every evaluation, of the policy after so many iterations.
 
         The first comes before any iteration, unless the run is resumed; that of an iteration after its
         `on_iteration`, the one at the end after all.

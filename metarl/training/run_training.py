@@ -15,6 +15,7 @@ from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.environments import list_name
 from metarl.meta_learners.learner import LearnerState, named_tensors, with_tensors
 from metarl.runs.checkpoint import (
     Checkpoint,
@@ -27,7 +28,7 @@ from metarl.runs.checkpoint import (
 from metarl.runs.description import PolicyDescription, describe
 from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, make_run_folder
-from metarl.runs.results import HELD_OUT, new_evaluation, write_held_out_task, write_results
+from metarl.runs.results import new_evaluation, write_held_out_task, write_results
 from metarl.runs.starting_point import initial_state
 from metarl.runs.tables import interval_table
 from metarl.training.films import check_films, film_recorders
@@ -73,7 +74,7 @@ def _prepared(config: ExperimentConfig, resume: bool, experiment: Experiment) ->
 def run_training(
     experiment: Experiment, start: Checkpoint, observers: Sequence[Observer] = ()
 ) -> tuple[Checkpoint, AdaptationCurve]:
-    """Evaluates on held-out tasks, trains until the config's end or an observer's, and evaluates again.
+    """Evaluates, trains until the config's end or an observer's, and evaluates again.
 
     The run folder keeps the last evaluation, and the first of its tasks. A fault in the first one, of the
     policy as it starts, is TensorBoard's to tell: training goes on. A resumed run does without it.
@@ -96,7 +97,8 @@ def run_training(
         if experiment.task_map.reduction.first:
             run_dir = Path(config.run_dir)
             protocol = evaluation_protocol(config, final)
-            write_results(new_evaluation(run_dir), {HELD_OUT: curve}, protocol)
+            name = list_name(experiment.task_distribution, curve.tasks)
+            write_results(new_evaluation(run_dir), {name: curve}, protocol)
             write_held_out_task(run_dir, curve.tasks)
         show_evaluation(watching.observers, final.iteration, curve)
     return final, curve

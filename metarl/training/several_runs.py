@@ -21,7 +21,7 @@ from metarl.training.sweeps import Variant, variant_name, variant_words
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: environment steps taken, and mean returns on held-out tasks, [step + 1]."""
+    """What a run came to: environment steps taken, and mean returns on evaluation tasks, [step + 1]."""
 
     environment_steps: int
     returns: Sequence[float]

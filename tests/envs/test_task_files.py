@@ -58,10 +58,10 @@ def test_files_written_by_hand(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "expected a list of tasks with keys"),
-        (GOOD, "expected a list of tasks with keys"),
-        ([GOOD, 3], "expected a list of tasks with keys"),
-        (None, "expected a list of tasks with keys"),
+        ([], "expected a list of tasks, each a mapping"),
+        (GOOD, "expected a list of tasks, each a mapping"),
+        ([GOOD, 3], "expected a list of tasks, each a mapping"),
+        (None, "expected a list of tasks, each a mapping"),
         ([GOOD, {**GOOD, "direction": 0.0}], "task 1: task 'direction': expected a value one of"),
         ([GOOD, GOOD, {"goal": [0, 0]}], "task 2: expected a task with keys"),
         ([{**GOOD, "goal": [0.0]}], r"task 0: task 'goal': expected shape \(2,\), got \(1,\)"),

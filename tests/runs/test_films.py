@@ -9,7 +9,8 @@ from metarl_envs.rendering.frames import FrameRenderer
 
 import metarl
 from metarl.experiment.sections import EnvironmentConfig
-from metarl.runs.films import annotated, episode_text, film, film_episode, make_filmed, side_by_side
+from metarl.runs.captions import annotated, episode_text, side_by_side
+from metarl.runs.films import film, film_episode, make_filmed
 from tests.support.opengl import needs_opengl
 
 SIZE = (160, 120)

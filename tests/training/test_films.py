@@ -9,7 +9,7 @@ import metarl
 from metarl.errors import TrainingError
 from metarl.experiment.build import Experiment
 from metarl.runs.checkpoint import load_checkpoint
-from metarl.training.tensorboard.glossary import FAULT
+from metarl.training.tensorboard.groups import FAULT
 from tests.support.opengl import needs_opengl
 
 PICTURED = ("--environment.id", "tests.support.tiny_envs:tests/Pictured-v0", "--environment.options", "{}")

@@ -117,7 +117,7 @@ def test_stopped_it_goes_on_and_finished_runs_are_skipped(command, tmp_path, mon
     assert {name: lines(done)[name] for name in lines(first)} == lines(first)
     longer = command(*SWEEP[:-1], 3, "--resume", "true", "--quiet")
     assert "finished before" not in longer.stdout
-    assert longer.stdout.splitlines()[1] == "Return on held-out tasks, by number of inner steps:"
+    assert longer.stdout.splitlines()[1] == "Return on evaluation tasks, by number of inner steps:"
     assert [load_checkpoint(tmp_path / "run" / name).iteration for name in NAMES] == [3] * 4
 
 

@@ -1,11 +1,15 @@
 """A run's event files, read back: adaptation first, every step once, figures, cards, settings."""
 
+import re
+
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
 import metarl
-from metarl.training.tensorboard.glossary import ADAPTATION, ENTRIES, HEALTH, TRAINING, describe, entry_of
+from metarl.runs.files import HELD_OUT_TASK
+from metarl.training.tensorboard.glossary import ENTRIES, describe, entry_of
+from metarl.training.tensorboard.groups import ADAPTATION, HEALTH, TRAINING
 
 FIGURES = ("--training.figures", "true", "--training.evaluate_every", "2")
 
@@ -118,12 +122,39 @@ def test_a_tag_of_a_users_own_learner_is_described_too():
 def test_figures_stand_at_every_evaluation(run):
     told, events = run
     expected = sorted(told.evaluations)
-    names = ("adaptation_curve", "gains", "held_out_return", "return_by_task", "trajectories")
+    names = ("adaptation_curve", "gains", "return_over_training", "return_by_task", "trajectories")
     for tag in (*(f"{ADAPTATION}/{name}" for name in names), f"{HEALTH}/learned_step_sizes"):
         images = events.Images(tag)
         assert [image.step for image in images] == expected
         assert all(image.encoded_image_string.startswith(b"\x89PNG") for image in images)
         assert all(image.width > 300 for image in images)
+
+
+def test_tasks_that_are_trained_on_are_nowhere_called_held_out(tmp_path):
+    """Half-cheetah's two directions: neither in texts, nor in descriptions, figures' tags or results."""
+    training = {"iterations": 1, "evaluation_tasks": 2, "evaluation_episodes": 2, "evaluation_steps": 1}
+    sections = {
+        "environment": {"id": "metarl/HalfCheetahDir-v0", "horizon": 4},
+        "policy": {"hidden_sizes": [4]},
+        "sampling": {"tasks": 2, "episodes": 2},
+        "meta_learner": {"name": "maml", "inner_step_size": 0.1},
+        "training": training,
+        "run_dir": str(tmp_path / "run"),
+    }
+    metarl.train(sections, quiet=True)
+    events = events_of(tmp_path / "run")
+    found = events.Tags()
+    tags = [tag for kind in ("scalars", "images", "tensors") for tag in found[kind]]
+    assert f"{ADAPTATION}/return_over_training" in tags
+    told = [
+        *tags,
+        *(events.SummaryMetadata(tag).summary_description for tag in tags),
+        text(events, "about/card"),
+    ]
+    told += [path.read_text() for path in (tmp_path / "run").glob("evaluation/*/*")]
+    told += [events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode(errors="ignore")]
+    assert "its 2 tasks" in text(events, "about/card")
+    assert not re.search("held.out", "\n".join(told).replace(HELD_OUT_TASK, ""), re.IGNORECASE)
 
 
 def test_the_card_says_what_the_run_is_and_how_to_go_on(run):
@@ -135,6 +166,7 @@ def test_the_card_says_what_the_run_is_and_how_to_go_on(run):
         "metarl evaluate",
         "torch",
         "smoothing",
+        "http://localhost:6006/#custom_scalars",
     ):
         assert words in card
     assert "inner_step_size: 0.1" in config

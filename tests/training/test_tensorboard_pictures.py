@@ -8,7 +8,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import metarl.training.tensorboard.recorder as recorder
-from metarl.training.tensorboard.glossary import ADAPTATION, FAULT
+from metarl.training.tensorboard.groups import ADAPTATION, FAULT
 from tests.support.opengl import needs_opengl
 
 FIGURES = ("--training.figures", "true", "--training.iterations", "2")

@@ -10,7 +10,7 @@ from metarl.experiment.build import build_experiment
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.starting_point import initial_state
 from metarl.training.observers import Observer
-from metarl.training.tensorboard.glossary import ADAPTATION, CARD, SETTINGS, TRAINING
+from metarl.training.tensorboard.groups import ADAPTATION, CARD, SETTINGS, TRAINING
 from metarl.training.tensorboard.history import read_history
 from metarl.training.tensorboard.recorder import TensorBoardRecorder
 

@@ -62,6 +62,11 @@ class SampledTasks:
         self._env = env
         finalize(self, env.close)
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether the environment has test tasks of its own, `sample_held_out_tasks(n)`."""
+        return self._env.has_wrapper_attr("sample_held_out_tasks")
+
     def sample(self, n: int, rng: np.random.Generator) -> Tasks:
         """Draws n tasks; the same generator state gives the same tasks.
 
@@ -76,8 +81,7 @@ class SampledTasks:
         Raises:
             ValueError: as `sample`.
         """
-        held_out = self._env.has_wrapper_attr("sample_held_out_tasks")
-        return self._drawn("sample_held_out_tasks" if held_out else "sample_tasks", n, rng)
+        return self._drawn("sample_held_out_tasks" if self.holds_out else "sample_tasks", n, rng)
 
     def validate(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """The environment judges its tasks itself; they only need to consist of numbers.

@@ -1,4 +1,4 @@
-"""What a policy with a belief came to believe of held-out tasks: how sure it was, and what it decodes."""
+"""What a policy with a belief came to believe of tasks: how sure it was, and what it decodes."""
 
 from __future__ import annotations
 

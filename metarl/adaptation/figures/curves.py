@@ -49,7 +49,7 @@ def adaptation_figure(
     """
     figure, (axes,) = panels(title)
     for (name, curve), (thin, thick) in zip(curves.items(), cycle(_COLOURS)):
-        steps, tasks = curve.points.at, curve.returns.shape[1]
+        steps = curve.points.at
         axes.plot(steps, curve.returns, color=thin, alpha=0.18, linewidth=0.9)
         axes.plot([], [], color=thin, alpha=0.4, linewidth=0.9, label=f"one {name} task")
         axes.errorbar(
@@ -60,7 +60,7 @@ def adaptation_figure(
             linewidth=2.2,
             marker="o",
             capsize=4,
-            label=f"mean of {tasks} {name} tasks, 95 % interval",
+            label=f"mean of {curve.count} {name} tasks, 95 % interval",
         )
         axes.set_xticks(steps)
     axes.set_xlabel(next(iter(curves.values())).points.axis)
@@ -76,7 +76,7 @@ def _whiskers(intervals: Sequence[Interval]) -> Array | None:
 
 
 def episodes_figure(returns: Array, title: str, axis: str) -> Figure:
-    """One task's return by inner step: a dot an episode, and the means with their 95 % intervals.
+    """One task's return by inner step: a dot per episode, and the means with their 95 % intervals.
 
     Args:
         returns: of the episodes, [step + 1, episode].
@@ -94,13 +94,14 @@ def episodes_figure(returns: Array, title: str, axis: str) -> Figure:
 
 
 def training_figure(
-    points: Sequence[EvaluationPoint], title: str, trial_episodes: int | None = None
+    points: Sequence[EvaluationPoint], title: str, tasks: str, trial_episodes: int | None = None
 ) -> Figure:
-    """Held-out return over environment steps, a line with its 95 % interval for every number of inner steps.
+    """Return over environment steps, a line with its 95 % interval for every number of inner steps.
 
     Lines are as long as evaluations took so many steps.
 
     Args:
+        tasks: the name of their list, e.g. "held-out".
         trial_episodes: as of `AdaptationCurve`.
     """
     figure, (axes,) = panels(title)
@@ -114,7 +115,7 @@ def training_figure(
         axes.plot(x, mean, color=colour, marker="o", markersize=4, label=f"after {named.text(step)}")
     count_in_thousands(axes.xaxis)
     axes.set_xlabel("environment steps of training")
-    axes.set_ylabel("return on held-out tasks")
+    axes.set_ylabel(f"return on {tasks} tasks")
     axes.legend(frameon=False)
     return figure
 

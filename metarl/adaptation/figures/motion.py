@@ -63,7 +63,7 @@ def goals_of(tasks: Tasks) -> Array | None:
 
 
 def ways_figure(before: Motion, after: Motion, tasks: Tasks, caption: str, title: str) -> Figure | None:
-    """Ways on the plane, a colour a task, with the task's goal; None where goals or places are not known."""
+    """Ways on the plane, a colour per task, with its goal; None where goals or places are not known."""
     goals = goals_of(tasks)
     if goals is None or before.place is None or after.place is None:
         return None
@@ -87,10 +87,10 @@ def ways_figure(before: Motion, after: Motion, tasks: Tasks, caption: str, title
 def speeds_figure(
     before: Motion, after: Motion, tasks: Tasks, dt: float, caption: str, title: str
 ) -> Figure | None:
-    """Speed or heading over time, a colour a task, with the commanded one dashed; None where none is.
+    """Speed or heading over time, a colour per task, with the commanded one dashed; None where none is.
 
     Args:
-        dt: seconds a step.
+        dt: seconds per step.
     """
     commanded = next((name for name in ("velocity", "direction", "heading") if name in tasks), None)
     if commanded is None or before.velocity is None or after.velocity is None:

@@ -41,6 +41,11 @@ def blank(width: float, height: float, pixels_per_inch: int) -> Figure:
     return Figure(figsize=(width, height), dpi=pixels_per_inch, layout="constrained")
 
 
+def legend_below(figure: Figure) -> None:
+    """One below the axes, where it hides nothing."""
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+
+
 def count_in_thousands(axis: Axis) -> None:
     """Labels an axis of counts by 10k, 2M."""
     from matplotlib.ticker import EngFormatter

@@ -11,10 +11,11 @@ from typing import Any
 
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.environments import held_out_phrase
 from metarl.experiment.plain_yaml import dump_yaml
 from metarl.runs.files import VERSION
-from metarl.training.next_commands import next_commands
-from metarl.training.tensorboard.glossary import GROUPS
+from metarl.training.next_commands import CHARTS, charts_command, next_commands
+from metarl.training.tensorboard.groups import GROUPS
 
 _ROOT = Path(__file__).parents[3]
 _PACKAGES = ("torch", "gymnasium", "mujoco", "numpy")
@@ -27,17 +28,19 @@ def card(experiment: Experiment) -> str:
     budget = (
         f", at most {settings.environment_steps:,} environment steps" if settings.environment_steps else ""
     )
-    held_out = (
-        f"{settings.evaluation_tasks} tasks x {settings.evaluation_episodes} episodes, "
+    tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
+    evaluated = (
+        f"{held_out_phrase(experiment.task_distribution, tasks)}, {settings.evaluation_episodes} episodes, "
         f"{settings.evaluation_steps} inner steps"
     )
     lines = [
         f"## {config.meta_learner_name} on {config.environment.id}",
-        f"Seed {config.seed}; {settings.iterations} iterations{budget}. Held-out evaluations: {held_out}.",
+        f"Seed {config.seed}; {settings.iterations} iterations{budget}. Evaluations: {evaluated}.",
         "### Where to look",
-        "The axis of every chart is environment steps. Begin with the page **Custom Scalars**, where a "
+        "The axis of every chart is environment steps. Begin with the page [Custom Scalars]"
+        f"({CHARTS}) of `{charts_command(Path(config.run_dir))}`, where a "
         "colour is a run and bands are 95 % intervals, unless a chart says otherwise, then **Images**. On "
-        "the page Scalars set smoothing to 0: held-out returns have few points. A chart's *i* says what it "
+        "the page Scalars set smoothing to 0: evaluations are few points. A chart's *i* says what it "
         "means and what a sick value looks like. **HParams** is the table of a sweep.",
         _table(GROUPS, ("group", "what it shows")),
         "### Go on",

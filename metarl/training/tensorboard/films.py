@@ -1,4 +1,4 @@
-"""Frames and films of one held-out task's episode, before and after adaptation."""
+"""Frames and films of one task's episode, before and after adaptation."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from metarl.adaptation.figures.curves import EvaluationPoint
-from metarl.training.tensorboard.glossary import ADAPTATION, CARD, INTERVALS
+from metarl.training.tensorboard.groups import ADAPTATION, CARD, INTERVALS
 from metarl.training.tensorboard.tags import return_tag
 
 _RETURN = re.compile(rf"^{ADAPTATION}/return_after_(\d+)_steps?$")

@@ -15,7 +15,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import (
     MultilineChartContent,
 )
 
-from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, TRAINING
+from metarl.training.tensorboard.groups import ADAPTATION, HEALTH, INTERVALS, TRAINING
 
 _MARKS = "\u25fc\u25c6\u25b2\u2605\u271a"
 """TensorBoard's, of a band chart's lines in their order: square, diamond, triangle, star, cross."""
@@ -57,7 +57,7 @@ def page_layout(tags: Collection[str]) -> Layout:
     """
     health = {title: f"{HEALTH}/{name}" for title, name in _HEALTH_CHARTS.items()}
     categories = {
-        "Does it adapt? Held-out tasks, over environment steps": _banded(_adaptation(tags), tags),
+        "Does it adapt? Evaluation tasks, over environment steps": _banded(_adaptation(tags), tags),
         "Is it still improving? The tasks of training": _banded(_training(), tags),
         "Is it well? Inner steps, outer step, exploration": [
             Chart(title=title, multiline=MultilineChartContent(tag=[f"^{tag}$"]))

@@ -16,13 +16,14 @@ from metarl.adaptation.figures.of_evaluation import evaluation_figures
 from metarl.adaptation.figures.style import png
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
-from metarl.experiment.environments import family_of, strata_of
+from metarl.experiment.environments import family_of, list_name, strata_of
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
 from metarl.training.tensorboard.card import card, config_text
 from metarl.training.tensorboard.events import EventWriter, has_events
 from metarl.training.tensorboard.films import Films, films, picture
-from metarl.training.tensorboard.glossary import (
+from metarl.training.tensorboard.glossary import describe
+from metarl.training.tensorboard.groups import (
     ADAPTATION,
     CARD,
     FAULT,
@@ -30,7 +31,6 @@ from metarl.training.tensorboard.glossary import (
     REJECTION,
     RESOURCES,
     SETTINGS,
-    describe,
 )
 from metarl.training.tensorboard.history import NOTHING_HELD, read_history
 from metarl.training.tensorboard.layout import page_layout
@@ -85,7 +85,7 @@ class TensorBoardRecorder(Observer):
         self._events.flush()
 
     def record_evaluation(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        """Writes what an evaluation on held-out tasks found; one of the same step was the same."""
+        """Writes what an evaluation found; one of the same step was the same."""
         step = checkpoint.environment_steps
         if any(point.environment_steps == step for point in self._history):
             return
@@ -98,7 +98,7 @@ class TensorBoardRecorder(Observer):
         self._events.flush()
 
     def record_film(self, checkpoint: Checkpoint, film: bytes, size: tuple[int, int]) -> None:
-        """Writes a film of a held-out task, a GIF of so many pixels."""
+        """Writes a film of an evaluation's first task, a GIF of so many pixels."""
         self._events.image(f"{ADAPTATION}/film", film, size, checkpoint.environment_steps)
         self._events.flush()
 
@@ -137,9 +137,10 @@ class TensorBoardRecorder(Observer):
     def _draw(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
         where = f"after {checkpoint.iteration} iterations"
         acted = self._experiment.policy, checkpoint.state.parameters
-        figures = evaluation_figures(evaluation, *acted, family_of(self._config), where)
-        figures["held_out_return"] = training_figure(
-            self._history, "Held-out return over training", evaluation.curve.trial_episodes
+        tasks = list_name(self._experiment.task_distribution, evaluation.curve.tasks)
+        figures = evaluation_figures(evaluation, *acted, family_of(self._config), where, tasks)
+        figures["return_over_training"] = training_figure(
+            self._history, "Return over training", tasks, evaluation.curve.trial_episodes
         )
         for name, figure in figures.items():
             group = HEALTH if name == "learned_step_sizes" else ADAPTATION

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from metarl_envs.rendering.frames import Frame
 
-from metarl.runs.films import annotated
+from metarl.runs.captions import annotated
 
 
 def strip(frames: Sequence[Frame], count: int, caption: str) -> Frame:

@@ -12,7 +12,13 @@ from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.curves import EvaluationPoint
 from metarl.adaptation.measurement import SeedCurves
 from metarl.rollouts.rollout import Rollout
-from metarl.training.tensorboard.glossary import ADAPTATION, HEALTH, INTERVALS, RESOURCES, TRAINING
+from metarl.training.tensorboard.groups import (
+    ADAPTATION,
+    HEALTH,
+    INTERVALS,
+    RESOURCES,
+    TRAINING,
+)
 
 _AXES = ("rollout/environment_steps",)
 """Columns that are no charts."""
@@ -41,7 +47,7 @@ def tag_of(column: str) -> str:
 
 
 def return_tag(steps: int) -> str:
-    """Of the held-out return after so many inner steps, without its group."""
+    """Of the return after so many inner steps, without its group."""
     return f"return_after_{steps}_step{'s' * (steps != 1)}"
 
 
