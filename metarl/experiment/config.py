@@ -13,7 +13,7 @@ from metarl.errors import ConfigError
 from metarl.experiment.config_messages import explain, one_line
 from metarl.experiment.kinds import Kind, meta_kind, scratch_kind, take_kind
 from metarl.experiment.migration import migrated
-from metarl.experiment.parsing import check_finite, parse_sections
+from metarl.experiment.parsing import check_numbers, parse_sections
 from metarl.experiment.plain_yaml import as_plain
 from metarl.experiment.read_keys import Unread, check_given, given_keys, unread_in, with_defaults, without
 from metarl.experiment.reading import Overrides, Source, apply_overrides, overridden_keys, read_values
@@ -204,7 +204,7 @@ def _read(
         unread = _unread(kind, made)
         check_given(sorted(chosen if is_saved(made["run_dir"]) else chosen | stated), unread)
         config = _config(kind, {name: _with_defaults(name, one, unread) for name, one in made.items()})
-        check_finite(config.as_dict())
+        check_numbers(config.as_dict())
     except (ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
     except ConfigError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -17,6 +18,8 @@ from metarl.experiment.config_sections import (
     make_section,
     split_free,
 )
+
+_LARGEST = 2**63 - 1
 
 
 def parse_sections(
@@ -40,20 +43,39 @@ def parse_sections(
     parsed = parser.parse_args(typed_words, namespace=parser.parse_object(typed, defaults=True)).as_dict()
     join_free(parsed, free)
     made = {name: make_section(kind, parsed[name]) for name, kind in sections.items()}
-    return {"seed": parsed["seed"], **made, "run_dir": parsed["run_dir"]}
+    return {"seed": parsed["seed"], **made, "run_dir": _folder(parsed["run_dir"])}
 
 
-def check_finite(section: Mapping[str, Any], prefix: str = "") -> None:
-    """Checks that numbers are neither infinite nor NaN, at every depth.
+def check_numbers(section: Mapping[str, Any], prefix: str = "") -> None:
+    """Checks that numbers are finite and integers have at most 64 bits, at every depth.
 
     Raises:
-        ValueError: one is; the message names its key.
+        ValueError: one is not; the message names its key.
     """
     for key, value in section.items():
         if isinstance(value, Mapping):
-            check_finite(value, f"{prefix}{key}.")
+            check_numbers(value, f"{prefix}{key}.")
+        elif isinstance(value, (list, tuple)):
+            check_numbers({str(i): item for i, item in enumerate(value)}, f"{prefix}{key}.")
         elif isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{prefix}{key}: expected a finite number, got {value}")
+        elif isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+            bits = value.bit_length()
+            raise ValueError(f"{prefix}{key}: expected an integer of at most 64 bits, got one of {bits}")
+
+
+def _folder(run_dir: str) -> str:
+    """The folder's path, with the user's home for "~".
+
+    Raises:
+        ValueError: it is no name of a folder, or the root of all.
+    """
+    if not run_dir.strip() or not run_dir.isprintable() or Path(run_dir).resolve() == Path("/"):
+        raise ValueError(f"run_dir: expected the path of a folder of its own, got {run_dir!r}")
+    try:
+        return str(Path(run_dir).expanduser())
+    except RuntimeError as error:
+        raise ValueError(f"run_dir: expected the path of a folder, got {run_dir!r}: {error}") from error
 
 
 def _parser(sections: Mapping[str, type[Any]]) -> ArgumentParser:

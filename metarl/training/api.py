@@ -22,6 +22,7 @@ from metarl.runs.folder import hold_run_folder
 from metarl.runs.load import load_meta_policy
 from metarl.runs.meta_policy import MetaPolicy
 from metarl.training.console import console_observers
+from metarl.training.memory_needed import check_memory
 from metarl.training.observers import Iteration, Observer, as_observer
 from metarl.training.run_training import prepare_run, run_training
 
@@ -55,7 +56,8 @@ def train(
         The meta-policy after the last iteration; `metarl.load` reads it again from the run folder.
 
     Raises:
-        ConfigError: the config is wrong, cannot be built, or has no meta-learner.
+        ConfigError: the config is wrong, cannot be built, needs more memory than there is, or has no
+            meta-learner.
         RunError: the folder holds another run, or one that is not to be resumed, another process trains in
             it, or it cannot be written.
         TrainingError: something was not finite, or an environment failed.
@@ -71,6 +73,7 @@ def train(
     given, watching = _meta_learned(config, overrides or ()), [as_observer(one) for one in observers]
     run_dir, device = Path(given.run_dir), given.training.device
     with _threads_restored(), joined_ranks() as ranks:
+        ranks.together(lambda: check_memory(given, ranks.size))
         with hold_run_folder(run_dir) if ranks.first else nullcontext():
             experiment = ranks.together(lambda: build_experiment(given, ranks))
             start = prepare_run(given, resume, experiment)

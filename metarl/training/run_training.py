@@ -45,8 +45,8 @@ def prepare_run(config: ExperimentConfig, resume: bool, experiment: Experiment) 
     Raises:
         RunError: the folder holds another run, cannot be written, or its checkpoint is lost, damaged or
             another run's.
-        ConfigError: `policy.start_from` is no policy, or one that does not fit; the policy is of a kind that
-            no file can describe; or films cannot be drawn.
+        ConfigError: `policy.start_from` is no policy, or one that does
+            not fit; the policy is of a kind that no file can describe; or films cannot be drawn.
     """
     reduction = experiment.task_map.reduction
     start = reduction.agree(_prepared(config, resume, experiment) if reduction.first else None)

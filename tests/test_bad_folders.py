@@ -1,0 +1,32 @@
+"""Run folders and numbers that cannot be are told in a line, where the config is read."""
+
+import pytest
+
+import metarl
+from metarl.errors import ConfigError
+
+
+@pytest.mark.parametrize("folder", ["", " ", "/", "/usr/..", "a\nb", "a\0b"])
+def test_what_names_no_folder_of_its_own_is_refused(folder):
+    with pytest.raises(ConfigError, match="run_dir: expected the path of a folder of its own, got"):
+        metarl.read_config("quickstart", {"run_dir": folder})
+
+
+def test_the_users_home_is_found(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert metarl.read_config("quickstart", {"run_dir": "~/runs/a"}).run_dir == str(tmp_path / "runs/a")
+    with pytest.raises(ConfigError, match=r"run_dir: .*'~nobody-here/a'"):
+        metarl.read_config("quickstart", {"run_dir": "~nobody-here/a"})
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"seed": 2**64}, "seed"),
+        ({"policy.hidden_sizes": [8, 10**30]}, "policy.hidden_sizes.1"),
+        ({"environment.options": {"action_scale": 10**400}}, "environment.options.action_scale"),
+    ],
+)
+def test_integers_beyond_64_bits_are_refused(change, key):
+    with pytest.raises(ConfigError, match=f"{key}: expected an integer of at most 64 bits, got one of"):
+        metarl.read_config("quickstart", change)
