@@ -36,5 +36,6 @@ def check_memory(config: ExperimentConfig, ranks: int = 1) -> None:
             raise ConfigError(
                 f"{where}: expected what fits in {there / _GIB:.0f} GiB of memory, got "
                 f"{numbers * _BYTES // _GIB:,} GiB or more, for {tasks} tasks x {episodes} episodes x "
-                f"{horizon} steps x {steps + 1} rollouts, and networks of {weights:,} weights for each task; lower one"
+                f"{horizon} steps x {steps + 1} rollouts, and networks of {weights:,} weights for each "
+                "task; lower one"
             )
