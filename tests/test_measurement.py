@@ -1,5 +1,7 @@
 """Seeds that are one result, and what lists are called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from metarl_envs.foreign.adapters import SampledTasks
@@ -10,6 +12,7 @@ from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.measurement import SeedCurves
 from metarl.adaptation.statistics import bootstrap, changed_tasks
 from metarl.experiment.environments import held_out_phrase, list_name, strata_of
+from metarl.runs.evaluation_report import changes_text
 from tests.support.tiny_envs import Drift
 
 GOAL = TaskSpace({"goal": Uniform((-1.0, -1.0), (1.0, 1.0), default=(0.0, 0.0))})
@@ -68,6 +71,18 @@ def test_all_seeds_tasks_are_judged_as_one_family():
     np.testing.assert_array_equal(changes.worse.ravel(), changed_tasks(before, after).worse)
     unknown = (found[0], AdaptationCurve(found[1].tasks, found[1].returns))
     assert SeedCurves(unknown).changes is None
+
+
+@pytest.mark.parametrize(
+    ("trial_episodes", "text"),
+    [
+        (None, "4 episodes are too few to make it of any of 3 tasks: --episodes 6."),
+        (2, "4 trials are too few to make it of any of 3 tasks: that takes 6."),
+    ],
+)
+def test_the_report_says_where_episodes_or_trials_are_too_few(trial_episodes, text):
+    (one,) = curves(1, 3, 4, np.random.default_rng(0))
+    assert text in changes_text(SeedCurves((replace(one, trial_episodes=trial_episodes),)))
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,11 @@ def changes_text(curves: SeedCurves) -> str:
         f"(Sign test over episodes, Holm's levels over tasks: noise alone makes such a claim on at most "
         f"{LEVEL:.0%} of lists.)"
     )
-    episodes, needed = _episodes(curves), episodes_to_tell(count)
-    if episodes < needed and curves.points.trial_episodes is None:
-        text += f"\n{episodes} episodes are too few to make it of any of {count} tasks: --episodes {needed}."
+    pairs, needed = _episodes(curves), episodes_to_tell(count)
+    if pairs < needed:
+        alone = curves.points.trial_episodes is None
+        noun, remedy = ("episodes", f"--episodes {needed}") if alone else ("trials", f"that takes {needed}")
+        text += f"\n{pairs} {noun} are too few to make it of any of {count} tasks: {remedy}."
     return text
 
 
