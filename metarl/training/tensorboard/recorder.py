@@ -17,6 +17,7 @@ from metarl.adaptation.figures.style import png
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import family_of, list_name, strata_of
+from metarl.policies.policy import remembers
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
 from metarl.training.tensorboard.card import card, config_text
@@ -129,7 +130,9 @@ class TensorBoardRecorder(Observer):
 
     def _lay_out(self) -> None:
         """Shows on the page Custom Scalars what there is to show by now."""
-        layout = page_layout(self._tags)
+        remembering = remembers(self._experiment.policy)
+        between = int(self._config.training.evaluation_episodes) if remembering else None
+        layout = page_layout(self._tags, between)
         if layout != self._layout:
             self._events.layout(layout)
             self._layout = layout
