@@ -46,6 +46,8 @@ from metarl.training.tensorboard.tags import (
 )
 
 _STRIP_FRAMES = 4
+_FILMED_BETWEEN = 8
+"""Frames of a film from one frame of the strip to the next: its distances are even to an eighth."""
 
 
 class TensorBoardRecorder(Observer):
@@ -152,7 +154,7 @@ class TensorBoardRecorder(Observer):
             self._events.image(f"{group}/{name}", png(figure), size, checkpoint.environment_steps)
 
     def _frames(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        shown = self._filmed(checkpoint, evaluation, _STRIP_FRAMES - 1)
+        shown = self._filmed(checkpoint, evaluation, (_STRIP_FRAMES - 1) * _FILMED_BETWEEN)
         if shown is not None:
             captions = ("before", "after adaptation")
             rows = [strip(frames, _STRIP_FRAMES, name) for frames, name in zip(shown, captions, strict=True)]
