@@ -9,7 +9,7 @@ import yaml
 
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.training.tensorboard.glossary import ENTRIES, describe
-from metarl.training.tensorboard.tags import tag_of
+from metarl.training.tensorboard.tags import iteration_points, tag_of
 
 ROOT = Path(__file__).parents[1]
 METRICS, _, BOARD = (
@@ -45,6 +45,11 @@ def test_every_tag_of_tensorboard_is_in_the_glossary():
     alone = {tag for row in rows for tag in re.findall("`([^`]+)`", row)}
     of_columns = {tag_of(name.replace("NAME", "LEARNED")) for name in NAMES}
     assert set(ENTRIES) - of_columns == alone
+
+
+def test_every_column_of_the_glossary_says_in_tensorboard_what_it_means():
+    columns = {name.replace("NAME", "LEARNED"): 0.0 for name in NAMES if name != "iteration"}
+    assert not {*iteration_points(columns)} - {*ENTRIES}
 
 
 def test_a_logarithm_is_not_told_to_be_sick_below_0():

@@ -1,5 +1,7 @@
 """Seeds that are one result, and what lists are called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from metarl_envs.foreign.adapters import SampledTasks
@@ -10,6 +12,7 @@ from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.measurement import SeedCurves
 from metarl.adaptation.statistics import bootstrap, changed_tasks
 from metarl.experiment.environments import held_out_phrase, list_name, strata_of
+from metarl.runs.evaluation_report import changes_text
 from tests.support.tiny_envs import Drift
 
 GOAL = TaskSpace({"goal": Uniform((-1.0, -1.0), (1.0, 1.0), default=(0.0, 0.0))})
@@ -71,6 +74,18 @@ def test_all_seeds_tasks_are_judged_as_one_family():
 
 
 @pytest.mark.parametrize(
+    ("trial_episodes", "text"),
+    [
+        (None, "4 episodes are too few to make it of any of 3 tasks: --episodes 6."),
+        (2, "4 trials are too few to make it of any of 3 tasks: that takes 6."),
+    ],
+)
+def test_the_report_says_where_episodes_or_trials_are_too_few(trial_episodes, text):
+    (one,) = curves(1, 3, 4, np.random.default_rng(0))
+    assert text in changes_text(SeedCurves((replace(one, trial_episodes=trial_episodes),)))
+
+
+@pytest.mark.parametrize(
     ("space", "count", "phrase", "whole"),
     [
         (GOAL, 1, "1 held-out task", False),
@@ -95,13 +110,11 @@ class WithTestTasks(Drift):
 @pytest.mark.parametrize(
     ("env", "different", "phrase"),
     [
-        (Drift, 4, "4 held-out tasks"),
-        (Drift, 2, "4 existing tasks (2 different)"),
+        (Drift, 4, "4 drawn tasks"),
+        (Drift, 2, "4 drawn tasks (2 different)"),
         (WithTestTasks, 2, "4 held-out tasks (2 different)"),
     ],
 )
-def test_tasks_of_others_that_are_drawn_twice_are_held_out_where_the_environment_says_so(
-    env, different, phrase
-):
+def test_tasks_of_others_are_held_out_where_the_environment_says_so_whatever_is_drawn(env, different, phrase):
     tasks = {"velocity": np.arange(4.0) % different}
     assert held_out_phrase(SampledTasks(env()), tasks) == phrase

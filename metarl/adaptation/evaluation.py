@@ -12,7 +12,7 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks, number_tasks
 from numpy.typing import NDArray
 
-from metarl.adaptation.statistics import Changes, Interval, changed_tasks, interval_of
+from metarl.adaptation.statistics import Changes, Interval, changed_tasks, episodes_to_tell, interval_of
 from metarl.adaptation.walk import Sampler, Walk
 from metarl.math.parameters import Parameters, select
 from metarl.policies.policy import TaskState
@@ -105,6 +105,12 @@ class AdaptationCurve:
         if self.episode_returns is None:
             return None
         return changed_tasks(self.episode_returns[0], self.episode_returns[-1])
+
+    @property
+    def changes_can_be_told(self) -> bool:
+        """Whether episodes, or trials, are enough for `changes` to call any task worse or better."""
+        found = self.episode_returns
+        return found is not None and found.shape[2] >= episodes_to_tell(found.shape[1])
 
 
 @dataclass(frozen=True)

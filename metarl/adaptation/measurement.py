@@ -22,10 +22,12 @@ class SeedCurves:
     Args:
         curves: one a run.
         strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
+        seeds: the runs' own, a curve each; without them, results by task do not name seeds.
     """
 
     curves: tuple[AdaptationCurve, ...]
     strata: NDArray[np.int64] | None = None
+    seeds: tuple[int, ...] = ()
 
     @property
     def points(self) -> Points:

@@ -120,7 +120,8 @@ def measure(
     experiment = policy.experiment
     strata = None if name == TRAINING else strata_of(experiment.task_distribution, tasks)
     first = evaluation_of(policy, tasks, arguments, where=where, progress=progress, keep_rollouts=True)
-    own = SeedCurves((first.curve, *(curve(*pair) for pair in pairs[1:])), strata)
+    seeds = tuple(one.experiment.config.seed for one, _ in pairs)
+    own = SeedCurves((first.curve, *(curve(*pair) for pair in pairs[1:])), strata, seeds)
     by_episodes = {
         number: SeedCurves(tuple(curve(*pair, number) for pair in pairs), strata)
         for number in arguments.episodes_used

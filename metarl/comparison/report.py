@@ -47,7 +47,7 @@ def markdown(rows: Sequence[Row], target: float, episodes: int) -> str:
 def tasks_of(row: Row) -> str:
     """ "40 held-out tasks", or "its 2 tasks, 20 times each"."""
     if row.existing is None:
-        return f"{row.tasks} held-out task{'s' * (row.tasks != 1)}"
+        return f"{row.tasks} {row.tasks_name} task{'s' * (row.tasks != 1)}"
     times, more = divmod(row.tasks, row.existing)
     return f"its {row.existing} tasks, {f'{times} or {times + 1}' if more else times} times each"
 
@@ -142,7 +142,8 @@ def plot(
     learning.axhline(target, color="grey", linestyle=":", linewidth=1)
     ticks = range(len(rows[0].returns))
     adaptation.set_xticks(ticks, [f"{step * episodes}" for step in ticks])
-    adaptation.set_xlabel(f"episodes used on a {'held-out ' * (rows[0].existing is None)}task")
+    name = rows[0].tasks_name
+    adaptation.set_xlabel(f"episodes used on a {f'{name} ' * (rows[0].existing is None)}task")
     adaptation.set_ylabel("return")
     learning.xaxis.set_major_formatter(EngFormatter(sep=""))
     learning.set_xlabel("environment steps of training, one line per seed")

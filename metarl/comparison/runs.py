@@ -15,7 +15,7 @@ from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import ScratchExperiment
-from metarl.experiment.environments import held_out_tasks, strata_of, task_distribution
+from metarl.experiment.environments import HELD_OUT, held_out_tasks, list_name, strata_of, task_distribution
 from metarl.from_scratch.training import train_from_scratch
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
 from metarl.runs.progress import read_progress
@@ -33,6 +33,7 @@ class Result:
         environment_steps, seconds: of its training; evaluations take none.
         learning: return after the protocol's inner steps, of the policies that training kept.
         per_task: whether steps and seconds are those of a single task, as without meta-learning.
+        tasks_name: what `list_name` calls the tasks.
     """
 
     label: str
@@ -43,6 +44,7 @@ class Result:
     seconds: float
     learning: LearningCurve
     per_task: bool = False
+    tasks_name: str = HELD_OUT
 
 
 def run_entry(
@@ -89,9 +91,10 @@ def _run(
         np.array([one.returns[-1].mean() for one in judged]),
         complete=wanted <= {one.iteration for one in judged},
     )
-    strata = strata_of(experiment.task_distribution, experiment.held_out_tasks(protocol.tasks, protocol.seed))
-    returns = judged[-1].returns
-    return Result(entry.label, entry.seed, returns, strata, steps[-1], float(seconds[-1]), learning)
+    source, tasks = experiment.task_distribution, experiment.held_out_tasks(protocol.tasks, protocol.seed)
+    strata, name = strata_of(source, tasks), list_name(source, tasks)
+    returns, time = judged[-1].returns, float(seconds[-1])
+    return Result(entry.label, entry.seed, returns, strata, steps[-1], time, learning, tasks_name=name)
 
 
 def _run_from_scratch(
@@ -115,8 +118,8 @@ def _run_from_scratch(
     learning = LearningCurve(
         found.environment_steps.astype(np.float64), found.seconds.mean(1), found.returns.mean(1)
     )
-    strata = strata_of(task_distribution(config), tasks)
+    source = task_distribution(config)
+    strata, name = strata_of(source, tasks), list_name(source, tasks)
     steps, seconds = int(found.environment_steps[-1]), float(found.seconds[-1].mean())
-    return Result(
-        entry.label, entry.seed, found.curve.returns, strata, steps, seconds, learning, per_task=True
-    )
+    returns = found.curve.returns
+    return Result(entry.label, entry.seed, returns, strata, steps, seconds, learning, True, name)

@@ -27,6 +27,7 @@ class Row:
         exact: whether the target was looked for at all of the comparison's evaluations; else
             `to_target` is an upper bound.
         per_task: whether steps and seconds are those of a single task.
+        tasks_name: as of `Result`.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Row:
     reached: int
     exact: bool
     per_task: bool
+    tasks_name: str
 
 
 def summarise(results: Sequence[Result], target: float | None) -> tuple[list[Row], float]:
@@ -82,4 +84,5 @@ def _row(label: str, results: Sequence[Result], target: float) -> Row:
         reached=len(reached),
         exact=all(result.learning.complete for result in results),
         per_task=results[0].per_task,
+        tasks_name=results[0].tasks_name,
     )

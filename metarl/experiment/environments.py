@@ -22,8 +22,8 @@ from metarl.experiment.config import CommonConfig
 from metarl.experiment.sections import EnvironmentConfig
 from metarl.rollouts.random_keys import HELD_OUT_TASKS
 
-HELD_OUT, EXISTING = "held-out", "existing"
-"""What evaluation tasks are: none of them trained on, or all that exist, trained on or not."""
+HELD_OUT, EXISTING, DRAWN = "held-out", "existing", "drawn"
+"""What evaluation tasks are: none of them trained on; all that exist, trained on or not; or not known."""
 _NATIVE = f"{VectorTaskEnv.__module__}:{VectorTaskEnv.__qualname__}"
 """`vector_entry_point` of every family."""
 
@@ -69,14 +69,14 @@ def strata_of(source: TaskDistribution, tasks: Tasks) -> NDArray[np.int64] | Non
 
 
 def list_name(source: TaskDistribution, tasks: Tasks) -> str:
-    """`HELD_OUT` or `EXISTING`: what all that tells of evaluation tasks calls them.
+    """`HELD_OUT`, `EXISTING` or `DRAWN`: what all that tells of evaluation tasks calls them.
 
-    Tasks of an environment of others are held out where it has `sample_held_out_tasks`, or draws none twice.
+    Tasks of an environment of others are held out where it has `sample_held_out_tasks`, and drawn else: how
+    many exist is not known.
     """
     if isinstance(source, TaskSpace):
         return HELD_OUT if source.size is None else EXISTING
-    own = isinstance(source, SampledTasks) and source.holds_out
-    return HELD_OUT if own or _different(tasks) == number_of_tasks(tasks) else EXISTING
+    return HELD_OUT if isinstance(source, SampledTasks) and source.holds_out else DRAWN
 
 
 def held_out_phrase(source: TaskDistribution, tasks: Tasks) -> str:

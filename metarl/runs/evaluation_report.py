@@ -27,11 +27,10 @@ def write_evaluation(
         measured: by the name of the task list.
         protocol: how it was measured.
     """
-    several = any(len(one.own.curves) > 1 for one in measured.values())
     labelled = [
-        ({"tasks": name, **({"seed": str(seed)} if several else {})}, curve)
+        ({"tasks": name, **({"seed": seed} if seed else {})}, curve)
         for name, one in measured.items()
-        for seed, curve in enumerate(one.own.curves, start=1)
+        for seed, curve in zip(_seed_names(one.own), one.own.curves, strict=True)
     ]
     write_atomically(folder / TABLE, csv_bytes(task_rows(labelled)))
     write_atomically(folder / MEANS, csv_bytes(_mean_rows(own, measured)))
@@ -63,9 +62,11 @@ def changes_text(curves: SeedCurves) -> str:
         f"(Sign test over episodes, Holm's levels over tasks: noise alone makes such a claim on at most "
         f"{LEVEL:.0%} of lists.)"
     )
-    episodes, needed = _episodes(curves), episodes_to_tell(count)
-    if episodes < needed and curves.points.trial_episodes is None:
-        text += f"\n{episodes} episodes are too few to make it of any of {count} tasks: --episodes {needed}."
+    pairs, needed = _episodes(curves), episodes_to_tell(count)
+    if pairs < needed:
+        alone = curves.points.trial_episodes is None
+        noun, remedy = ("episodes", f"--episodes {needed}") if alone else ("trials", f"that takes {needed}")
+        text += f"\n{pairs} {noun} are too few to make it of any of {count} tasks: {remedy}."
     return text
 
 
@@ -113,13 +114,18 @@ def _by_episodes(one: Measured) -> Table:
 
 
 def _task_cells(curves: SeedCurves) -> Iterator[tuple[str, ...]]:
-    pooled, several = curves.pooled, len(curves.curves) > 1
+    pooled, seeds = curves.pooled, _seed_names(curves)
     changes = pooled.changes
     for i, task in enumerate(unstack_tasks(pooled.tasks)):
         before, after = pooled.returns[[0, -1], i].tolist()
         numbers = (number_text(value) for value in (before, after, after - before))
-        seed = f"{i // curves.tasks + 1}" * several
-        yield task_text(task), seed, *numbers, change_name(changes, i)
+        yield task_text(task), seeds[i // curves.tasks], *numbers, change_name(changes, i)
+
+
+def _seed_names(curves: SeedCurves) -> list[str]:
+    """By curve; empty ones where there is one curve alone, or seeds are not known."""
+    several = len(curves.seeds) > 1
+    return [str(seed) for seed in curves.seeds] if several else [""] * len(curves.curves)
 
 
 def _episodes(curves: SeedCurves) -> int:

@@ -139,6 +139,7 @@ def test_titles_say_how_tasks_were_listed():
     cases |= {(40, 2): "its 2 tasks, 20 times each", (5, 2): "its 2 tasks, 2 or 3 times each"}
     for (tasks, existing), text in cases.items():
         assert tasks_of(one_row(tasks=tasks, existing=existing)) == text
+    assert tasks_of(one_row(tasks=40, existing=None, tasks_name="drawn")) == "40 drawn tasks"
 
 
 def test_the_target_is_written_in_full():

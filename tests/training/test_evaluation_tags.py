@@ -32,6 +32,18 @@ def test_where_a_list_holds_all_tasks_their_differences_widen_no_band():
     assert (drawn.high - drawn.low > 20).all()
 
 
+@pytest.mark.parametrize(("episodes", "told"), [(6, []), (7, [0.25])])
+@pytest.mark.parametrize("trial_episodes", [None, 2])
+def test_tasks_made_worse_are_told_where_episodes_are_enough_to_tell(episodes, told, trial_episodes):
+    """Of 4 tasks, one fell in every pair: of 6, by chance once in 64, and the bound is 1 / 80."""
+    returns = np.zeros((2, 4, episodes))
+    returns[1, 3] = -1.0
+    curve = AdaptationCurve({"x": np.arange(4.0)}, returns.mean(2), returns, trial_episodes=trial_episodes)
+    found = Evaluation(curve, TaskState({}, None))
+    points = evaluation_points(found, evaluation_point(found, 0, None), None)
+    assert [points[tag] for tag in points if tag == "adaptation/share_of_tasks_made_worse"] == told
+
+
 def test_one_task_has_no_interval():
     returns = np.array([[0.0], [1.0]])
     assert gain_ends([1.0], returns, None) == [None, None]

@@ -27,6 +27,17 @@ def asked(chart):
     return bands | {*chart.multiline.tag}
 
 
+def test_points_of_a_policy_with_memory_are_called_episodes():
+    tags = [f"adaptation/return_after_{name}" for name in ("0_steps", "1_step")]
+    for trial_episodes, last in ((None, "1 step"), (6, "6 episodes")):
+        titles = [chart.title for chart in page_layout(tags, trial_episodes).category[0].chart]
+        assert f"Return after {last}" in titles
+        assert any(
+            re.fullmatch(f"Return after 0 ., {last[0]} . (inner steps|episodes)", one) for one in titles
+        )
+        assert any("episodes" in one for one in titles) == (trial_episodes is not None)
+
+
 @pytest.mark.parametrize("settings", [(), FIXED, ("--meta_learner.outer", "ppo")], ids=str)
 def test_every_chart_has_something_to_show(train_small, tmp_path, settings):
     train_small("--training.iterations", "2", *settings)

@@ -9,10 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from metarl.experiment.build import Experiment
+from metarl.adaptation.evaluation import Points
+from metarl.experiment.build import TRIALS, Experiment
 from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.environments import held_out_phrase
 from metarl.experiment.plain_yaml import dump_yaml
+from metarl.policies.policy import remembers
 from metarl.runs.files import VERSION
 from metarl.training.next_commands import CHARTS, charts_command, next_commands
 from metarl.training.tensorboard.groups import GROUPS
@@ -29,10 +31,7 @@ def card(experiment: Experiment) -> str:
         f", at most {settings.environment_steps:,} environment steps" if settings.environment_steps else ""
     )
     tasks = experiment.held_out_tasks(settings.evaluation_tasks, config.seed)
-    evaluated = (
-        f"{held_out_phrase(experiment.task_distribution, tasks)}, {settings.evaluation_episodes} episodes, "
-        f"{settings.evaluation_steps} inner steps"
-    )
+    evaluated = f"{held_out_phrase(experiment.task_distribution, tasks)}, {_measured(experiment)}"
     lines = [
         f"## {config.meta_learner_name} on {config.environment.id}",
         f"Seed {config.seed}; {settings.iterations} iterations{budget}. Evaluations: {evaluated}.",
@@ -49,6 +48,15 @@ def card(experiment: Experiment) -> str:
         _table(versions(), ("what", "version")),
     ]
     return "\n\n".join(lines)
+
+
+def _measured(experiment: Experiment) -> str:
+    """How much of every task: "20 episodes, 3 inner steps", or "4 trials, returns after up to 6 episodes"."""
+    settings = experiment.config.training
+    episodes, count = int(settings.evaluation_episodes), int(settings.evaluation_steps) + 1
+    if remembers(experiment.policy):
+        return f"{TRIALS} trials, returns after up to {Points(count, episodes).last_text}"
+    return f"{episodes} episode{'s' * (episodes != 1)}, {Points(count).last_text}"
 
 
 def config_text(config: ExperimentConfig) -> str:

@@ -30,7 +30,7 @@ ENTRIES = {
     ),
     f"{ADAPTATION}/share_of_tasks_made_worse": Entry(
         "Share of evaluation tasks whose episodes are worse after adaptation by more than noise (sign test "
-        "of their episodes, Holm's correction).",
+        "of their episodes, Holm's correction); left out where episodes are too few to tell.",
         "above 0: look at which ones in the figure return_by_task.",
     ),
     f"{ADAPTATION}/steps_per_episode_before": Entry(

@@ -65,7 +65,7 @@ HEALTH_ENTRIES = {
     REJECTION: Entry("Why an outer step was rejected.", "any, often: see the page Text."),
     f"{HEALTH}/update/learning_rate": Entry("Adam's learning rate."),
     f"{HEALTH}/update/displacement_norm": Entry(
-        "Length of the mean way from the meta-parameters to adapted ones."
+        "Length of the mean way from the meta-parameters to adapted ones.", "growing."
     ),
     f"{HEALTH}/update/solution_cg_residual": Entry(
         "What conjugate gradients left of an implicit gradient, of the worst task.", "above 0.1."
@@ -77,7 +77,9 @@ HEALTH_ENTRIES = {
     f"{HEALTH}/update/value_loss": Entry(
         "The value's Huber loss, of the last minibatch.", "growing without end."
     ),
-    f"{HEALTH}/update/surrogate_last_minibatch": Entry("The clipped objective of the last minibatch."),
+    f"{HEALTH}/update/surrogate_last_minibatch": Entry(
+        "The clipped objective of the last minibatch.", "below 0."
+    ),
     f"{HEALTH}/update/last_gradient_norm": Entry(
         "Length of the last gradient, before it is cut.", "thousands: a smaller learning_rate."
     ),
@@ -119,16 +121,20 @@ HEALTH_ENTRIES = {
         "What the inner solver left unsolved, of the worst task.", "above 0.5: more solver_steps."
     ),
     f"{HEALTH}/update/kl_penalty_K": Entry(
-        "The penalty on the KL of inner step K, as it adapts to its target."
+        "The penalty on the KL of inner step K, as it adapts to its target.", "growing without end."
     ),
     f"{HEALTH}/update/sampling_kl_K": Entry(
-        "KL of the policy that samples before inner step K, to the old one."
+        "KL of the policy that samples before inner step K, to the old one.", "far from the target."
     ),
+    f"{HEALTH}/update/final_step_weight": Entry("Weight of the last inner step's loss in the outer one."),
+    f"{HEALTH}/update/second_order": Entry("1 once inner gradients are differentiated, 0 before."),
     f"{HEALTH}/update/mean_of_LEARNED": Entry(
         "Mean of what is learned beside the network, e.g. step sizes; `step_size.log` is a size's logarithm.",
         "step sizes that fall to 0 or below, or a logarithm that falls without end.",
     ),
-    f"{HEALTH}/update/rms_of_LEARNED": Entry("Root mean square of what is learned beside the network."),
+    f"{HEALTH}/update/rms_of_LEARNED": Entry(
+        "Root mean square of what is learned beside the network.", "growing without end."
+    ),
     f"{HEALTH}/policy/entropy": Entry(
         "Entropy of the adapted policies, in nats.",
         "falling fast at first: exploration dies before it learned.",

@@ -15,6 +15,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import (
     MultilineChartContent,
 )
 
+from metarl.adaptation.evaluation import Points
 from metarl.training.tensorboard.groups import ADAPTATION, HEALTH, INTERVALS, TRAINING
 
 _MARKS = "\u25fc\u25c6\u25b2\u2605\u271a"
@@ -45,7 +46,7 @@ class _Band(NamedTuple):
     high: str
 
 
-def page_layout(tags: Collection[str]) -> Layout:
+def page_layout(tags: Collection[str], trial_episodes: int | None = None) -> Layout:
     """The charts that have something to show, by category.
 
     A colour is a run, and a run has one line in a chart; in that of the returns after 0, 1, ... inner steps,
@@ -54,10 +55,13 @@ def page_layout(tags: Collection[str]) -> Layout:
 
     Args:
         tags: of the run's scalars.
+        trial_episodes: as of `AdaptationCurve`.
     """
     health = {title: f"{HEALTH}/{name}" for title, name in _HEALTH_CHARTS.items()}
     categories = {
-        "Does it adapt? Evaluation tasks, over environment steps": _banded(_adaptation(tags), tags),
+        "Does it adapt? Evaluation tasks, over environment steps": _banded(
+            _adaptation(tags, trial_episodes), tags
+        ),
         "Is it still improving? The tasks of training": _banded(_training(), tags),
         "Is it well? Inner steps, outer step, exploration": [
             Chart(title=title, multiline=MultilineChartContent(tag=[f"^{tag}$"]))
@@ -69,14 +73,16 @@ def page_layout(tags: Collection[str]) -> Layout:
     return Layout(category=shown)
 
 
-def _adaptation(tags: Collection[str]) -> Iterator[tuple[str, Sequence[_Band]]]:
+def _adaptation(tags: Collection[str], trial_episodes: int | None) -> Iterator[tuple[str, Sequence[_Band]]]:
     """Titles, and what is drawn."""
     returns = sorted((int(found[1]), found[0]) for found in map(_RETURN.fullmatch, tags) if found)
-    marks = ", ".join(f"{step} {mark}" for (step, _), mark in zip(returns, cycle(_MARKS)))
-    yield f"Return after {marks} inner steps", [_line(tag) for _, tag in returns]
+    points = Points(max((step for step, _ in returns), default=0) + 1, trial_episodes)
+    marks = ", ".join(f"{points.at[step]} {mark}" for (step, _), mark in zip(returns, cycle(_MARKS)))
+    noun = "inner steps" if trial_episodes is None else "episodes"
+    yield f"Return after {marks} {noun}", [_line(tag) for _, tag in returns]
     yield "Adaptation gain", [_interval(f"{ADAPTATION}/gain", tags)]
     for step, tag in returns:
-        yield f"Return after {step} step{'s' * (step != 1)}", [_interval(tag, tags)]
+        yield f"Return after {points.text(step).replace('inner ', '')}", [_interval(tag, tags)]
     yield "Share of tasks made worse, beyond noise", [_line(f"{ADAPTATION}/share_of_tasks_made_worse")]
     yield _shaded(f"{ADAPTATION}/success")
     yield _shaded(f"{ADAPTATION}/steps_per_episode")

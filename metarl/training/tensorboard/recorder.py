@@ -17,6 +17,7 @@ from metarl.adaptation.figures.style import png
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import family_of, list_name, strata_of
+from metarl.policies.policy import remembers
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
 from metarl.training.tensorboard.card import card, config_text
@@ -45,6 +46,8 @@ from metarl.training.tensorboard.tags import (
 )
 
 _STRIP_FRAMES = 4
+_FILMED_BETWEEN = 8
+"""Frames of a film from one frame of the strip to the next: its distances are even to an eighth."""
 
 
 class TensorBoardRecorder(Observer):
@@ -129,7 +132,9 @@ class TensorBoardRecorder(Observer):
 
     def _lay_out(self) -> None:
         """Shows on the page Custom Scalars what there is to show by now."""
-        layout = page_layout(self._tags)
+        remembering = remembers(self._experiment.policy)
+        between = int(self._config.training.evaluation_episodes) if remembering else None
+        layout = page_layout(self._tags, between)
         if layout != self._layout:
             self._events.layout(layout)
             self._layout = layout
@@ -149,7 +154,7 @@ class TensorBoardRecorder(Observer):
             self._events.image(f"{group}/{name}", png(figure), size, checkpoint.environment_steps)
 
     def _frames(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        shown = self._filmed(checkpoint, evaluation, _STRIP_FRAMES - 1)
+        shown = self._filmed(checkpoint, evaluation, (_STRIP_FRAMES - 1) * _FILMED_BETWEEN)
         if shown is not None:
             captions = ("before", "after adaptation")
             rows = [strip(frames, _STRIP_FRAMES, name) for frames, name in zip(shown, captions, strict=True)]

@@ -79,7 +79,7 @@ def evaluation_points(
     gain, changes = SeedCurves((curve,), strata).gain, curve.changes
     points[f"{ADAPTATION}/gain"] = gain.mean
     points |= _ends("gain", gain.low, gain.high)
-    if changes is not None:
+    if changes is not None and curve.changes_can_be_told:
         points[f"{ADAPTATION}/share_of_tasks_made_worse"] = float(changes.worse.mean())
     if evaluation.rollouts:
         for end, rollout in (("before", evaluation.rollouts[0]), ("after", evaluation.rollouts[-1])):
