@@ -81,7 +81,7 @@ class Batch(NamedTuple):
         advantages: [task, episode, time], 0 where not valid.
         extras: what an algorithm adds for its own losses; [task, ...] each. `SEED` is there of what a sampler
             for training collected, an int64 that follows from its key and the task's number among those of
-            all machines. Of tasks from a list, training adds `SLOT`, their places in it, to the query batch.
+            all ranks. Of tasks from a list, training adds `SLOT`, their places in it, to the query batch.
     """
 
     observations: Tensor
@@ -120,7 +120,7 @@ def seeds_of(batch: Batch) -> Tensor:
     """
     if SEED not in batch.extras:
         raise ValueError(
-            f"extras: expected {SEED!r}, an integer a task, as RolloutSampler gives it, got none"
+            f"extras: expected {SEED!r}, an integer per task, as RolloutSampler gives it, got none"
         )
     return batch.extras[SEED]
 
