@@ -78,7 +78,7 @@ class Batch(NamedTuple):
     Shapes as in `Rollout`. Inside a function mapped over tasks the leading axis is gone.
 
     Args:
-        advantages: [task, episode, time], 0 where not valid.
+        advantages: [task, episode, time], 0 where not valid; NaN everywhere for learners that read none.
         extras: what an algorithm adds for its own losses; [task, ...] each. `SEED` is there of what a sampler
             for training collected, an int64 that follows from its key and the task's number among those of
             all ranks. Of tasks from a list, training adds `SLOT`, their places in it, to the query batch.
