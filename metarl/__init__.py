@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import metarl_envs  # registers the environments  # noqa: F401
 
-from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RunError, TrainingError
+from metarl.errors import ConfigError, MetaRLError, NonFiniteError, RanksError, RunError, TrainingError
 from metarl.runs.files import VERSION
 
 if TYPE_CHECKING:
-    from metarl.experiment.config import read_config
+    from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
+    from metarl.experiment.config import ExperimentConfig, ScratchExperiment, read_config
     from metarl.meta_learners.registry import register_meta_learner
     from metarl.policies.registry import register_policy
     from metarl.runs.load import load
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
     from metarl.training.observers import Iteration, Observer
 else:
     _MODULES = {
+        "AdaptationCurve": "metarl.adaptation.evaluation",
         "AdaptedPolicy": "metarl.runs.meta_policy",
+        "Evaluation": "metarl.adaptation.evaluation",
+        "ExperimentConfig": "metarl.experiment.config",
         "Iteration": "metarl.training.observers",
         "MetaPolicy": "metarl.runs.meta_policy",
         "Observer": "metarl.training.observers",
+        "ScratchExperiment": "metarl.experiment.config",
         "evaluate": "metarl.training.api",
         "load": "metarl.runs.load",
         "read_config": "metarl.experiment.config",
@@ -43,14 +48,19 @@ else:
 
 __version__ = VERSION
 __all__ = [
+    "AdaptationCurve",
     "AdaptedPolicy",
     "ConfigError",
+    "Evaluation",
+    "ExperimentConfig",
     "Iteration",
     "MetaPolicy",
     "MetaRLError",
     "NonFiniteError",
     "Observer",
+    "RanksError",
     "RunError",
+    "ScratchExperiment",
     "TrainingError",
     "evaluate",
     "load",

@@ -24,6 +24,7 @@ from metarl.experiment.config import read_config
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import named_tensors
 from metarl.runs.checkpoint import Checkpoint
+from metarl.runs.files import PROGRESS
 from metarl.runs.load import load_meta_policy
 from metarl.training.run_training import prepare_run, run_training
 
@@ -99,7 +100,7 @@ def records(folder: Path) -> Iterator[tuple[str, Any]]:
 def trained(folder: Path, sections: dict[str, Any], iterations: int) -> Any:
     """What a run learned and logged, and the evaluator's curve."""
     final, curve = train(folder, sections, iterations)
-    with (folder / "progress.csv").open(newline="") as file:
+    with (folder / PROGRESS).open(newline="") as file:
         rows = list(csv.DictReader(file))
     logged = {key: [float(row[key]) for row in rows] for key in LOGGED if key in rows[0]}
     returns = curve.returns.mean(1).tolist()

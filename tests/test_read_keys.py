@@ -29,7 +29,6 @@ IDLE = [
     ("promp", {}, "clipped.final_learning_rate", 1e-4, "meta_learner.clipped.schedule constant"),
     ("promp", {}, "clipped.schedule_updates", 0, "meta_learner.clipped.schedule constant"),
     ("reptile", {}, "final_outer_step_size", 0.1, "meta_learner.schedule constant"),
-    ("multi_task", {}, "inner_steps", 2, "meta_learner.name multi_task"),
 ]
 
 

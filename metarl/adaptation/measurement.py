@@ -20,7 +20,7 @@ class SeedCurves:
     """Curves of runs that differ in their seeds alone, on as many tasks each.
 
     Args:
-        curves: one a run.
+        curves: one per run.
         strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
         seeds: the runs' own, a curve each; without them, results by task do not name seeds.
     """

@@ -26,7 +26,7 @@ from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
 from metarl.experiment.environments import HELD_OUT
 from metarl.runs.evaluation_report import changes_text, list_tables, worse_table, write_evaluation
-from metarl.runs.files import PLOT
+from metarl.runs.files import BESIDE, EPISODES_USED, PLOT, figure_file
 from metarl.runs.places import results_folder
 from metarl.runs.results import new_evaluation
 from metarl.runs.tables import measured_text
@@ -46,7 +46,6 @@ OPTIONS = (
     "episodes_used",
 )
 """Of a measurement, as adaptation.json keeps them."""
-EPISODES_USED, BESIDE = "episodes_used.png", "beside.png"
 
 
 def main() -> int:
@@ -154,7 +153,7 @@ def evaluate(
             write_evaluation(folder, heading, own_name(arguments), measured, protocol)
             draw(folder, own_name(arguments), environment, measured)
             for figure_name, figure in figures.items():
-                save(figure, folder / f"{title}_{figure_name}.png")
+                save(figure, figure_file(folder, title, figure_name))
     return measured, folder, faults
 
 

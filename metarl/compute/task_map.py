@@ -81,10 +81,10 @@ class TaskMap:
         return tree_map(self.reduction.mean, values)
 
     def weighted_mean(self, values: Any, weight: Tensor) -> Any:
-        """The mean over all machines of what each found for its own tasks, in proportion to its weight.
+        """The mean over all ranks of what each found for its own tasks, in proportion to its weight.
 
         Args:
-            values: a pytree of tensors [...], means over this machine's own share.
+            values: a pytree of tensors [...], means over this rank's own share.
             weight: of the share, []: its steps or tasks. Where it is 0, the values are not read.
         """
         share = weight.double()
@@ -93,17 +93,17 @@ class TaskMap:
         return tree_map(lambda value, like: (value / total).to(like.dtype), whole, values)
 
     def masked_mean(self, values: Tensor, valid: Tensor) -> Tensor:
-        """The mean over all valid entries of all machines' tasks; a scalar."""
+        """The mean over all valid entries of all ranks' tasks; a scalar."""
         own = torch.where(valid, values, 0.0).sum() / valid.sum()
         mean: Tensor = self.weighted_mean(own, valid.sum())
         return mean
 
     def all_tasks(self, values: Any) -> Any:
-        """A pytree of this machine's tasks [task, ...] as that of all machines' tasks, in their order."""
+        """A pytree of this rank's tasks [task, ...] as that of all ranks' tasks, in their order."""
         return tree_map(self.reduction.gather, values)
 
     def own_tasks(self, values: Any) -> Any:
-        """This machine's part of a pytree of all machines' tasks [all tasks, ...]; [task, ...]."""
+        """This rank's part of a pytree of all ranks' tasks [all tasks, ...]; [task, ...]."""
         return tree_map(self.reduction.own, values)
 
     def run(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:

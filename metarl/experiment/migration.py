@@ -23,6 +23,9 @@ _NEVER_READ: dict[str, dict[str, Any]] = {
     "multi_task": _DIFFERENTIATED,
 }
 """Settings that 0.1.0 wrote for algorithms that do not read them, at the only values that it admitted."""
+_WRITTEN_WITH_STEPS = {"inner_step_size", "later_step_scale", "inner_objective"}
+"""Keys that a saved config has all of: beside them, earlier versions wrote multi_task's `inner_steps`, which
+nothing read, at any value."""
 _MOVED = {"schedule_updates", "final_learning_rate"}
 """Settings of MAML++ that belong to its outer step."""
 
@@ -57,6 +60,8 @@ def _as_read(learner: Mapping[str, Any]) -> dict[str, Any]:
     name = learner.get("name")
     unread = _NEVER_READ.get(name, {}) if isinstance(name, str) else {}
     kept = {key: value for key, value in learner.items() if key not in unread or not _is(value, unread[key])}
+    if name == "multi_task" and set(kept) >= _WRITTEN_WITH_STEPS:
+        kept.pop("inner_steps", None)
     if name != "maml_pp" or not _MOVED & set(kept):
         return kept
     moved = {key: kept.pop(key) for key in _MOVED & set(kept)}

@@ -28,7 +28,7 @@ class TrainingConfig:
         device: "auto" takes a GPU when there is one.
         tasks_at_once: tasks that a thread of the update works on together: fewer need less memory; 0 for
             a few on a CPU and all on a GPU. Results do not depend on it but for rounding.
-        threads: threads that the update spreads tasks over; 0 for one a CPU. Results do not depend on it.
+        threads: threads that the update spreads tasks over; 0 for one per CPU. Results do not depend on it.
     """
 
     iterations: NonNegativeInt = 100

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import ConfigError, RunError
-from metarl.runs.files import RESULTS, write_atomically
+from metarl.runs.files import results_files, write_atomically
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def kept_curve(run_dir: Path, tasks: Tasks, at: Sequence[int], episodes: int) ->
     Raises:
         ConfigError: the folder has no such results of the first task.
     """
-    kept = [json.loads(path.read_text()) for path in sorted((run_dir / RESULTS).glob("*.json"))]
+    kept = [json.loads(path.read_text()) for path in results_files(run_dir)]
     found: list[list[float]] = []
     for task in unstack_tasks(tasks):
         asked = {

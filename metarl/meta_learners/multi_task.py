@@ -10,23 +10,20 @@ The baseline of Finn et al. 2017, section 5.3 ("pretrained"); of environments th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.gradient_learner import gradient_learner
 from metarl.meta_learners.inner.gradient_rules import gradient_rule
 from metarl.meta_learners.inner.rule import PlainSteps
 from metarl.meta_learners.learner import MetaLearner
-from metarl.meta_learners.settings import InnerSteps, OuterChoice
+from metarl.meta_learners.settings import GradientSteps, OuterChoice
 from metarl.objectives.policy_gradient import inner_loss
 from metarl.policies.policy import Policy
 
 
 @dataclass(frozen=True)
-class MultiTaskConfig(OuterChoice, InnerSteps):
+class MultiTaskConfig(OuterChoice, GradientSteps):
     """Multi-task pre-training; its inner steps are those of adaptation alone, however many are taken."""
-
-    unread: ClassVar[tuple[str, ...]] = ("meta_learner.inner_steps",)
 
 
 def multi_task(policy: Policy, config: MultiTaskConfig, task_map: TaskMap) -> MetaLearner:

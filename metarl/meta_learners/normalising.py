@@ -75,7 +75,7 @@ def _seen(episodes: Batch, parameters: Parameters) -> Batch:
 
 
 def _together(before: Moments, batch: MetaBatch, task_map: TaskMap) -> Moments:
-    """The moments so far, and those of every task's observations on all machines, [part, ...]."""
+    """The moments so far, and those of every task's observations on all ranks, [part, ...]."""
     parts = [Moments(*(value.unsqueeze(0).double() for value in before))]
     with torch.no_grad():
         for one in (*batch.support, batch.query):

@@ -115,7 +115,7 @@ def gradient_steps(config: PearlConfig, before: int, after: int) -> int:
 def _update(
     policy: PosteriorPolicy, config: PearlConfig, state: LearnerState, batch: Batch, task_map: TaskMap
 ) -> Update:
-    """Every machine remembers all tasks' steps, and descends on its share of those that a step draws."""
+    """Every rank remembers all tasks' steps, and descends on its share of those that a step draws."""
     optimiser: PearlOptimiser = state.optimiser
     everywhere, iteration = task_map.all_tasks(batch), int(optimiser.iterations)
     before = state.replay or nothing_done(policy)
@@ -148,8 +148,8 @@ def _update(
 
 
 def dealt(config: PearlConfig, batch: Batch, task_map: TaskMap) -> Tensor:
-    """Which of a gradient step's tasks this machine's gradients are of: they are dealt out to the places
-    of all machines' tasks in turn; [drawn] bool."""
+    """Which of a gradient step's tasks this rank's gradients are of: they are dealt out to the places
+    of all ranks' tasks in turn; [drawn] bool."""
     everywhere = len(task_map.all_tasks(batch.terminated))
     own = task_map.own_tasks(torch.arange(everywhere))
     return torch.isin(torch.arange(int(config.meta_batch)) % everywhere, own)
@@ -163,7 +163,7 @@ def _drawn(
     generator: torch.Generator,
     of: tuple[torch.dtype, torch.device],
 ) -> Drawn:
-    """A context and other steps of drawn tasks, the same on all machines."""
+    """A context and other steps of drawn tasks, the same on all ranks."""
     dtype, device = of
     tasks = draw_groups(pools.steps, int(config.meta_batch), generator)
     contexts = replay.pick(draw(pools.contexts, tasks, int(config.context_steps), generator))

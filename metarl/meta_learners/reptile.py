@@ -28,7 +28,6 @@ from metarl.meta_learners.outer.clipped import (
     updates_done,
     why_wild,
 )
-from metarl.meta_learners.outer.curvature import curvature_product
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
 from metarl.meta_learners.outer.schedule import (
     SCHEDULED,
@@ -112,9 +111,7 @@ def reptile(policy: Policy, config: ReptileConfig, task_map: TaskMap) -> MetaLea
                 apart = task_map(lambda episodes: kl(theta, episodes), data[0], tasks=batch.tasks)
             return SurrogateAndKl(0.0, task_map.mean(apart).item())
 
-        return OuterProblem(
-            displacement, distance, lambda theta: curvature_product(policy, rule, theta, batch, task_map)
-        )
+        return OuterProblem(displacement, distance)
 
     # The query batch feeds the last inner step.
     rollouts = int(config.inner_steps) - 1

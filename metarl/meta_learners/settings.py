@@ -13,20 +13,18 @@ from metarl.objectives.policy_gradient import InnerObjective
 
 
 @dataclass(frozen=True)
-class InnerSteps:
+class GradientSteps:
     """Settings of every learner that adapts by gradient steps.
 
     Args:
         inner_step_size: alpha, the size of an inner gradient step.
         later_step_scale: multiplies alpha after the first inner step, in training and adaptation; the
             original evaluation halves it.
-        inner_steps: K, gradient steps of the adaptation, each on fresh episodes.
         inner_objective: "vpg" or "lvc", the loss of the inner steps.
     """
 
     inner_step_size: PositiveFloat = 0.1
     later_step_scale: PositiveFloat = 1.0
-    inner_steps: PositiveInt = 1
     inner_objective: InnerObjective = "vpg"
 
     read_in_adaptation: ClassVar[tuple[str, ...]] = (
@@ -40,6 +38,17 @@ class InnerSteps:
         """The size of inner step number `step`, from 0."""
         scale = 1.0 if step == 0 else self.later_step_scale
         return float(self.inner_step_size * scale)
+
+
+@dataclass(frozen=True)
+class InnerSteps(GradientSteps):
+    """Settings of learners whose training adapts.
+
+    Args:
+        inner_steps: K, gradient steps of the adaptation, each on fresh episodes.
+    """
+
+    inner_steps: PositiveInt = 1
 
     @property
     def step_sizes(self) -> list[float]:

@@ -60,7 +60,7 @@ class VaribadConfig(TrialConfig):
     Args:
         belief_learning_rate: of Adam on L; by the same schedule, to `final_belief_learning_rate`.
         final_belief_learning_rate: at the schedule's end.
-        belief_updates: steps on L an iteration.
+        belief_updates: steps on L per iteration.
         belief_trials: of the iteration's trials in such a step; 0 for all.
         prefixes: of a trial that decode in a step, drawn; 0 for all.
         decodes: steps of a trial that each of them decodes, drawn; 0 for all.

@@ -53,7 +53,7 @@ def belief_draws(
 
 
 def taken(draws: BeliefDraws, number: int, task_map: TaskMap) -> Tensor:
-    """Which of this machine's trials are among so many that a step takes of all machines'; 0 takes all.
+    """Which of this rank's trials are among so many that a step takes of all ranks'; 0 takes all.
 
     Returns:
         Their places, [trial] integers.

@@ -17,7 +17,7 @@ class Targets(NamedTuple):
     """What the policy and the value of a trial aim at; [task, time] each, 0 where not valid.
 
     Args:
-        advantages: with mean 0 and standard deviation 1 over all valid steps of all machines' tasks.
+        advantages: with mean 0 and standard deviation 1 over all valid steps of all ranks' tasks.
         returns: of the value.
     """
 

@@ -18,7 +18,7 @@ from metarl.rollouts.rollout import Rollout
 
 
 class Recording:
-    """The buffers of one episode a lane, time first so that a step is contiguous, and who fills them.
+    """The buffers of one episode per lane, time first so that a step is contiguous, and who fills them.
 
     On a GPU, observations and actions cross through pinned host buffers, and the one wait in a step is
     for the action.

@@ -78,10 +78,10 @@ class Batch(NamedTuple):
     Shapes as in `Rollout`. Inside a function mapped over tasks the leading axis is gone.
 
     Args:
-        advantages: [task, episode, time], 0 where not valid.
+        advantages: [task, episode, time], 0 where not valid; NaN everywhere for learners that read none.
         extras: what an algorithm adds for its own losses; [task, ...] each. `SEED` is there of what a sampler
             for training collected, an int64 that follows from its key and the task's number among those of
-            all machines. Of tasks from a list, training adds `SLOT`, their places in it, to the query batch.
+            all ranks. Of tasks from a list, training adds `SLOT`, their places in it, to the query batch.
     """
 
     observations: Tensor
@@ -120,7 +120,7 @@ def seeds_of(batch: Batch) -> Tensor:
     """
     if SEED not in batch.extras:
         raise ValueError(
-            f"extras: expected {SEED!r}, an integer a task, as RolloutSampler gives it, got none"
+            f"extras: expected {SEED!r}, an integer per task, as RolloutSampler gives it, got none"
         )
     return batch.extras[SEED]
 

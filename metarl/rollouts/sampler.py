@@ -52,11 +52,11 @@ class RolloutSampler:
 
     Args:
         envs: holds tasks x `lanes_of(policy, episodes_per_task, trials)` environments.
-        policy: called once a step for all of them.
+        policy: called once per step for all of them.
         episodes_per_task: episodes of each task, or of each of its trials.
         horizon: steps after which an episode is cut off as truncated.
         device: where the policy runs and the rollout lies.
-        first_task: the first task's number among those of all machines.
+        first_task: the first task's number among those of all ranks.
         trials: of each task, of a policy with memory.
     """
 
@@ -170,7 +170,7 @@ class RolloutSampler:
 
 
 def lanes_of(policy: AnyPolicy, episodes: int, trials: int = 1) -> int:
-    """How many of a task's episodes run side by side: all, or one a trial where the policy remembers."""
+    """How many of a task's episodes run side by side: all, or one per trial where the policy remembers."""
     return trials if remembers(policy) else episodes
 
 

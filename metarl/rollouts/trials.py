@@ -11,7 +11,7 @@ from metarl.rollouts.rollout import Batch, Rollout, next_observations
 
 
 class Trials(NamedTuple):
-    """One sequence a task; padding stands at its end and means nothing.
+    """One sequence per task; padding stands at its end and means nothing.
 
     Args:
         observations: [task, time, observation].

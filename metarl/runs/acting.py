@@ -163,6 +163,9 @@ class ActingPolicy:
             clipped: end with the clipping to the action space, as `predict` does; of a box whose bounds
                 differ between actions, it is a module of metarl's own.
 
+        Raises:
+            ValueError: the policy has memory, which a module cannot carry.
+
         Examples:
             >>> module = metarl.load("goal.safetensors").to_torch()
             >>> torch.save(module.state_dict(), "goal.pt")

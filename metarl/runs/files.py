@@ -28,13 +28,15 @@ PROGRESS = "progress.csv"
 RESULTS = "tasks"
 """Folder of what learning from scratch found, a file for every task."""
 JUDGED = "judged"
-"""Folder of what a comparison measured of its policies, a file a protocol."""
+"""Folder of what a comparison measured of its policies, a file per protocol."""
 EVALUATION, ADAPTATION = "evaluation", "adaptation"
 """Folders of evaluations by their time, and of adaptations by their task."""
 TABLE, SUMMARY = "adaptation.csv", "adaptation.json"
 """In a folder of these: returns by task or step, and their means."""
 PLOT = "adaptation.png"
-"""In a folder of an evaluation; other pictures have names of their own, and each is an SVG too."""
+"""In a folder of an evaluation; each picture is an SVG too."""
+EPISODES_USED, BESIDE = "episodes_used.png", "beside.png"
+"""There too: what a few episodes buy, and other runs on the same tasks."""
 MEANS, REPORT = "means.csv", "adaptation.md"
 """In a folder of an evaluation: means and intervals of everything measured, and all as Markdown."""
 ADAPTED = "adapted.safetensors"
@@ -43,6 +45,10 @@ HELD_OUT_TASK = "held_out_task.json"
 """A task to try the policy on."""
 CARD = "README.md"
 """What a meta-policy that is given to others says of itself to a reader."""
+EVENTS = "events.out.tfevents.*"
+"""The pattern of TensorBoard's event files, which it names itself."""
+SUFFIX = ".safetensors"
+"""Of files of tensors, policies that are saved as one file among them."""
 LOCK = ".lock"
 """Held by the process that trains in the folder; it means nothing where none does."""
 
@@ -57,14 +63,34 @@ def snapshot_files(run_dir: Path) -> list[Path]:
     return sorted((run_dir / SNAPSHOTS).glob("*.safetensors"))
 
 
+def film_file(run_dir: Path, iteration: int) -> Path:
+    """The film recorded after so many iterations."""
+    return run_dir / FILMS / f"iteration_{iteration:06}.gif"
+
+
 def replay_file(run_dir: Path, number: int) -> Path:
     """One of the files of rows to replay, by their order."""
     return run_dir / REPLAY / f"rows_{number:06}.safetensors"
 
 
+def replay_files(run_dir: Path) -> list[Path]:
+    """The files of rows to replay, in their order."""
+    return sorted((run_dir / REPLAY).glob("rows_*.safetensors"))
+
+
 def results_file(run_dir: Path, index: int, protocol: Mapping[str, Any]) -> Path:
     """What learning a task from scratch found under a protocol; one file for every protocol."""
     return run_dir / RESULTS / f"{index:04}-{protocol_digest(protocol)}.json"
+
+
+def results_files(run_dir: Path) -> list[Path]:
+    """What learning from scratch found, under any protocol, by the tasks' order."""
+    return sorted((run_dir / RESULTS).glob("*.json"))
+
+
+def figure_file(folder: Path, title: str, figure: str) -> Path:
+    """A picture of one list of tasks, in a folder of an evaluation."""
+    return folder / f"{title}_{figure}.png"
 
 
 def judged_file(run_dir: Path, protocol: Mapping[str, Any]) -> Path:

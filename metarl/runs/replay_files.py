@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metarl.errors import RunError
 from metarl.rollouts.replay import Replay
-from metarl.runs.files import REPLAY, replay_file
+from metarl.runs.files import REPLAY, replay_file, replay_files
 from metarl.runs.tensor_files import read_tensors, write_tensors
 
 
@@ -37,7 +37,7 @@ def write_replay(run_dir: Path, replay: Replay, kept: int, config_digest: str | 
 def remove_dropped(run_dir: Path, replay: Replay) -> None:
     """Removes the files of rows that have left."""
     first = replay_file(run_dir, replay.dropped // replay.chunk)
-    for path in sorted(first.parent.glob("rows_*.safetensors")):
+    for path in replay_files(run_dir):
         if path.name < first.name:
             path.unlink()
 

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from metarl.errors import RunError
 from metarl.experiment.config import ExperimentConfig
-from metarl.runs.files import CHECKPOINT, POLICY, PROGRESS
+from metarl.runs.files import CHECKPOINT, POLICY, PROGRESS, SUFFIX
 from metarl.runs.policy_file import PolicyFile, read_policy, write_policy
 from metarl.runs.run_config import config_digest, save_run_config
-
-SUFFIX = ".safetensors"
 
 
 def is_policy_file(path: Path) -> bool:

@@ -56,6 +56,7 @@ def train(
         The meta-policy after the last iteration; `metarl.load` reads it again from the run folder.
 
     Raises:
+        ValueError: an observer is neither a `metarl.Observer` nor a function.
         ConfigError: the config is wrong, cannot be built, needs more memory than there is, or has no
             meta-learner.
         RunError: the folder holds another run, or one that is not to be resumed, another process trains in
@@ -113,6 +114,7 @@ def evaluate(
 
     Raises:
         ValueError: no task or episode, fewer than 0 steps, or a task that the environment has not.
+        ConfigError: the run's environment cannot be had, or the run learned from scratch.
         RunError: no run is in the folder, or one that names a module: load it by `metarl.load` then.
         TrainingError: something was not finite, or an environment failed.
 

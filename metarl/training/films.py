@@ -12,7 +12,7 @@ from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import Experiment
 from metarl.runs.captions import captions_of, gif, side_by_side
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.files import FILMS, write_atomically
+from metarl.runs.files import film_file, write_atomically
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import write_line
 from metarl.training.tensorboard.films import SIZE, check_filmed, films
@@ -42,15 +42,15 @@ class FilmRecorder(Observer):
             self._record(iteration.after)
 
     def _record(self, checkpoint: Checkpoint) -> None:
-        folder = Path(self._experiment.config.run_dir) / FILMS
+        path = film_file(Path(self._experiment.config.run_dir), checkpoint.iteration)
         try:
             film = self._film(checkpoint)
         except TrainingError as error:
             self._board.record_fault(checkpoint, error)
             write_line(f"error: no film: {error}", sys.stderr)
             return
-        folder.mkdir(exist_ok=True)
-        write_atomically(folder / f"iteration_{checkpoint.iteration:06}.gif", film)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, film)
         self._board.record_film(checkpoint, film, (2 * SIZE[0], SIZE[1]))
 
     def _film(self, checkpoint: Checkpoint) -> bytes:

@@ -1,4 +1,4 @@
-"""Two machines with some of the tasks each learn, with memory, what one learns with all of them."""
+"""Two ranks with some of the tasks each learn, with memory, what one learns with all of them."""
 
 import pytest
 import torch
@@ -26,8 +26,8 @@ def updated(name, chosen, reduction):
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 @pytest.mark.parametrize("name", ["rl2", "varibad", "pearl"])
-def test_two_machines_learn_what_one_learns(name, first):
-    """However many tasks each has: a machine may have none of a minibatch."""
+def test_two_ranks_learn_what_one_learns(name, first):
+    """However many tasks each has: a rank may have none of a minibatch."""
     whole = updated(name, slice(4), Reduction())
     assert whole.rejection is None
     parts = slice(first), slice(first, 4)
@@ -59,5 +59,5 @@ def test_what_a_learner_draws_follows_from_seed_iteration_and_task(name):
 
 
 def test_a_batch_of_no_sampler_is_told():
-    with pytest.raises(ValueError, match=r"^extras: expected 'seed', an integer a task, as RolloutSampler"):
+    with pytest.raises(ValueError, match=r"^extras: expected 'seed', an integer per task, as RolloutSampler"):
         seeds_of(acted(parameters())[0]._replace(extras={}))

@@ -13,7 +13,7 @@ from tests.support.tiny import adam_gradient, adapted_by, sampled_meta_batch, ti
 
 
 def setup(**settings):
-    learner, config = tiny_learner("multi_task", 2, **settings)
+    learner, config = tiny_learner("multi_task", **settings)
     theta = tiny_state(learner)
     batch = sampled_meta_batch(learner, theta)
     return learner, config, theta, MetaBatch((), batch.query)

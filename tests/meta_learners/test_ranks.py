@@ -1,4 +1,4 @@
-"""Two machines with half of the tasks each learn what one learns with all of them."""
+"""Two ranks with half of the tasks each learn what one learns with all of them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Two machines in two threads; what they have is added by hand."""
+"""Two ranks in two threads; what they have is added by hand."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
@@ -47,7 +47,7 @@ class Exchange:
 
 
 class Half(Reduction):
-    """One of two machines; what they have is added by hand."""
+    """One of two ranks; what they have is added by hand."""
 
     def __init__(self, rank, exchange):
         self._rank, self._exchange, self._calls = rank, exchange, 0

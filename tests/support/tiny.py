@@ -177,7 +177,9 @@ def tiny_learner(
 ) -> tuple[Any, Any]:
     """A registered learner on the tiny policy, and its config; the later inner steps are of half the size."""
     registered = META_LEARNERS[name]
-    shared = {"inner_step_size": 0.3, "later_step_scale": 0.5, "inner_steps": inner_steps}
+    shared: dict[str, Any] = {"inner_step_size": 0.3, "later_step_scale": 0.5}
+    if name != "multi_task":  # its training takes none
+        shared["inner_steps"] = inner_steps
     config = registered.config(**{**shared, **settings})
     return registered.build(tiny_policy(), config, task_map or TaskMap(2, 2)), config
 

@@ -1,2 +1,2 @@
 """Pictures of adaptation: pure functions from what an evaluation found to Matplotlib figures. May use:
-evaluation and below."""
+adaptation and below."""

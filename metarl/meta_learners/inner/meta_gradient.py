@@ -61,7 +61,7 @@ def meta_gradient(
 
     Args:
         recompute: keep one inner step's graph at a time instead of all K: memory that does not grow
-            with K, for one more forward pass a step. The gradient is the same.
+            with K, for one more forward pass per step. The gradient is the same.
 
     Raises:
         NonFiniteError: a task's gradient is not finite.

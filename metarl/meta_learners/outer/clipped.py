@@ -144,7 +144,7 @@ def _climb(
 
 
 def why_wild(parameters: Parameters, after: SurrogateAndKl, setting: str) -> str | None:
-    """Why an outer step cannot be gone on from, and the setting to change; None if it can."""
+    """Why an outer step cannot be continued, and the setting to change; None if it can."""
     if not (torch.isfinite(flatten(parameters)).all() and all(map(math.isfinite, after))):
         return f"not finite: try a smaller {setting}"
     return f"KL above {LARGEST_KL:.0f}: try a smaller {setting}" if after.kl > LARGEST_KL else None

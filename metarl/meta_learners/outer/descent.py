@@ -18,10 +18,10 @@ def descend(
     task_map: TaskMap,
     longest: float = 0.0,
 ) -> float:
-    """One step down the mean of all machines' losses; the gradient's length before it is cut.
+    """One step down the mean of all ranks' losses; the gradient's length before it is cut.
 
     Args:
-        loss: the mean over this machine's share.
+        loss: the mean over this rank's share.
         weight: of the share, [].
         longest: longer gradients are cut to it; 0 for no bound.
     """

@@ -29,12 +29,12 @@ class OuterProblem(NamedTuple):
     Args:
         gradient: of the gain it climbs.
         evaluate: the gain by which steps are judged, and the KL.
-        curvature: of the mean KL.
+        curvature: of the mean KL; None where the outer step asks for none.
     """
 
     gradient: Callable[[Parameters], MetaGradient]
     evaluate: Callable[[Parameters], SurrogateAndKl]
-    curvature: Callable[[Parameters], CurvatureProduct]
+    curvature: Callable[[Parameters], CurvatureProduct] | None = None
 
 
 class OuterResult(NamedTuple):

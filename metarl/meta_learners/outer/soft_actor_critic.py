@@ -107,7 +107,7 @@ class SoftState(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Of one gradient step, means over this machine's tasks, scalars; `values` of the critics' values."""
+    """Of one gradient step, means over this rank's tasks, scalars; `values` of the critics' values."""
 
     critic: Tensor
     actor: Tensor
@@ -169,8 +169,8 @@ class SoftDescent:
         """One step of every optimiser; temperature first, then critics with the encoder, then the actor.
 
         Args:
-            context: what factors see, [task, step, in]; as `steps` and `noise` of this machine's tasks, of
-                which every machine may have its own number.
+            context: what factors see, [task, step, in]; as `steps` and `noise` of this rank's tasks, of
+                which every rank may have its own number.
         """
         config, theta, share = self._config, self._leaves, torch.tensor(len(context), device=context.device)
         posterior = posterior_of(self._policy, theta, context)

@@ -137,7 +137,7 @@ def climb(
 
 
 def minibatches(trials: Trials, number: int, task_map: TaskMap) -> list[Tensor]:
-    """This machine's trials in every minibatch: pieces of all machines' trials in their order, [trial] each.
+    """This rank's trials in every minibatch: pieces of all ranks' trials in their order, [trial] each.
 
     Args:
         number: of minibatches; fewer where there are fewer trials.
@@ -154,6 +154,6 @@ def _total(config: TrialConfig, loss: TrialLoss) -> Tensor:
 
 
 def variance_of(values: Tensor, valid: Tensor, task_map: TaskMap) -> Tensor:
-    """Of all valid entries of all machines' tasks, at least 1e-12; a scalar."""
+    """Of all valid entries of all ranks' tasks, at least 1e-12; a scalar."""
     mean = task_map.masked_mean(values, valid)
     return task_map.masked_mean((values - mean).square(), valid).clamp(min=1e-12)

@@ -54,6 +54,7 @@ def trust_region(config: TrustRegionConfig) -> OuterStep[Stateless]:
     """The outer step of TRPO."""
 
     def update(theta: Parameters, state: Stateless, problem: OuterProblem) -> OuterResult:
+        assert problem.curvature, "expected a problem with a curvature"
         found = problem.gradient(theta)
         gradient = flatten({name: found.gradient[name] for name in theta})
         result = trust_region_step(

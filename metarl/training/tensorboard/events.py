@@ -11,8 +11,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from torch.utils.tensorboard import SummaryWriter, summary
 
+from metarl.runs.files import EVENTS
+
 _SUMMARIES: Any = summary
-FILES = "events.out.tfevents.*"
 
 
 class EventWriter:
@@ -83,4 +84,4 @@ class EventWriter:
 
 def has_events(folder: Path) -> bool:
     """Whether there are event files in the folder."""
-    return any(folder.glob(FILES))
+    return any(folder.glob(EVENTS))
