@@ -48,7 +48,7 @@ class TaskMap:
         cls, device: torch.device, threads: int = 0, chunk_size: int = 0, reduction: Reduction | None = None
     ) -> TaskMap:
         """Few tasks at once on a CPU; on a GPU all of them in one; or as many as `chunk_size` says."""
-        together = reduction or Reduction()
+        together = reduction or cls.reduction
         if device.type == "cpu":
             return cls(chunk_size or 4, threads, together)
         return cls(chunk_size or None, 1, together)

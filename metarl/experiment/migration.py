@@ -68,8 +68,9 @@ def _as_read(learner: Mapping[str, Any]) -> dict[str, Any]:
     clipped = kept.get("clipped", {})
     if not isinstance(clipped, Mapping):
         return kept
-    schedule = {"schedule": "cosine"} if moved.get("schedule_updates") else {}
-    return {**kept, "clipped": {**schedule, **clipped, **moved}}
+    if not moved.get("schedule_updates"):
+        return kept
+    return {**kept, "clipped": {"schedule": "cosine", **clipped, **moved}}
 
 
 def _is(value: Any, expected: Any) -> bool:

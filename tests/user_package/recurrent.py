@@ -12,7 +12,7 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, add_scaled
 from metarl.math.returns import masked_mean
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
-from metarl.policies.policy import Carry, Policy, TaskState, Transition
+from metarl.policies.policy import AnyPolicy, Carry, TaskState, Transition
 from metarl.rollouts.rollout import Batch, MetaBatch, next_observations
 
 
@@ -67,7 +67,7 @@ class TrialConfig:
     learning_rate: float = 0.1
 
 
-def by_trials(policy: Policy, config: TrialConfig, task_map: TaskMap) -> MetaLearner:
+def by_trials(policy: AnyPolicy, config: TrialConfig, task_map: TaskMap) -> MetaLearner:
     """Ascent up mean log pi(a | all before it) * advantage over trials; only the carry adapts."""
     assert isinstance(policy, Elman)
 
