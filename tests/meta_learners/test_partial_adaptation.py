@@ -8,7 +8,8 @@ import torch
 from metarl.compute.task_map import TaskMap, select_task
 from metarl.errors import ConfigError
 from metarl.math.parameters import select
-from metarl.meta_learners.cavia import CaviaConfig, cavia
+from metarl.meta_learners.cavia import CaviaConfig
+from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.context import ContextPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
 from tests.support.references import inner_loss, network
@@ -92,5 +93,5 @@ def test_cavia_needs_a_policy_it_can_tell():
     class Table:
         observation_size: int = 3
 
-    with pytest.raises(ConfigError, match="expected a Gaussian MLP policy, got Table"):
-        cavia(Table(), CaviaConfig(), TaskMap())
+    with pytest.raises(ConfigError, match=r"policy.name: expected gaussian_mlp, got .*Table"):
+        META_LEARNERS["cavia"].of(Table(), CaviaConfig(), TaskMap())
