@@ -88,7 +88,7 @@ def files_for(page, folder):
 
 
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
-OTHER_MACHINES = {"docs/environments/index.md"}
+OTHER_MACHINES = {"docs/environments/MetaWorld.md"}
 """Meta-World's commands need its own virtual environment."""
 
 

@@ -19,7 +19,7 @@ from metarl.meta_learners.inner.meta_gradient import Gain, Path
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.settings import GradientConfig
-from metarl.objectives.policy_gradient import PolicyObjective, surrogate
+from metarl.objectives.policy_gradient import PolicyObjective, weighted_ratio
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch, MetaBatch
 
@@ -42,14 +42,14 @@ class EMamlConfig(GradientConfig):
 
 def e_maml(policy: Policy, config: EMamlConfig, task_map: TaskMap) -> MetaLearner:
     """The meta-learner grad J = MAML's + E[return after adaptation * grad sum log pi_theta(support)]."""
-    ratio, weight = surrogate(policy), float(config.credit_weight)
+    ratio, weight = weighted_ratio(policy), float(config.credit_weight)
 
     def gain_of(objective: PolicyObjective) -> Gain[Batch]:
         def gain(path: Path, support: Sequence[Batch], query: Batch) -> Tensor:
             total = objective(path[-1], query)
             for k, batch in enumerate(support):
-                credit = batch.extras[CREDIT].mean().expand_as(batch.advantages)
-                total = total + weight * ratio(path[k], batch._replace(advantages=credit))
+                credit = batch.extras[CREDIT].mean().expand_as(batch.rewards)
+                total = total + weight * ratio(path[k], batch, credit)
             return total
 
         return gain

@@ -173,10 +173,10 @@ def _update(
         beliefs = beliefs_of(policy, of_beliefs, trials)
     before = DiagonalGaussian(*(part[:, :-1] for part in beliefs))
     observations = without_padding(trials.observations, trials.valid)
-    seen = trials._replace(observations=policy.features(observations, before))
+    seen = trials._replace(features=policy.features(observations, before))
 
     def unroll(theta: Parameters, chosen: Trials) -> tuple[DiagonalGaussian, Tensor]:
-        return policy.distribution(theta, chosen.observations), values_of(config, theta, chosen.observations)
+        return policy.distribution(theta, chosen.features), values_of(config, theta, chosen.features)
 
     after = climb(config, acting, state.optimiser.policy, seen, unroll, task_map)
     adam_before = state.optimiser.beliefs

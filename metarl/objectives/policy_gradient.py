@@ -21,6 +21,8 @@ from metarl.policies.policy import AnyPolicy, Policy, remembers
 from metarl.rollouts.rollout import Batch
 
 PolicyObjective = Callable[[Parameters, Batch], Tensor]
+WeightedObjective = Callable[[Parameters, Batch, Tensor], Tensor]
+"""(parameters, batch, weights [episode, time]) -> a scalar."""
 InnerObjective = Literal["vpg", "lvc"]
 
 
@@ -30,10 +32,20 @@ def surrogate(policy: Policy) -> PolicyObjective:
     Raises:
         ConfigError: a policy with memory, whose actions do not follow from the observation alone.
     """
+    weighted = weighted_ratio(policy)
+    return lambda parameters, batch: weighted(parameters, batch, batch.advantages)
+
+
+def weighted_ratio(policy: Policy) -> WeightedObjective:
+    """mean of pi(a|s) / pi_behaviour(a|s) * weight over the batch's valid steps.
+
+    Raises:
+        ConfigError: as `surrogate`.
+    """
     memoryless(policy)
 
-    def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
-        return masked_mean(_ratio(policy, parameters, batch) * batch.advantages, batch.valid)
+    def evaluate(parameters: Parameters, batch: Batch, weights: Tensor) -> Tensor:
+        return masked_mean(_ratio(policy, parameters, batch) * weights, batch.valid)
 
     return evaluate
 

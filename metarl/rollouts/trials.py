@@ -20,6 +20,7 @@ class Trials(NamedTuple):
         next_observations: [task, time, observation], what followed; an episode's final one at last.
         last: [task, time] bool, the last step of an episode.
         valid: [task, time] bool, a prefix.
+        features: [task, time, x], what a learner's networks see in place of the observation; none here.
     """
 
     observations: Tensor
@@ -29,6 +30,7 @@ class Trials(NamedTuple):
     next_observations: Tensor
     last: Tensor
     valid: Tensor
+    features: Tensor
 
 
 def join_trials(batch: Batch | Rollout) -> Trials:
@@ -42,12 +44,14 @@ def join_trials(batch: Batch | Rollout) -> Trials:
         index = order.view(*order.shape, *[1] * (flat.ndim - 2)).expand_as(flat)
         return flat.gather(1, index)
 
+    observations = joined(batch.observations)
     return Trials(
-        joined(batch.observations),
+        observations,
         joined(batch.actions),
         joined(batch.rewards),
         joined(batch.behaviour_log_prob),
         joined(next_observations(batch)),
         joined(last),
         joined(valid),
+        observations[..., :0],
     )
