@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from metarl.runs.load import load
     from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
     from metarl.training.api import evaluate, train
-    from metarl.training.observers import Iteration, Observer
+    from metarl.training.observers import Evaluated, Iteration, Observer
 else:
     _MODULES = {
         "AdaptationCurve": "metarl.adaptation.evaluation",
         "AdaptedPolicy": "metarl.runs.meta_policy",
         "Evaluation": "metarl.adaptation.evaluation",
+        "Evaluated": "metarl.training.observers",
         "ExperimentConfig": "metarl.experiment.config",
         "Iteration": "metarl.training.observers",
         "MetaPolicy": "metarl.runs.meta_policy",
@@ -51,6 +52,7 @@ __all__ = [
     "AdaptationCurve",
     "AdaptedPolicy",
     "ConfigError",
+    "Evaluated",
     "Evaluation",
     "ExperimentConfig",
     "Iteration",

@@ -13,7 +13,7 @@ from metarl.benchmarks.measures import Row, line, seconds
 from metarl.experiment.build import Experiment
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.held_out import evaluate_run
-from metarl.training.observers import Iteration, Observer
+from metarl.training.observers import Evaluated, Iteration, Observer
 from metarl.training.recorders import CsvRecorder
 from metarl.training.run_training import prepare_run, train_run
 from metarl.training.tensorboard.recorder import TensorBoardRecorder
@@ -88,6 +88,6 @@ def _evaluation(run: Experiment, final: Checkpoint) -> list[float]:
             config = replace(run.config, training=training, run_dir=folder)
             board = TensorBoardRecorder(replace(run, config=config))
             board.on_start(replace(final, iteration=0))
-            spent.append(seconds(partial(board.record_evaluation, final, found)))
+            spent.append(seconds(partial(board.on_evaluation, Evaluated(final, found))))
             board.on_end()
     return spent

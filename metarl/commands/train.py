@@ -33,7 +33,7 @@ from metarl.runs.files import EVALUATION, PROGRESS, RESULTS
 from metarl.runs.folder import find_run, hold_run_folder
 from metarl.training.api import train
 from metarl.training.next_commands import CHARTS, charts_command, next_commands, resume_command
-from metarl.training.observers import Iteration, Observer
+from metarl.training.observers import Evaluated, Iteration, Observer
 from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
 from metarl.training.several_runs import Outcome, find_outcome, format_outcomes, plan_runs, run_all
@@ -157,8 +157,8 @@ class Summary(Observer):
         self.updates += 1
         self.rejected += iteration.metrics.get("update/accepted", 1.0) < 1
 
-    def on_evaluation(self, iterations: int, curve: AdaptationCurve) -> None:
-        self.curve = curve
+    def on_evaluation(self, evaluated: Evaluated) -> None:
+        self.curve = evaluated.curve
 
 
 def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Outcome, str]:

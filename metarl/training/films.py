@@ -46,7 +46,7 @@ class FilmRecorder(Observer):
         try:
             film = self._film(checkpoint)
         except TrainingError as error:
-            self._board.record_fault(checkpoint, error)
+            self._board.on_fault(checkpoint, error)
             write_line(f"error: no film: {error}", sys.stderr)
             return
         path.parent.mkdir(exist_ok=True)

@@ -6,50 +6,32 @@ from dataclasses import replace
 
 from metarl_envs.tasks import Tasks
 
-from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
+from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.of_all_ranks import evaluate_shares
-from metarl.errors import TrainingError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import strata_of
 from metarl.runs.checkpoint import Checkpoint
-from metarl.training.tensorboard.recorder import TensorBoardRecorder
+from metarl.training.observers import Evaluated
 
 
 class HeldOut:
-    """Evaluates checkpoints on evaluation tasks, each once, and tells TensorBoard's recorder.
+    """Evaluates checkpoints on evaluation tasks, each once."""
 
-    Args:
-        board: None of a rank that does not write.
-    """
-
-    def __init__(self, experiment: Experiment, board: TensorBoardRecorder | None) -> None:
+    def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._board = board
         self._last: tuple[int, Evaluation] | None = None
 
-    def __call__(self, checkpoint: Checkpoint, *, last: bool = False) -> AdaptationCurve:
-        """The curve of a checkpoint; raises as `evaluate_run`.
+    def __call__(self, checkpoint: Checkpoint, *, final: bool = False) -> Evaluated:
+        """What a checkpoint does, with its episodes where it was not evaluated before; as `evaluate_run`.
 
         Args:
-            last: whether training is over.
+            final: whether training is over.
         """
         if self._last is None or self._last[0] != checkpoint.iteration:
             self._last = checkpoint.iteration, evaluate_run(self._experiment, checkpoint)
         found = self._last[1]
-        if self._board is not None:
-            record = self._board.record_end if last else self._board.record_evaluation
-            record(checkpoint, found)
         self._last = checkpoint.iteration, replace(found, rollouts=())
-        return found.curve
-
-    def first(self, start: Checkpoint) -> AdaptationCurve | None:
-        """The curve of the policy as it starts; None, and a note of the recorder's, where it has a fault."""
-        try:
-            return self(start)
-        except TrainingError as error:
-            if self._board is not None:
-                self._board.record_fault(start, error)
-            return None
+        return Evaluated(checkpoint, found, final)
 
 
 def evaluate_run(experiment: Experiment, checkpoint: Checkpoint) -> Evaluation:

@@ -22,7 +22,7 @@ from metarl.rollouts.random_keys import ROLLOUTS
 from metarl.rollouts.rollout import with_slots
 from metarl.runs.checkpoint import Checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
-from metarl.training.observers import Iteration, Observer, show_iteration
+from metarl.training.observers import Evaluated, Iteration, Observer, show_evaluation, show_iteration
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def train(
     run_dir: Path,
     recorders: Sequence[Observer],
     observers: Sequence[Observer],
-    evaluate: Callable[[Checkpoint], AdaptationCurve],
+    evaluate: Callable[[Checkpoint], Evaluated],
 ) -> Checkpoint:
     """Trains from a checkpoint until `config.is_done` or an observer stops it.
 
@@ -57,7 +57,8 @@ def train(
     Every rank does the same with its own share of the tasks; the first one saves, and decides when to stop.
 
     Args:
-        recorders: write what the run folder keeps of an iteration; one that they all have is finished.
+        recorders: write what the run folder keeps of an iteration, after its evaluation; one that they all
+            have is finished.
         observers: see finished iterations, and may stop the training.
 
     Raises:
@@ -69,24 +70,25 @@ def train(
     reduction = training.walk.task_map.reduction
     try:
         while going_on and not config.is_done(current.iteration, current.environment_steps):
-            iteration, curve, fault = _iterate(training, current), None, None
+            iteration, evaluated, fault = _iterate(training, current), None, None
             if config.evaluate_every and iteration.after.iteration % config.evaluate_every == 0:
                 try:
-                    curve = evaluate(iteration.after)
-                    iteration = _with_evaluation(iteration, curve)
+                    evaluated = evaluate(iteration.after)
+                    iteration = _with_evaluation(iteration, evaluated.curve)
+                    show_evaluation(recorders, evaluated)
                 except TrainingError as error:
                     fault = error
             for recorder in recorders:
                 recorder.on_iteration(iteration)
             # Only now: an interrupt must not count an iteration whose row is not written.
             current = iteration.after
-            going_on = reduction.agree(show_iteration(observers, iteration, curve))
+            going_on = reduction.agree(show_iteration(observers, iteration, evaluated))
             if fault is not None:
                 raise fault
             if reduction.first and current.iteration % config.checkpoint_every == 0:
                 save_checkpoint(run_dir, current)
                 saved = current
-            del iteration  # its episodes must not stand in memory beside the next ones
+            del iteration, evaluated  # their episodes must not stand in memory beside the next ones
     except ForeignEnvError as error:
         kept = f"go on from {run_dir / CHECKPOINT} with --resume true" if current.iteration else "start again"
         where = f"{training.environment_name}, iteration {current.iteration}"

@@ -11,7 +11,8 @@ from typing import Protocol, cast
 from metarl_envs.tasks import Tasks
 from torch import Tensor
 
-from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
+from metarl.errors import MetaRLError
 from metarl.rollouts.rollout import MetaBatch
 from metarl.runs.checkpoint import Checkpoint
 
@@ -50,6 +51,27 @@ class Iteration:
         return self.after.environment_steps
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation on evaluation tasks. Keeping it keeps its episodes in memory.
+
+    Args:
+        checkpoint: of the policy: the learner's state, iterations done and environment steps taken.
+        evaluation: its curve, the adapted states, and the episodes of every number of inner steps; without
+            episodes where the same policy was evaluated before.
+        final: whether training is over.
+    """
+
+    checkpoint: Checkpoint
+    evaluation: Evaluation
+    final: bool = False
+
+    @property
+    def curve(self) -> AdaptationCurve:
+        """Returns by task and number of inner steps."""
+        return self.evaluation.curve
+
+
 class Observer(Protocol):
     """Watches a training run: subclass it, write `on_iteration`, and any other method that is wanted.
 
@@ -67,12 +89,16 @@ class Observer(Protocol):
     def on_iteration(self, iteration: Iteration) -> bool | None:
         """After every iteration, whose row is written; False stops the training, and keeps the iteration."""
 
-    def on_evaluation(self, iterations: int, curve: AdaptationCurve) -> None:
-        """After every evaluation, of the policy after so many iterations.
+    def on_evaluation(self, evaluated: Evaluated) -> None:
+        """After every evaluation.
 
         The first comes before any iteration, unless the run is resumed; that of an iteration after its
         `on_iteration`, the one at the end after all.
         """
+        return
+
+    def on_fault(self, checkpoint: Checkpoint, error: MetaRLError) -> None:
+        """When the policy as it starts could not be evaluated; training goes on."""
         return
 
     def on_start(self, start: Checkpoint) -> None:
@@ -100,7 +126,7 @@ def as_observer(given: object) -> Observer:
     Raises:
         ValueError: neither.
     """
-    methods = ("on_start", "on_iteration", "on_evaluation", "on_end")
+    methods = ("on_start", "on_iteration", "on_evaluation", "on_fault", "on_end")
     if all(callable(getattr(given, name, None)) for name in methods):
         return cast(Observer, given)
     if isinstance(given, type) or not callable(given):
@@ -120,17 +146,15 @@ def observed(observers: Sequence[Observer], start: Checkpoint) -> Iterator[None]
         yield
 
 
-def show_iteration(
-    observers: Sequence[Observer], iteration: Iteration, curve: AdaptationCurve | None
-) -> bool:
+def show_iteration(observers: Sequence[Observer], iteration: Iteration, evaluated: Evaluated | None) -> bool:
     """Shows an iteration to every observer, and its evaluation if it has one; whether to go on."""
     answers = [observer.on_iteration(iteration) for observer in observers]
-    if curve is not None:
-        show_evaluation(observers, iteration.after.iteration, curve)
+    if evaluated is not None:
+        show_evaluation(observers, evaluated)
     return all(answer is None or bool(answer) for answer in answers)
 
 
-def show_evaluation(observers: Sequence[Observer], iterations: int, curve: AdaptationCurve) -> None:
-    """Shows every observer the evaluation of the policy after so many iterations."""
+def show_evaluation(observers: Sequence[Observer], evaluated: Evaluated) -> None:
+    """Shows every observer an evaluation."""
     for observer in observers:
-        observer.on_evaluation(iterations, curve)
+        observer.on_evaluation(evaluated)

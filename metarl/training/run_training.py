@@ -12,7 +12,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.errors import ConfigError, RunError
+from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.experiment.build import Experiment
 from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.environments import list_name
@@ -77,7 +77,7 @@ def run_training(
     """Evaluates, trains until the config's end or an observer's, and evaluates again.
 
     The run folder keeps the last evaluation, and the first of its tasks. A fault in the first one, of the
-    policy as it starts, is TensorBoard's to tell: training goes on. A resumed run does without it.
+    policy as it starts, is the observers' to tell: training goes on. A resumed run does without it.
 
     Of several ranks the first one has observers, and writes.
 
@@ -88,19 +88,24 @@ def run_training(
     _one_thread_an_operation()
     watching = _watching(experiment, observers)
     with observed(watching.observers, start), observed(watching.keepers, start):
+        everybody = (*watching.keepers, *watching.observers)
         if not start.iteration and not config.training.is_done(0, 0):
-            curve = watching.held_out.first(start)
-            if curve is not None:
-                show_evaluation(watching.observers, 0, curve)
+            try:
+                show_evaluation(everybody, watching.held_out(start))
+            except TrainingError as error:
+                for observer in everybody:
+                    observer.on_fault(start, error)
         final = _train(experiment, start, watching)
-        curve = watching.held_out(final, last=True)
+        evaluated = watching.held_out(final, final=True)
+        curve = evaluated.curve
+        show_evaluation(watching.keepers, evaluated)
         if experiment.task_map.reduction.first:
             run_dir = Path(config.run_dir)
             protocol = evaluation_protocol(config, final)
             name = list_name(experiment.task_distribution, curve.tasks)
             write_results(new_evaluation(run_dir), {name: curve}, protocol)
             write_held_out_task(run_dir, curve.tasks)
-        show_evaluation(watching.observers, final.iteration, curve)
+        show_evaluation(watching.observers, evaluated)
     return final, curve
 
 
@@ -147,12 +152,12 @@ class _Watching(NamedTuple):
 
 def _watching(experiment: Experiment, observers: Sequence[Observer]) -> _Watching:
     if not experiment.task_map.reduction.first:
-        return _Watching((), (), HeldOut(experiment, None))
+        return _Watching((), (), HeldOut(experiment))
     config, board = experiment.config, TensorBoardRecorder(experiment)
     run_dir, films = Path(config.run_dir), film_recorders(experiment, board)
     # What cannot be read anew comes before the row that says it is there.
     keepers = (SnapshotRecorder(run_dir, config.training), CsvRecorder(run_dir), board, *films)
-    return _Watching(keepers, observers, HeldOut(experiment, board))
+    return _Watching(keepers, observers, HeldOut(experiment))
 
 
 def _train(experiment: Experiment, start: Checkpoint, watching: _Watching) -> Checkpoint:

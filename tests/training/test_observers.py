@@ -28,8 +28,9 @@ class Diary(Observer):
         self.calls.append(iteration.number)
         return self.act() if iteration.number == self.at else None
 
-    def on_evaluation(self, iterations, curve):
-        self.evaluations[iterations] = curve
+    def on_evaluation(self, evaluated):
+        iterations = evaluated.checkpoint.iteration
+        self.evaluations[iterations] = evaluated.curve
         self.calls.append(f"evaluation after {iterations}")
 
     def on_end(self):
@@ -167,7 +168,25 @@ def test_only_the_iterations_method_must_be_written():
 
     silent = Silent()
     silent.on_start(None)
-    silent.on_evaluation(0, None)
+    silent.on_evaluation(None)
+    silent.on_fault(None, None)
     silent.on_end()
     with pytest.raises(TypeError, match="on_iteration"):
         Nothing()
+
+
+def test_an_evaluation_is_shown_with_its_episodes_and_adapted_states_once(train_small):
+    seen = []
+
+    class Figures(Observer):
+        def on_iteration(self, iteration):
+            return None
+
+        def on_evaluation(self, evaluated):
+            episodes = [tuple(rollout.returns.shape) for rollout in evaluated.evaluation.rollouts]
+            adapted = {len(value) for value in evaluated.evaluation.adapted.parameters.values()}
+            seen.append((evaluated.checkpoint.iteration, episodes, adapted, evaluated.final))
+
+    train_small("--training.iterations", "2", "--training.evaluate_every", "2", observers=[Figures()])
+    whole = [(2, 2), (2, 2)]  # of two tasks, two episodes each, before and after the inner step
+    assert seen == [(0, whole, {2}, False), (2, whole, {2}, False), (2, [], {2}, True)]

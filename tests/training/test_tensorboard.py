@@ -40,8 +40,8 @@ class Curves(metarl.Observer):
         self.taken[iteration.after.iteration] = iteration.environment_steps
         self.iterations[iteration.environment_steps] = iteration
 
-    def on_evaluation(self, iterations, curve):
-        self.evaluations[self.taken[iterations]] = curve
+    def on_evaluation(self, evaluated):
+        self.evaluations[evaluated.checkpoint.environment_steps] = evaluated.curve
 
 
 @pytest.fixture(scope="module")

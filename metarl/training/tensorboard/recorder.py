@@ -19,7 +19,7 @@ from metarl.experiment.build import Experiment
 from metarl.experiment.environments import family_of, list_name, strata_of
 from metarl.policies.policy import remembers
 from metarl.runs.checkpoint import Checkpoint
-from metarl.training.observers import Iteration, Observer
+from metarl.training.observers import Evaluated, Iteration, Observer
 from metarl.training.tensorboard.card import card, config_text
 from metarl.training.tensorboard.events import EventWriter, has_events
 from metarl.training.tensorboard.films import Films, films, picture
@@ -87,8 +87,17 @@ class TensorBoardRecorder(Observer):
             self._events.text(REJECTION, f"Iteration {iteration.number}: {iteration.rejection}", step)
         self._events.flush()
 
-    def record_evaluation(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        """Writes what an evaluation found; one of the same step was the same."""
+    def on_evaluation(self, evaluated: Evaluated) -> None:
+        """Writes what an evaluation found; of the final one frames of an episode of its first task, too."""
+        seen, checkpoint = len(self._history), evaluated.checkpoint
+        self._record(checkpoint, evaluated.evaluation)
+        if evaluated.final:
+            is_new = len(self._history) > seen or checkpoint.environment_steps > self._first_step
+            self._record_end(checkpoint, evaluated.evaluation, is_new)
+        self._events.flush()
+
+    def _record(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
+        """One of the same step was the same."""
         step = checkpoint.environment_steps
         if any(point.environment_steps == step for point in self._history):
             return
@@ -105,21 +114,16 @@ class TensorBoardRecorder(Observer):
         self._events.image(f"{ADAPTATION}/film", film, size, checkpoint.environment_steps)
         self._events.flush()
 
-    def record_fault(self, checkpoint: Checkpoint, error: MetaRLError) -> None:
+    def on_fault(self, checkpoint: Checkpoint, error: MetaRLError) -> None:
         """Writes that, and why, an evaluation could not be had."""
         self._events.text(FAULT, str(error), checkpoint.environment_steps)
 
-    def record_end(self, checkpoint: Checkpoint, evaluation: Evaluation) -> None:
-        """Writes the last evaluation, and frames of an episode of its first task."""
-        seen = len(self._history)
-        self.record_evaluation(checkpoint, evaluation)
-        is_new = len(self._history) > seen or checkpoint.environment_steps > self._first_step
+    def _record_end(self, checkpoint: Checkpoint, evaluation: Evaluation, is_new: bool) -> None:
         if is_new and self._config.training.figures:
             family = family_of(self._config)
             if family and family.scene:
                 self._frames(checkpoint, evaluation)
         self._events.end_settings()
-        self._events.flush()
 
     def on_end(self) -> None:
         self._events.close()
