@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from metarl.supervised.sinusoids import DOMAIN, PICTURED, grid, pictured_points
+from metarl.supervised.data.sinusoid import DOMAIN, PICTURED, grid, pictured_points
 
 Array = NDArray[np.float64]
 STEPS = 0, 1, 5, 10
