@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]  # public, but not in its stubs
+from torch.distributed.rendezvous import rendezvous
 
+from metarl.compute.heartbeat import SILENCE, heartbeat
 from metarl.compute.reduction import Reduction
 from metarl.errors import RanksError
 
@@ -100,7 +103,8 @@ def joined_ranks(seconds: int = RANK_SECONDS) -> Iterator[Reduction]:
     A process group that is there already is used, and left as it is.
 
     Args:
-        seconds: how long a rank waits for the others before it ends.
+        seconds: how long a rank waits for one that lives before it ends; for one that gives no sign of life,
+            at most `SILENCE`, and half as long.
 
     Raises:
         RanksError: they do not find each other.
@@ -116,14 +120,33 @@ def joined_ranks(seconds: int = RANK_SECONDS) -> Iterator[Reduction]:
         torch.cuda.set_device(_local_rank() % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"
     try:
-        dist.init_process_group(backend, timeout=timedelta(seconds=seconds))
+        store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=seconds)))
+        store = _of_this_start(store)
+        dist.init_process_group(
+            backend,
+            store=store,
+            rank=rank,
+            world_size=size,
+            timeout=timedelta(seconds=seconds),
+        )
     except RuntimeError as error:
         raise RanksError(f"expected ranks that find each other, got {str(error).splitlines()[0]}") from error
     try:
-        with _own_cpus():
+        with _own_cpus(), heartbeat(store, rank, size, min(-(-seconds // 2), SILENCE)):
             yield Ranks()
     finally:
         dist.destroy_process_group()
+
+
+def _of_this_start(store: Store) -> Store:
+    """The store without what processes left there that torchrun started before, and whose addresses are dead.
+
+    torchrun keeps one store over restarts. Machines count restarts each for itself: with several, its option
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE makes a store for every start.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return store
+    return PrefixStore(f"start_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 @contextmanager
@@ -134,7 +157,8 @@ def _own_cpus() -> Iterator[None]:
         return
     before = sorted(os.sched_getaffinity(0))
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    first, end = (len(before) * number // ranks for number in (_local_rank(), _local_rank() + 1))
+    own = _local_rank() % ranks  # without torchrun, LOCAL_WORLD_SIZE may be missing
+    first, end = (len(before) * number // ranks for number in (own, own + 1))
     os.sched_setaffinity(0, before[first : max(end, first + 1)])
     try:
         yield

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,29 +68,76 @@ def wait_for_rows(path, rows, process):
         time.sleep(0.1)
 
 
-@pytest.mark.timeout(280)
-def test_a_killed_rank_ends_all_and_any_number_of_ranks_goes_on(small_config_file, tmp_path):
+@pytest.mark.timeout(600)
+def test_a_killed_rank_ends_all_and_a_restart_or_any_number_of_ranks_goes_on(small_config_file, tmp_path):
     words = [small_config_file, "--training.iterations", "40", "--quiet", "--resume", "true"]
-    folder = tmp_path / "run"
-    start = [*TORCHRUN, 2, "-m", "metarl", "train", *words, "--run_dir", folder]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'envs'}"}
-    process = subprocess.Popen(list(map(str, start)), env=environment, stderr=subprocess.PIPE, text=True)
-    wait_for_rows(folder / "progress.csv", 2, process)
-    os.kill(children(process)[-1], signal.SIGKILL)
-    killed = time.monotonic()
-    process.communicate(timeout=120)
-    assert process.returncode != 0
-    assert time.monotonic() - killed < 60
-    kept = load_checkpoint(folder).iteration
-    assert 2 <= kept < 40
-    done = run(sys.executable, "-m", "metarl", "train", *words, "--run_dir", folder)
-    assert done.returncode == 0, done.stderr
-    whole = run(sys.executable, "-m", "metarl", "train", *words, "--run_dir", tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    found, expected = (load_checkpoint(each) for each in (folder, tmp_path / "whole"))
-    assert found.iteration == expected.iteration == 40
-    for name, value in expected.state.parameters.items():
-        assert torch.equal(found.state.parameters[name], value), name
+
+    def killed(folder, restarts):
+        """The exit code of two ranks, one of which is killed."""
+        start = [
+            *TORCHRUN,
+            2,
+            "--max-restarts",
+            restarts,
+            "-m",
+            "metarl",
+            "train",
+            *words,
+            "--run_dir",
+            folder,
+        ]
+        process = subprocess.Popen(list(map(str, start)), env=environment, stderr=subprocess.PIPE, text=True)
+        wait_for_rows(folder / "progress.csv", 2, process)
+        os.kill(children(process)[-1], signal.SIGKILL)
+        process.communicate(timeout=120)
+        return process.returncode
+
+    def alone(folder):
+        done = run(sys.executable, "-m", "metarl", "train", *words, "--run_dir", folder)
+        assert done.returncode == 0, done.stderr
+
+    restarted, resumed, whole = (tmp_path / name for name in ("restarted", "resumed", "whole"))
+    assert killed(restarted, 1) == 0
+    assert killed(resumed, 0) != 0
+    assert 2 <= load_checkpoint(resumed).iteration < 40
+    alone(resumed)
+    alone(whole)
+    expected = load_checkpoint(whole)
+    for found in (load_checkpoint(restarted), load_checkpoint(resumed)):
+        assert found.iteration == expected.iteration == 40
+        for name, value in expected.state.parameters.items():
+            assert torch.equal(found.state.parameters[name], value), name
+
+
+def test_a_stopped_rank_is_named_and_ends_the_others(small_config_file, tmp_path):
+    """Without torchrun, whose own end would take half a minute: it waits so long for a stopped process."""
+    words = [small_config_file, "--training.iterations", "1000", "--quiet", "--rank_seconds", "20"]
+    command = [sys.executable, "-m", "metarl", "train", *words, "--run_dir", tmp_path / "run"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    shared["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'envs'}"
+    ranks = [
+        subprocess.Popen(
+            list(map(str, command)), env={**shared, "RANK": str(r)}, stderr=subprocess.PIPE, text=True
+        )
+        for r in range(2)
+    ]
+    try:
+        wait_for_rows(tmp_path / "run" / "progress.csv", 2, ranks[0])
+        os.kill(ranks[1].pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        told = ranks[0].communicate(timeout=120)[1]
+    finally:
+        for process in ranks:
+            process.kill()
+            process.communicate()
+    assert ranks[0].returncode == 2
+    assert time.monotonic() - stopped < 60
+    assert told.startswith("error: rank 0: expected a sign of life from rank 1, got none for 10 s")
+    assert told.count("\n") == 1
+    assert load_checkpoint(tmp_path / "run").iteration >= 2
 
 
 def test_what_cannot_be_shared_out_is_told_in_a_line(small_config_file, tmp_path):
