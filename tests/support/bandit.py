@@ -14,7 +14,7 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollouts.rollout import Batch
-from tests.support.tiny import log_density
+from tests.support.references import log_density
 
 OBSERVATION = 0.5
 POLICY = GaussianMLP(observation_size=1, action_size=1, hidden_sizes=())

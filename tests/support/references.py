@@ -13,20 +13,25 @@ from torch import Tensor
 
 from metarl.compute.task_map import select_task
 from metarl.rollouts.rollout import Batch, MetaBatch
-from tests.support.tiny import log_density
 
 Theta = dict[str, Tensor]
+Activation = Callable[[Tensor], Tensor]
 STEP_SIZE = "step_size."
 
 
-def network(theta: Theta, observations: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and log standard deviation of a tanh network, told the context if there is one."""
+def log_density(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+    """By torch.distributions, independently of metarl.math.gaussian."""
+    return torch.distributions.Normal(mean, log_std.exp()).log_prob(actions).sum(-1)
+
+
+def network(theta: Theta, observations: Tensor, activation: Activation = torch.tanh) -> tuple[Tensor, Tensor]:
+    """Mean and log standard deviation of a network, told the context if there is one."""
     hidden = observations
     if "context" in theta:
         hidden = torch.cat((hidden, theta["context"].expand(*hidden.shape[:-1], -1)), -1)
     for weight in sorted(n for n in theta if n.startswith("hidden") and n.endswith("weight")):
         bias = weight.replace("weight", "bias")
-        hidden = torch.tanh(hidden @ theta[weight].T + theta[bias])
+        hidden = activation(hidden @ theta[weight].T + theta[bias])
     mean = hidden @ theta["mean.weight"].T + theta["mean.bias"]
     return mean, theta["log_std"].expand_as(mean)
 
@@ -35,9 +40,10 @@ def ratio(theta: Theta, batch: Batch) -> Tensor:
     return (log_density(*network(theta, batch.observations), batch.actions) - batch.behaviour_log_prob).exp()
 
 
-def inner_loss(theta: Theta, batch: Batch, objective: str) -> Tensor:
-    score = log_density(*network(theta, batch.observations), batch.actions)
-    score = ratio(theta, batch) if objective == "lvc" else score
+def inner_loss(theta: Theta, batch: Batch, objective: str, activation: Activation = torch.tanh) -> Tensor:
+    score = log_density(*network(theta, batch.observations, activation), batch.actions)
+    if objective == "lvc":
+        score = (score - batch.behaviour_log_prob).exp()
     return -(score * batch.advantages)[batch.valid].mean()
 
 
@@ -49,8 +55,8 @@ def surrogate(theta: Theta, batch: Batch, clip: float | None) -> Tensor:
     return torch.where((a < 0) & (r < 1 - clip), (1 - clip) * a, gains).mean()
 
 
-def kl(theta: Theta, batch: Batch) -> Tensor:
-    mean, log_std = network(theta, batch.observations)
+def kl(theta: Theta, batch: Batch, activation: Activation = torch.tanh) -> Tensor:
+    mean, log_std = network(theta, batch.observations, activation)
     behaviour = torch.distributions.Normal(batch.behaviour.mean, batch.behaviour.log_std.exp())
     divergence = torch.distributions.kl_divergence(behaviour, torch.distributions.Normal(mean, log_std.exp()))
     return divergence.sum(-1)[batch.valid].mean()
@@ -74,14 +80,19 @@ def sizes(name: str, theta: Theta, k: int, config: Any) -> dict[str, Any]:
 
 
 def path(
-    name: str, theta: Theta, support: Sequence[Batch], config: Any, constant: Callable[[int], bool]
+    name: str,
+    theta: Theta,
+    support: Sequence[Batch],
+    config: Any,
+    constant: Callable[[int], bool] = lambda k: False,
+    activation: Activation = torch.tanh,
 ) -> list[Theta]:
     """theta^0 ... theta^K; `constant`(k) says whose gradients are not differentiated."""
     passed = [theta]
     for k, batch in enumerate(support):
         at = {n: value if value.requires_grad else value.requires_grad_() for n, value in passed[-1].items()}
         moving = sizes(name, at, k, config)
-        loss = inner_loss(at, batch, config.inner_objective)
+        loss = inner_loss(at, batch, config.inner_objective, activation)
         gradients = torch.autograd.grad(loss, [at[n] for n in moving], create_graph=True)
         moved = dict(at)
         for n, gradient in zip(moving, gradients, strict=True):
@@ -137,11 +148,12 @@ def mean_kl(
     batch: MetaBatch,
     config: Any,
     constant: Callable[[int], bool] = lambda k: False,
+    activation: Activation = torch.tanh,
 ) -> Tensor:
     """The tasks' mean KL of the adapted policies from those that sampled the query batches."""
     divergences = []
     for i in range(batch.tasks):
         support = [select_task(data, i) for data in batch.support]
-        adapted = path(name, theta, support, config, constant)[-1]
-        divergences.append(kl(adapted, select_task(batch.query, i)))
+        adapted = path(name, theta, support, config, constant, activation)[-1]
+        divergences.append(kl(adapted, select_task(batch.query, i), activation))
     return torch.stack(divergences).mean()

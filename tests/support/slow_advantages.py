@@ -55,6 +55,13 @@ def returns_to_go(rewards: list[float], discount: float) -> list[float]:
     ]
 
 
+def slow_gae(rewards: list[float], values: list[float], discount: float, gae_lambda: float) -> list[float]:
+    """Schulman et al. 2016, eq. 16, term by term; the last value is that after the last step."""
+    length, decay = len(rewards), discount * gae_lambda
+    deltas = [rewards[t] + discount * values[t + 1] - values[t] for t in range(length)]
+    return [sum(decay ** (k - t) * deltas[k] for k in range(t, length)) for t in range(length)]
+
+
 def slow_advantages(
     episodes: list[Episode],
     *,
@@ -76,9 +83,7 @@ def slow_advantages(
         length = len(episode.rewards)
         bootstrap = bootstrap_truncated and not episode.terminated
         values = [*map(value, inputs), value(features(episode.last, length)) if bootstrap else 0.0]
-        deltas = [episode.rewards[t] + discount * values[t + 1] - values[t] for t in range(length)]
-        decay = discount * gae_lambda
-        found.append([sum(decay ** (k - t) * deltas[k] for k in range(t, length)) for t in range(length)])
+        found.append(slow_gae(episode.rewards, values, discount, gae_lambda))
         left += [y - v for y, v in zip(target, values, strict=False)]
     explained = 1 - variance(left) / variance([*chain(*targets)])
     if not normalise:

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 
 from metarl.compute.task_map import TaskMap, select_task
 from metarl.math.gaussian import DiagonalGaussian
-from metarl.math.parameters import Parameters, unflatten
+from metarl.math.parameters import Parameters
 from metarl.meta_learners.inner.gradient_rules import STEP_SIZE
 from metarl.meta_learners.learner import LearnerState, Update, named_tensors, with_tensors
 from metarl.meta_learners.maml import MamlConfig
@@ -24,9 +24,11 @@ from metarl.rollouts.rollout import Batch, MetaBatch
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.runs.files import CONFIG
 from metarl.runs.run_config import config_digest
+from tests.support.references import log_density, path
 
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad", "pearl"})
 """Learners whose adaptation is inner steps; any policy without memory is theirs."""
 
@@ -60,11 +62,6 @@ def tiny_config(step_sizes: list[float], objective: Objective, **settings: Any) 
     )
 
 
-def log_density(mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
-    """By torch.distributions, independently of metarl.math.gaussian."""
-    return torch.distributions.Normal(mean, log_std.exp()).log_prob(actions).sum(-1)
-
-
 def tiny_batch(policy: GaussianMLP, per_task: list[Parameters], generator: torch.Generator) -> Batch:
     """Episodes of the given policies, one a task; a third of them end early, and padding is garbage."""
     shape = (len(per_task), EPISODES, HORIZON)
@@ -96,80 +93,22 @@ def adapted_by(learner: Any, parameters: Parameters, batch: Batch, step: int) ->
     return after
 
 
-def reference_inner_loss(
-    policy: GaussianMLP, objective: Objective, theta: Parameters, batch: Batch
-) -> Tensor:
-    mean, log_std = policy(theta, batch.observations)
-    score = log_density(mean, log_std, batch.actions)
-    if objective == "lvc":
-        score = (score - batch.behaviour_log_prob).exp()
-    return -(score * batch.advantages)[batch.valid].mean()
-
-
-def reference_adapt(
-    policy: GaussianMLP,
-    objective: Objective,
-    theta: Parameters,
-    support: list[Batch],
-    step_sizes: list[float],
-    *,
-    create_graph: bool,
-) -> Parameters:
-    """Plain autograd, one task."""
-    for batch, step_size in zip(support, step_sizes, strict=True):
-        if not create_graph:
-            theta = {name: value.detach().requires_grad_() for name, value in theta.items()}
-        loss = reference_inner_loss(policy, objective, theta, batch)
-        gradients = torch.autograd.grad(loss, list(theta.values()), create_graph=create_graph)
-        theta = {
-            name: value - step_size * g for (name, value), g in zip(theta.items(), gradients, strict=True)
-        }
-    return theta
-
-
 def tiny_meta_batch(
     policy: GaussianMLP, theta: Parameters, objective: Objective, step_sizes: list[float], seed: int = 0
 ) -> MetaBatch:
     """Support batches sampled by theta^k and a query batch by theta^K, so that ratios are 1 at theta."""
     generator = torch.Generator().manual_seed(seed)
-    current = [theta] * TASKS
+    current = [{name: value.detach().clone() for name, value in theta.items()} for _ in range(TASKS)]
     support: list[Batch] = []
     for step_size in step_sizes:
         support.append(tiny_batch(policy, current, generator))
+        config, activation = tiny_config([step_size], objective), ACTIVATIONS[policy.activation]
         current = [
-            reference_adapt(
-                policy, objective, p, [select_task(support[-1], i)], [step_size], create_graph=False
-            )
+            path("maml", p, [select_task(support[-1], i)], config, activation=activation)[-1]
             for i, p in enumerate(current)
         ]
         current = [{name: value.detach() for name, value in p.items()} for p in current]
     return MetaBatch(tuple(support), tiny_batch(policy, current, generator))
-
-
-def reference_outer(
-    policy: GaussianMLP,
-    vector: Tensor,
-    like: Parameters,
-    batch: MetaBatch,
-    objective: Objective,
-    step_sizes: list[float],
-    *,
-    create_graph: bool,
-) -> tuple[Tensor, Tensor]:
-    """The outer surrogate J and the mean KL at meta-parameters [D], by loops over tasks."""
-    gains, divergences = [], []
-    for i in range(batch.tasks):
-        support = [select_task(data, i) for data in batch.support]
-        theta = unflatten(vector, like)
-        adapted = reference_adapt(policy, objective, theta, support, step_sizes, create_graph=create_graph)
-        query = select_task(batch.query, i)
-        mean, log_std = policy(adapted, query.observations)
-        ratio = (log_density(mean, log_std, query.actions) - query.behaviour_log_prob).exp()
-        gains.append((ratio * query.advantages)[query.valid].mean())
-        behaviour = torch.distributions.Normal(query.behaviour.mean, query.behaviour.log_std.exp())
-        now = torch.distributions.Normal(mean, log_std.exp())
-        divergences.append(torch.distributions.kl_divergence(behaviour, now).sum(-1)[query.valid].mean())
-    return torch.stack(gains).mean(), torch.stack(divergences).mean()
 
 
 def tiny_learner(

@@ -1,0 +1,196 @@
+"""Values that stand in no config: as YAML, as a word of a command line, and as an object of Python."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+CANARY = "a_canary_was_here"
+"""A file that nothing makes unless something in a config is executed."""
+
+_LAUGHS = "[&a0 [lol, lol], " + ", ".join(f"&a{i + 1} [{', '.join([f'*a{i}'] * 9)}]" for i in range(30)) + "]"
+
+YAML: tuple[str, ...] = (
+    *(
+        "null",
+        "~",
+        "''",
+        "' '",
+        "true",
+        "false",
+        "yes",
+        "text",
+        "'1'",
+        "'null'",
+        "=",
+        "[]",
+        "{}",
+        "[1]",
+        "{a: 1}",
+    ),
+    *(
+        "0",
+        "-1",
+        "-0",
+        "1",
+        "2",
+        "0.5",
+        "-0.5",
+        "3.0",
+        "0x10",
+        "0o17",
+        "017",
+        "1_000",
+        "12:30:45",
+        "1e3",
+        "+1",
+    ),
+    *("1e300", "-1e300", "1e-320", "1e999", ".nan", ".inf", "-.inf", "1.7976931348623157e+308"),
+    *("1000000000", "100000", "9223372036854775807", "9223372036854775808", "18446744073709551616"),
+    *(
+        "9" * 5000,
+        "-" + "9" * 5000,
+        "0." + "9" * 5000,
+        "1e" + "9" * 5000,
+        "'" + "9" * 5000 + "'",
+        "0x" + "f" * 5000,
+    ),
+    *(
+        "[100000]",
+        "[100000, 100000]",
+        "[1000000000, 1000000000]",
+        "[64, -1]",
+        "[64, 0]",
+        "[64, 0.5]",
+        "[64, a]",
+    ),
+    *("[64, null]", "[64, true]", "[[64]]", "[64, [64]]", "[64, {a: 1}]", "[" + "1, " * 3000 + "1]"),
+    *(
+        "!!int abc",
+        "!!int ''",
+        "!!float abc",
+        "!!bool 3",
+        "!!null 3",
+        "!!timestamp abc",
+        "!!timestamp 2020-99-99",
+    ),
+    *("2020-01-01", "2020-99-99", "2020-01-01 10:10:10", "!!binary '*'", "!!binary aGVsbG8=", "!!set {a, b}"),
+    *(
+        "!!omap [a: 1]",
+        "!!pairs [a: 1]",
+        "!!str 3",
+        "!!seq 3",
+        "!!map 3",
+        "!other 3",
+        "!!python/name:os.system",
+    ),
+    f"!!python/object/apply:os.system ['touch {CANARY}']",
+    f"!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{CANARY}']]",
+    f"{{class_path: os.system, init_args: {{command: touch {CANARY}}}}}",
+    f"'{{class_path: subprocess.Popen, init_args: {{args: [touch, {CANARY}]}}}}'",
+    *("&a [*a]", "&a {b: *a}", "*nowhere", "[&a 1, *a]", "{<<: {a: 1}}", "{<<: 3}", "{<<: &a [*a]}", _LAUGHS),
+    *(
+        "[" * 900 + "]" * 900,
+        "[" * 20000 + "]" * 20000,
+        "{a: " * 5000 + "1" + "}" * 5000,
+        "[" * 20000,
+        "'[' ",
+    ),
+    *(
+        '"a\\nb"',
+        '"a\\n\\nerror: b"',
+        '"\\0"',
+        '"\\x1b[2J"',
+        '"\\ud800"',
+        '"\\u2028"',
+        "'\u2603'",
+        "|\n  a\n  b",
+    ),
+    *("x" * 100_000, "../../../../../..", "/dev/null", "/dev/zero", "/proc/self/mem", "file:///etc/passwd"),
+    *(
+        "{1: 2}",
+        "{null: 2}",
+        "{[1]: 2}",
+        "{{a: 1}: 2}",
+        "{true: 1}",
+        "{1.5: 2}",
+        "{a: 1, a: 2}",
+        "? a\n: b",
+        "- a",
+    ),
+    *(
+        "%",
+        "@a",
+        "`a",
+        "a: b: c",
+        "[a",
+        "{a",
+        '"a',
+        "\t- a",
+        "&a",
+        "!",
+        "!!",
+        "*",
+        "a #b",
+        "#",
+        "---",
+        "...",
+        "\x07",
+    ),
+)
+"""Of a key, in place of its value; not all of them are YAML."""
+
+WORDS = (
+    *(text for text in YAML if "\0" not in text),
+    "",
+    "--",
+    "-",
+    "--seed",
+    "-1e3",
+    "=",
+    "a=b",
+    "{",
+    "@/etc/passwd",
+)
+
+OBJECTS: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 2**63, 2**64, -(10**5000), 10**300, 0.5, -0.5, 1e300, 1e-320, float("nan")),
+    *(
+        float("inf"),
+        "",
+        " ",
+        "text",
+        "1",
+        "9" * 5000,
+        "a\nb",
+        "a\0b",
+        "\ud800",
+        b"bytes",
+        bytearray(b"a"),
+        1j,
+    ),
+    *(
+        [],
+        [1],
+        [1, [2]],
+        [None],
+        [float("nan")],
+        ["a"],
+        (),
+        (1,),
+        {},
+        {"a": 1},
+        {1: 2},
+        {None: 1},
+        {(1, 2): 3},
+    ),
+    *(set(), {1}, frozenset({1}), range(3), object(), object, len, lambda: 1, Ellipsis, NotImplemented),
+    *(np.float32(0.5), np.int64(3), np.nan, np.zeros(3), np.zeros((2, 2)), np.array(3), np.bool_(True)),
+    *(datetime.date(2020, 1, 1), decimal.Decimal("0.5"), PurePath("a"), Exception("a"), iter([1])),
+    *([[[[[[1]]]]]], list(range(3000)), {"a": {"b": {"c": 1}}}, {"name": {"name": "maml"}}),
+)
+"""What a program may put in place of a value."""
