@@ -37,6 +37,11 @@ class Points:
         return "inner steps" if self.trial_episodes is None else "episodes before"
 
     @property
+    def counted(self) -> str:
+        """What returns are told by."""
+        return "number of inner steps" if self.trial_episodes is None else "episodes before"
+
+    @property
     def at(self) -> list[int]:
         """How many of them lie before every point."""
         return [point * (self.trial_episodes or 1) for point in range(self.count)]

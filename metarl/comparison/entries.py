@@ -9,9 +9,10 @@ from metarl.comparison.judgement import Protocol
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import (
-    AnyExperiment,
+    ControlExperiment,
     ExperimentConfig,
     ScratchExperiment,
+    of_control,
     read_config,
     scale_later_steps,
 )
@@ -35,7 +36,7 @@ class Entry:
 
     label: str
     seed: int
-    config: AnyExperiment
+    config: ControlExperiment
 
 
 def make_entry(
@@ -60,7 +61,7 @@ def make_entry(
         ConfigError: the config is missing or wrong, or a variant sets what the comparison does.
     """
     chosen = variant or {}
-    own = read_config(path, variant_words(chosen))
+    own = of_control(read_config(path, variant_words(chosen)))
     label = f"{path.stem}_{variant_name(chosen)}" if chosen else path.stem
     overrides = {"seed": seed, "run_dir": folder / label / f"seed_{seed}"}
     if isinstance(own, ScratchExperiment):
@@ -82,7 +83,8 @@ def make_entry(
         }
     if taken := chosen.keys() & overrides.keys():
         raise ConfigError(f"--sweep: expected a key that the comparison does not set, got {min(taken)}")
-    return Entry(label, seed, read_config(path, variant_words({**chosen, **overrides})))
+    config = of_control(read_config(path, variant_words({**chosen, **overrides})))
+    return Entry(label, seed, config)
 
 
 def planned_steps(entry: Entry) -> int:
@@ -93,14 +95,14 @@ def planned_steps(entry: Entry) -> int:
     return int(config.training.environment_steps)
 
 
-def difference(one: AnyExperiment, other: AnyExperiment) -> str | None:
+def difference(one: ControlExperiment, other: ControlExperiment) -> str | None:
     """Why two configs cannot be compared: "key: expected ..., got ..."; None if they can.
 
     They must have the same tasks and horizon; what a policy observes and its action box may differ. With
     equally large meta-batches, a seed gives both the same training tasks.
     """
 
-    def meta_trains(config: AnyExperiment) -> bool:
+    def meta_trains(config: ControlExperiment) -> bool:
         return isinstance(config, ExperimentConfig) and config.training.iterations > 0
 
     if reason := other_tasks(one, other):
@@ -110,10 +112,10 @@ def difference(one: AnyExperiment, other: AnyExperiment) -> str | None:
     return None
 
 
-def other_tasks(one: AnyExperiment, other: AnyExperiment) -> str | None:
+def other_tasks(one: ControlExperiment, other: ControlExperiment) -> str | None:
     """How two configs differ in tasks or horizon: "key: expected ..., got ..."; None if they do not."""
 
-    def posed(config: AnyExperiment) -> dict[str, object]:
+    def posed(config: ControlExperiment) -> dict[str, object]:
         environment = config.environment
         options = {key: value for key, value in environment.options.items() if key not in _OF_POLICIES}
         return {"id": environment.id, "horizon": environment.horizon, "options": options}
@@ -156,7 +158,7 @@ def _check_serves(run_dir: Path, training: TrainingConfig) -> None:
     done = load_checkpoint(run_dir).iteration
     if done and not training.iterations:
         raise RunError(f"{run_dir}: expected a policy without training, got one of {done} iterations")
-    taken = [float(row["rollout/environment_steps"]) for row in read_progress(run_dir, done)]
+    taken = read_progress(run_dir, done, "rollout/environment_steps")
     budget = training.environment_steps
     if len(taken) > 1 and taken[-2] >= budget > 0:
         raise RunError(

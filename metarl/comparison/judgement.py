@@ -124,7 +124,7 @@ class _Known:
         self._path = judged_file(run_dir, self._stamp)
         try:
             self._returns = dict(json.loads(self._path.read_text())["returns"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             self._returns = {}  # measured anew
 
     def get(self, name: str) -> Array | None:

@@ -80,9 +80,8 @@ def _run(
     start = prepare_run(experiment.config, True, experiment)
     run_dir, training = Path(entry.config.run_dir), entry.config.training
     final = train_run(experiment, start, observers)
-    rows = read_progress(run_dir, final.iteration)
-    steps = [0, *(int(float(row["rollout/environment_steps"])) for row in rows)]
-    seconds = np.cumsum([0.0, *(float(row["time/iteration_seconds"]) for row in rows)])
+    steps = [0, *map(int, read_progress(run_dir, final.iteration, "rollout/environment_steps"))]
+    seconds = np.cumsum([0.0, *read_progress(run_dir, final.iteration, "time/iteration_seconds")])
     wanted = {0, *(i for i in range(1, len(steps)) if training.is_snapshot(steps[i - 1], steps[i]))}
     judged = judge(run_dir, protocol, wanted, judging)
     learning = LearningCurve(
