@@ -10,7 +10,12 @@ from metarl.runs.files import VERSION
 
 if TYPE_CHECKING:
     from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
-    from metarl.experiment.config import ExperimentConfig, ScratchExperiment, read_config
+    from metarl.experiment.config import (
+        ExperimentConfig,
+        ScratchExperiment,
+        SupervisedExperiment,
+        read_config,
+    )
     from metarl.meta_learners.registry import register_meta_learner
     from metarl.policies.registry import register_policy
     from metarl.runs.load import load
@@ -28,6 +33,7 @@ else:
         "MetaPolicy": "metarl.runs.meta_policy",
         "Observer": "metarl.training.observers",
         "ScratchExperiment": "metarl.experiment.config",
+        "SupervisedExperiment": "metarl.experiment.config",
         "evaluate": "metarl.training.api",
         "load": "metarl.runs.load",
         "read_config": "metarl.experiment.config",
@@ -63,6 +69,7 @@ __all__ = [
     "RanksError",
     "RunError",
     "ScratchExperiment",
+    "SupervisedExperiment",
     "TrainingError",
     "evaluate",
     "load",

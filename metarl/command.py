@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import sys
+import threading
 from importlib import import_module
 
+from metarl.errors import one_line
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+_LOWER = "lower sampling.tasks, sampling.episodes, training.tasks_at_once or the policy's sizes"
+_KEPT = "what was saved before is kept"
 COMMANDS = {
     "train": "train a meta-policy: metarl train quickstart",
     "adapt": "adapt a run's meta-policy to one task",
@@ -30,8 +39,45 @@ def main() -> int:
         print(f"error: {expected}; metarl --help tells more", file=sys.stderr)
         return 2
     sys.argv = [f"metarl {name}", *words]
-    found: int = import_module(f"metarl.commands.{name}").main()
-    return found
+    return run(name)
+
+
+def run(name: str) -> int:
+    """Runs a command with the words of `sys.argv`; tells in one line what ends it, its imports included.
+
+    Returns:
+        The command's exit code; 130 after Ctrl-C or a termination, 141 where nobody reads the output, 2 where
+        files or memory fail.
+    """
+    threading.excepthook = _in_a_thread
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        code: int = import_module(f"metarl.commands.{name}").main()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        return 141
+    except OSError as error:
+        return _told(f"expected files to read and write, got {one_line(error)}; {_KEPT}")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        return _told(f"expected enough memory, got {one_line(error)[:300]}; {_LOWER}; {_KEPT}")
+
+
+def _in_a_thread(failed: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread raises its failures to write again where they are told."""
+    if not issubclass(failed.exc_type, OSError):
+        threading.__excepthook__(failed)
+
+
+def _told(line: str) -> int:
+    print(f"error: {line}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -2,6 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+_LONGEST = 2_000
+"""Characters of a line; an unknown name is told with all that are known."""
+
+
+def one_line(error: object) -> str:
+    """A text, or an error's, in one line of readable length: a long one without its middle."""
+    try:
+        text = str(error)
+    except Exception as unreadable:  # whatever an exception of others raises
+        text = f"{type(error).__name__}, whose text raises {type(unreadable).__name__}"
+    line = re.sub(r"\s+", " ", text).strip()
+    line = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 300]} ... {line[-250:]}"
+
+
+def check_kinds(kinds: Mapping[str, tuple[type, ...]], given: Mapping[str, object]) -> None:
+    """Checks the types of a function's arguments.
+
+    Args:
+        kinds: those that an argument may have, by its name; NoneType for None.
+        given: arguments by name, others among them.
+
+    Raises:
+        TypeError: one has another type; the message names it.
+    """
+    for name, expected in kinds.items():
+        if not isinstance(given[name], expected):
+            names = " or ".join(kind.__name__ for kind in expected)
+            raise TypeError(f"{name}: expected {names}, got {type(given[name]).__name__}")
+
 
 class MetaRLError(Exception):
     """Base of the errors that scripts report in one line, without a traceback.
@@ -11,6 +44,9 @@ class MetaRLError(Exception):
     """
 
     rank: int | None = None
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigError(MetaRLError):

@@ -2,7 +2,7 @@
 
 import sys
 
-from metarl.commands.sinusoid import main
+from metarl.command import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("sinusoid"))

@@ -180,7 +180,7 @@ def test_a_step_helped_where_chance_would_hardly_have_it_so():
         assert verdict(-before, -after) == ("made it worse" if expected == "helped" else expected)
 
 
-@pytest.mark.parametrize(("episodes", "expected"), [(5, "no clear change"), (6, "helped")])
+@pytest.mark.parametrize(("episodes", "expected"), [(5, "too few to tell"), (6, "helped")])
 def test_a_verdict_may_fall_to_either_side(episodes, expected):
     """Five of five better come by chance once in 32, five of five better or worse once in 16."""
     assert verdict(np.zeros(episodes), np.ones(episodes)) == expected
@@ -203,6 +203,29 @@ def test_the_curve_shows_return_interval_and_what_the_step_did():
     assert second[:4] == ("1", "3.50", f"[{3.5 - half:.2f}, {3.5 + half:.2f}]", "5")
     assert (first[5], second[5]) == ("", "helped")
     assert len(second[4]) > len(first[4]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (1.0, "Adaptation helped: from 0.00 to 1.00 by 2 inner steps."),
+        (-1.0, "Adaptation made it worse: from 0.00 to -1.00 by 2 inner steps."),
+        (0.0, "Adaptation made no clear change: from 0.00 to 0.00 by 2 inner steps."),
+    ],
+)
+def test_what_all_steps_did_is_a_sentence(last, expected):
+    shown = LiveCurve(5, 2, quiet=True)
+    for value in (0.0, last / 2, last):
+        shown.show(np.full(8, value))
+    assert shown.whole() == expected
+
+
+def test_too_few_episodes_are_not_called_no_change():
+    shown = LiveCurve(5, 1, quiet=True)
+    for value in (0.0, 1.0):
+        shown.show(np.full(5, value))
+    told = "Adaptation cannot be judged by 5 episodes: from 0.00 to 1.00 by 1 inner step; take "
+    assert shown.whole() == f"{told}--held_back 6 or more."
 
 
 def test_a_curve_of_one_episode_has_no_interval_and_no_column_for_it():

@@ -1,6 +1,7 @@
 """The pages of the algorithms have the code's defaults and the README's results."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def defaults(page):
 def value(section, key):
     for name in key.split("."):
         section = section[name]
-    return section
+    return list(section) if isinstance(section, tuple) else section
 
 
 def test_every_learner_has_a_page():
@@ -38,12 +39,20 @@ def test_every_learner_has_a_page():
 def test_a_pages_defaults_are_the_codes(name):
     sections = SECTIONS.get(name, {"meta_learner": {"name": name}})
     (section,) = sections
-    config = read_config({"environment": ENVIRONMENT, **sections, "run_dir": "runs/none"}).as_dict()[section]
+    config = read_config({"environment": ENVIRONMENT, **sections, "run_dir": "runs/none"})
+    settings = asdict(getattr(config, section))
     found = defaults(PAGES[name])
     assert found
     for key, default in found.items():
-        expected = value(config, key)
+        expected = value(settings, key)
         assert (float(default) if isinstance(expected, float) else default) == expected, key
+
+
+@pytest.mark.parametrize("name", NOT_COMPARED)
+def test_a_page_of_a_learner_with_memory_lacks_no_default(name):
+    """Gradient-based learners share MAML's; these share none."""
+    sections = {"environment": ENVIRONMENT, "meta_learner": {"name": name}, "run_dir": "runs/none"}
+    assert {*read_config(sections).as_dict()["meta_learner"]} - {"name"} <= {*defaults(PAGES[name])}
 
 
 @pytest.mark.parametrize("name", sorted({*PAGES} - {"index"}))

@@ -8,11 +8,12 @@ from metarl_envs.tasks import unstack_tasks
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ScratchExperiment, read_config
+from metarl.experiment.config import ScratchExperiment, SupervisedExperiment, read_config
 from metarl.experiment.environments import held_out_tasks
 from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config, save_run_config
+from metarl.supervised.runs.build import build_supervised
 from tests.support.tiny import BY_GRADIENT, tiny_policy
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
@@ -26,6 +27,10 @@ def test_every_config_of_the_repository_builds(path):
     if isinstance(config, ScratchExperiment):
         task = held_out_tasks(config, 1, 0)
         make_model(config, make_vec_env(config, config.from_scratch.num_envs, next(unstack_tasks(task))), 0)
+        return
+    if isinstance(config, SupervisedExperiment):
+        if config.names["data"] not in ("omniglot", "mini_imagenet"):
+            build_supervised(config)
         return
     build_experiment(config)
 
@@ -59,7 +64,9 @@ def test_algorithms_are_compared_at_equal_environment_steps(environment):
 )
 def test_a_learning_rates_schedule_ends_with_training(path):
     config = read_config(path)
-    assert config.meta_learner.clipped.schedule_updates == config.training.iterations
+    supervised = isinstance(config, SupervisedExperiment)
+    rate = config.learner.adam if supervised else config.meta_learner.clipped
+    assert rate.schedule_updates in {config.training.iterations, 0 if supervised else -1}
 
 
 @pytest.mark.parametrize(

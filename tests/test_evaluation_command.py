@@ -20,7 +20,7 @@ SECTIONS = {
     "meta_learner": {"name": "maml", "inner_step_size": 0.1},
     "training": {"iterations": 1, "evaluation_tasks": 2, "evaluation_episodes": 2, "evaluation_steps": 1},
 }
-SMALL = ("--tasks", 3, "--steps", 2, "--episodes", 4, "--quiet")
+SMALL = ("--tasks", 3, "--steps", 2, "--episodes", 4, "--quiet", "--beside", "none")
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,14 @@ def test_a_run_of_another_length_is_no_seed(run):
     _, _, _, folder = run("larger", *SMALL, "--beside", "two", "untrained")
     beside = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]
     assert set(beside) == {"two", "untrained"}
+
+
+def test_a_list_without_an_interval_has_no_columns_for_it(run):
+    words = ("--steps", 1, "--episodes", 2, "--quiet", "--beside", "none")
+    _, _, _, folder = run("line", "--tasks", 2, *words)
+    assert "low_95" not in rows(folder / "means.csv")[0]
+    _, _, _, folder = run("line", "--tasks", 4, *words)
+    assert all(row["low_95"] for row in rows(folder / "means.csv"))
 
 
 def test_intervals_beside_are_as_those_of_the_evaluated_run(run):

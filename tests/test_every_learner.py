@@ -1,9 +1,7 @@
 """Whatever trained a run, its folder is used in the same way."""
 
 import csv
-import runpy
 import sys
-from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
+from metarl.commands import adapt
 from metarl.compute.task_map import select_task
 from metarl.experiment.environments import make_env
 from metarl.math.parameters import repeat
@@ -28,7 +27,6 @@ from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.run_config import load_run_config
 from tests.support.tiny import BY_GRADIENT, adapted_by, by_adam, inner_steps
 
-ADAPT = Path(__file__).parents[1] / "scripts/adapt.py"
 TASK = {"goal": [0.2, -0.1]}
 
 every_learner = pytest.mark.parametrize("name", BY_GRADIENT)
@@ -68,8 +66,8 @@ def test_what_the_script_saves_is_loaded(train_small, tmp_path, monkeypatch, nam
     train_small(*of(name), "--training.iterations", "1")
     run, saved = str(tmp_path / "run"), str(tmp_path / "goal.safetensors")
     options = ["--task", '{"goal": [0.2, -0.1]}', "--episodes", "4", "--steps", "2", "--save", saved]
-    monkeypatch.setattr(sys, "argv", [str(ADAPT), run, *options])
-    assert runpy.run_path(str(ADAPT))["main"]() == 0
+    monkeypatch.setattr(sys, "argv", ["adapt", run, *options])
+    assert adapt.main() == 0
     loaded, trained = metarl.load(saved), metarl.load(run)
     assert list(loaded.parameters) == list(trained.parameters)
     assert not same(loaded.parameters, trained.parameters)

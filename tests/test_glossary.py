@@ -52,6 +52,13 @@ def test_every_column_of_the_glossary_says_in_tensorboard_what_it_means():
     assert not {*iteration_points(columns)} - {*ENTRIES}
 
 
+def test_every_entry_says_what_is_sick():
+    assert not {tag for tag, entry in ENTRIES.items() if not (entry.meaning.strip() and entry.sick.strip())}
+    rows = re.findall(r"^\| `.*\|$", METRICS + BOARD, re.MULTILINE)
+    assert rows
+    assert not [row for row in rows if not row.split("|")[-2].strip()]
+
+
 def test_a_logarithm_is_not_told_to_be_sick_below_0():
     assert "`step_size.log` is a size's logarithm" in describe("health/update/mean_of_step_size.log")
 

@@ -176,5 +176,5 @@ def test_a_task_for_an_environment_that_takes_none_is_refused(run_dir):
 def test_a_task_that_is_no_mapping_is_told(train_small, tmp_path, task):
     train_small("--training.iterations", "1")
     meta_policy = metarl.load(tmp_path / "run")
-    with pytest.raises(ValueError, match="expected a task as a mapping of its parameters, got"):
+    with pytest.raises(TypeError, match="task: expected Mapping or NoneType, got"):
         meta_policy.adapt(make_env(meta_policy.experiment.config), task, episodes=1)

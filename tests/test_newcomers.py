@@ -112,11 +112,25 @@ def test_learners_by_gradients_refuse_a_policy_with_memory(small_config_file, sm
         build_experiment(small_config())
 
 
-def test_anil_refuses_a_policy_without_its_head(small_config_file, small_config):
+def test_anil_adapts_the_named_layers_of_a_users_policy(small_config_file, small_config):
     own = {"policy": {"name": "tests.user_package.policies:TwoHeaded"}, "meta_learner": {"name": "anil"}}
     change(small_config_file, own)
-    with pytest.raises(metarl.ConfigError, match=r"anil expected a policy with mean.weight, got TwoHeaded"):
+    message = r"adapted_layers: expected some of 0, 1, the layers of TwoHeaded, got mean"
+    with pytest.raises(metarl.ConfigError, match=message):
         build_experiment(small_config())
+    with pytest.raises(metarl.ConfigError, match=r"adapted_layers: expected some of 0, 1, .*, got none"):
+        build_experiment(small_config("--meta_learner.adapted_layers", "[]"))
+    policy = metarl.train(small_config("--meta_learner.adapted_layers", "['1']"), quiet=True)
+    experiment = build_experiment(small_config("--meta_learner.adapted_layers", "['1']"))
+    start = experiment.learner.initial_state(torch.Generator().manual_seed(0)).parameters
+    sampler = experiment.sampler(2, 3)
+    walk = experiment.walk(sampler)
+    tasks = experiment.held_out_tasks(2, seed=0)
+    _, adapted = next(walk.walk(walk.start(start, 2), tasks, (0,), 1))
+    sampler.close()
+    moved = {name for name, value in start.items() if not torch.equal(adapted.parameters[name][0], value)}
+    assert moved == {"1.weight", "1.bias"}
+    assert set(policy.parameters) == set(start)
 
 
 def test_before_adaptation_nothing_is_remembered_by_mean_actions_either(recurrent, train_small, tmp_path):

@@ -35,6 +35,13 @@ def test_settings_that_an_algorithm_never_read_are_left_out(small_config, tmp_pa
             read(small_config, tmp_path, name=name, **{key: other})
 
 
+def test_observations_are_normalised_in_either_spelling(small_config_file):
+    values = yaml.safe_load(small_config_file.read_text())
+    for spelling in ("normalise", "normalize"):
+        policy = {**values.get("policy", {}), f"{spelling}_observations": True}
+        assert read_config({**values, "policy": policy}).policy.normalise_observations
+
+
 def test_maml_pps_schedule_is_its_outer_steps(small_config, tmp_path):
     old = {"schedule_updates": 7, "final_learning_rate": 1e-4, "clipped": {"epochs": 2}}
     clipped = read(small_config, tmp_path, name="maml_pp", **old).clipped

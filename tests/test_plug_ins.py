@@ -46,7 +46,7 @@ def test_a_users_policy_trains_loads_adapts_and_is_saved(write, train_small, tmp
     loaded = metarl.load(tmp_path / "run", trust=True)
     assert loaded.experiment.config.policy.settings == {**settings_of(policy), "width": 6}
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    shared = {"normalize_observations": False}
+    shared = {"normalise_observations": False}
     assert saved["policy"] == {**policy, **loaded.experiment.config.policy.settings, **shared}
     env = gymnasium.make("metarl/PointNavigation-v0", max_episode_steps=8)
     adapted = loaded.adapt(env, {"goal": [0.1, 0.2]}, episodes=3)
@@ -91,6 +91,7 @@ def test_a_users_meta_learner_reads_its_own_settings(write, train_small, tmp_pat
 def test_registered_names_need_no_trust(write, train_small, tmp_path, monkeypatch):
     for names in (POLICIES, META_LEARNERS):
         monkeypatch.setitem(names, "of_the_test", None)
+        monkeypatch.delitem(names, "of_the_test")
     metarl.register_policy("of_the_test", LayerNormMLP)
     metarl.register_meta_learner("of_the_test", cautious)
     write(policy={"name": "of_the_test", "width": 5}, meta_learner={"name": "of_the_test"})

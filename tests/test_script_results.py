@@ -1,12 +1,12 @@
 """What scripts leave in a run folder: nothing lost, nothing overwritten, nothing beside it."""
 
 import json
-import runpy
 import shlex
 import sys
 
 import pytest
 
+from metarl.commands import evaluate as evaluate_command
 from metarl.experiment.build import Experiment
 from tests.test_scripts import ROOT, run_dir, script, table, written  # noqa: F401  (run_dir is a fixture)
 
@@ -46,10 +46,11 @@ def test_a_list_is_written_as_soon_as_it_is_measured(run_dir, monkeypatch):  # n
         return original(self, *arguments, where=where, **options)
 
     monkeypatch.setattr(Experiment, "evaluate", evaluate)
-    path = str(ROOT / "scripts/evaluate.py")
-    monkeypatch.setattr(sys, "argv", [path, str(run_dir), "--on", "held-out", "training", *map(str, SMALL)])
+    monkeypatch.setattr(
+        sys, "argv", ["evaluate", str(run_dir), "--on", "held-out", "training", *map(str, SMALL)]
+    )
     with pytest.raises(KeyboardInterrupt):
-        runpy.run_path(path)["main"]()
+        evaluate_command.main()
     (folder,) = {*(run_dir / "evaluation").iterdir()} - before
     assert [row["tasks"] for row in table(folder)] == ["held-out"] * 3
     assert json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["tasks"] == 3

@@ -90,7 +90,6 @@ def test_evaluate_writes_table_summary_and_picture(run_dir):
         "goal_0",
         "goal_1",
         *(f"return_after_{k}_steps" for k in range(3)),
-        "beyond_noise",
     ]
     assert len(rows) == summary["tasks"] == 5
     for step in range(3):

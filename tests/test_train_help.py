@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from metarl.command import main
-from metarl.experiment.config import sections_of
+from metarl.experiment.config import read_config, sections_of
 from metarl.experiment.config_sections import key_types
 from metarl.experiment.key_help import COMMON, explain_keys
 from metarl.meta_learners.registry import META_LEARNERS
@@ -14,6 +14,11 @@ from metarl.policies.registry import POLICIES
 KINDS = {
     **{name: {"meta_learner": {"name": name}} for name in META_LEARNERS},
     "from_scratch": {"from_scratch": {}},
+    "glyphs": {
+        "data": {"name": "glyphs"},
+        "network": {"name": "conv"},
+        "learner": {"name": "maml_pp"},
+    },
     "users": {
         "meta_learner": {"name": "tests.user_package.learner:cautious"},
         "policy": {"name": "tests.user_package.policies:TwoHeaded"},
@@ -36,6 +41,7 @@ def test_every_key_has_a_line_that_says_what_it_is(kind):
     keys = {key for key in types if not any(other.startswith(f"{key}.") for other in types)}
     keys -= {key for key in keys for unread in told_of.unread if f"{key}.".startswith(f"{unread}.")}
     names = {"policy.name", "meta_learner.name"} if told_of.policy else set()
+    names |= {f"{section}.name" for section in told_of.supervised or ()}
     assert set(found) == keys | names | {"seed", "run_dir"}
     assert [key for key, text in found.items() if len(text.partition(" (")[0]) < 5] == []
     assert list(found)[: len(set(COMMON) & set(found))] == [key for key in COMMON if key in found]
@@ -57,10 +63,21 @@ def test_names_and_defaults_are_told():
     )
 
 
+def test_a_configs_own_values_are_told():
+    config = read_config("quickstart", ["--sampling.tasks", "7"])
+    found = told(explain_keys(sections_of("quickstart"), config.as_dict()))
+    assert found["environment.id"].endswith("(metarl/PointNavigation-v0)")
+    assert found["environment.options"].endswith("({preset: maml})")
+    assert found["sampling.tasks"].endswith("(7)")
+    assert found["meta_learner.name"].endswith("(maml)")
+    assert found["meta_learner.trust_region.max_kl"].endswith("(0.01; with outer trpo)")
+    assert found["run_dir"].endswith("(runs/quickstart)")
+
+
 @pytest.mark.parametrize(
     ("chosen", "unread"),
     [
-        ({"meta_learner": {"name": "rl2"}}, {"sampling.advantages", "policy.normalize_observations"}),
+        ({"meta_learner": {"name": "rl2"}}, {"sampling.advantages", "policy.normalise_observations"}),
         ({"meta_learner": {"name": "pearl"}}, {"sampling.advantages", "policy.start_from"}),
         ({"meta_learner": {"name": "multi_task"}}, {"meta_learner.inner_steps"}),
         ({"from_scratch": {}}, {"sampling.tasks", "training.iterations", "training.device"}),

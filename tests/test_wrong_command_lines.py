@@ -48,6 +48,7 @@ def told(monkeypatch, capsys):
         ("train", ["--seeds", "1", "x"], "--seeds: expected an integer >= 0, got 'x'"),
         ("train", ["--resume", "yes"], "--resume: expected one of "),
         ("evaluate", ["--protocol", "x"], "--protocol: expected one of "),
+        ("train", ["--config", "b"], "argument --config: expected one config, got several"),
         ("render", ["--length"], "--length: expected a value, got none"),
         ("sinusoid", ["--quiet=x"], "--quiet: expected no value, got 'x'"),
         ("evaluate", ["--ep", "3"], "--ep: expected one of --episodes, --episodes_used, got "),

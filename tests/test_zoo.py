@@ -79,6 +79,13 @@ def test_a_card_is_shown(command):
     assert "got zoo/point_navigatoin; did you mean zoo/point_navigation?" in printed.err
 
 
+def test_a_terminal_sees_no_raw_markdown(command, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _, printed = command("zoo", "point_navigation")
+    assert "mean return" in printed.out
+    assert not any(raw in printed.out for raw in ("| ---", "**", "# A meta"))
+
+
 def test_results_go_to_the_working_directory(command, tmp_path):
     before = sorted(ZOO.rglob("*"))
     code, printed = command("evaluate", "zoo/point_navigation", "--tasks", 2, "--episodes", 2, "--steps", 1)

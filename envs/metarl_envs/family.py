@@ -125,8 +125,9 @@ class Family:
     observed: Observed = NOTHING_OBSERVED
 
     def __post_init__(self) -> None:
-        if not 0 < self.action_scale < np.inf:
-            raise ValueError(f"expected a finite action_scale > 0, got {self.action_scale}")
+        scale, largest = self.action_scale, float(np.finfo(np.float32).max)
+        if isinstance(scale, bool) or not (isinstance(scale, int | float) and 0 < scale <= largest):
+            raise ValueError(f"expected a finite action_scale > 0, got {scale!r}")
 
     @property
     def observation_space(self) -> Box:

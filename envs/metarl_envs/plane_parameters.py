@@ -12,18 +12,25 @@ from metarl_envs.task_parameters import Array
 
 @dataclass(frozen=True)
 class Heading:
-    """An angle drawn uniformly from the whole circle [0, 2 pi), in rad."""
+    """An angle drawn uniformly from the whole circle [0, 2 pi), in rad.
+
+    Args:
+        default: the angle an environment has before any task is set.
+    """
 
     default: float = 0.0
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one value."""
         return ()
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n values; [n, *shape]."""
         return rng.uniform(0.0, 2 * np.pi, size=n)
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are allowed; [...]."""
         return np.asarray(np.abs(values) <= 2 * np.pi)
 
     def pack(self, values: Array) -> Array:
@@ -31,10 +38,11 @@ class Heading:
         return np.stack((np.cos(values), np.sin(values)), axis=-1)
 
     def unpack(self, packed: Array) -> Array:
+        """The inverse of `pack`."""
         return np.asarray(np.arctan2(packed[:, 1], packed[:, 0]) % (2 * np.pi))
 
     def widened(self, scale: float) -> None:
-        return None
+        """None: there is nothing beyond it."""
 
     def __str__(self) -> str:
         return "in [-2 pi, 2 pi]"
@@ -42,30 +50,41 @@ class Heading:
 
 @dataclass(frozen=True)
 class Disc:
-    """A place [x, y] drawn uniformly from a disc around the origin."""
+    """A place [x, y] drawn uniformly from a disc around the origin.
+
+    Args:
+        radius: of the disc, in the parameter's units.
+        default: the place an environment has before any task is set.
+    """
 
     radius: float
     default: tuple[float, float]
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one value."""
         return (2,)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n values; [n, *shape]."""
         angle = rng.uniform(0.0, 2 * np.pi, size=n)
         distance = self.radius * np.sqrt(rng.uniform(size=n))
         return np.stack((distance * np.cos(angle), distance * np.sin(angle)), axis=-1)
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are allowed; [...]."""
         return np.asarray(np.hypot(values[..., 0], values[..., 1]) <= self.radius * (1 + 1e-12))
 
     def pack(self, values: Array) -> Array:
+        """Values [n, *shape] as inputs for a policy that observes the task; [n, packed]."""
         return values.copy()
 
     def unpack(self, packed: Array) -> Array:
+        """The inverse of `pack`."""
         return packed.copy()
 
     def widened(self, scale: float) -> Disc:
+        """The same over a range `scale` times as wide; None if there is nothing beyond it."""
         return replace(self, radius=self.radius * scale)
 
     def __str__(self) -> str:

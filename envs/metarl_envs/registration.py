@@ -32,7 +32,15 @@ def register_family(name: str, builder: FamilyBuilder, horizon: int) -> None:
         builder: keyword options (`preset` among them) -> `Family`; the options become those of
             `gymnasium.make` and `gymnasium.make_vec`.
         horizon: steps after which an episode is truncated.
+
+    Raises:
+        ValueError: the name of another family, or a horizon below 1.
     """
+    if not isinstance(horizon, int) or horizon < 1:
+        raise ValueError(f"horizon: expected an integer > 0, got {horizon!r}")
+    held = FAMILIES.get(name, builder)
+    if (held.__module__, held.__qualname__) != (builder.__module__, builder.__qualname__):
+        raise ValueError(f"expected a name that is free, got {name!r}, which is that of {held.__qualname__}")
     FAMILIES[name] = builder
     gymnasium.register(
         id=f"metarl/{name}-v0",

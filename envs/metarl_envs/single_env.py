@@ -20,7 +20,8 @@ from metarl_envs.vector_env import VectorTaskEnv
 class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     """One environment of a task family; what `gymnasium.make` returns, inside its `TimeLimit`.
 
-    Seeded with s it equals environment i of a batch seeded with s - i, bit for bit.
+    Seeded with s it equals environment i of a batch seeded with s - i, bit for bit. A copy, by
+    `copy.deepcopy` or pickled, has its task and generator, and begins with `reset`.
 
     Args:
         family: the family's registered name.
@@ -46,6 +47,10 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
         self.observation_space = self._batch.single_observation_space
         self.action_space = self._batch.single_action_space
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the window, which a copy opens for itself."""
+        return {**self.__dict__, "_window": None}
 
     @property
     def task_space(self) -> TaskSpace:

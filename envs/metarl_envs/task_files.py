@@ -12,6 +12,9 @@ import yaml
 
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
 
+_DEEPEST = 50
+"""Levels of lists and mappings in a file."""
+
 
 class Validating(Protocol):
     """What judges a task: a `TaskSpace`, or the `SampledTasks` of an environment of others."""
@@ -43,7 +46,9 @@ def tasks_from_data(space: Validating, data: Any) -> Tasks:
         except ValueError as error:
             raise ValueError(f"task {i}: {error}") from error
         if _shapes(valid[i]) != _shapes(valid[0]):
-            raise ValueError(f"task {i}: expected keys and shapes as task 0, {valid[0]}, got {valid[i]}")
+            raise ValueError(
+                f"task {i}: expected keys and shapes as task 0, {valid[0]!r:.200}, got {valid[i]!r:.200}"
+            )
     return stack_tasks(valid)
 
 
@@ -66,15 +71,29 @@ def read_tasks(path: str | Path, space: Validating) -> Tasks:
         ValueError: another suffix, or as `tasks_from_data`.
     """
     path = Path(path)
-    text = path.read_text()
     try:
-        data = json.loads(text) if _is_json(path) else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        text = path.read_text()
+        data = json.loads(text) if _is_json(path) else _load_yaml(text)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: expected JSON or YAML, got {' '.join(str(error).split())}") from error
     try:
         return tasks_from_data(space, data)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _load_yaml(text: str) -> Any:
+    """Data of few levels, and no aliases of what has aliases, by which a short file would hold more than any
+    memory."""
+    anchored: list[bool] = []
+    for event in yaml.parse(text):
+        if isinstance(event, yaml.CollectionStartEvent):
+            anchored.append(event.anchor is not None)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchored.pop()
+        if len(anchored) > _DEEPEST or (isinstance(event, yaml.AliasEvent) and any(anchored)):
+            raise yaml.YAMLError(f"aliases of aliases, or more than {_DEEPEST} levels, in a list of tasks")
+    return yaml.safe_load(text)
 
 
 def _shapes(task: Task) -> dict[str, tuple[int, ...]]:

@@ -61,19 +61,24 @@ class Uniform:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one value."""
         return np.shape(self.default)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n values; [n, *shape]."""
         return rng.uniform(self.low, self.high, size=(n, *self.shape))
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are allowed; [...]."""
         inside = (np.asarray(self.low) <= values) & (values <= np.asarray(self.high))
         return np.asarray(inside.all(-1) if self.shape else inside)
 
     def pack(self, values: Array) -> Array:
+        """Values [n, *shape] as inputs for a policy that observes the task; [n, packed]."""
         return values.reshape(len(values), -1).copy()
 
     def unpack(self, packed: Array) -> Array:
+        """The inverse of `pack`."""
         return packed.reshape(-1, *self.shape).copy()
 
     def widened(self, scale: float) -> Uniform | None:
@@ -107,13 +112,16 @@ class LogUniform:
 
     @property
     def default(self) -> Array:
+        """The value an environment has before any task is set."""
         return np.ones(self.shape)
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n values; [n, *shape]."""
         exponents = rng.uniform(-1.0, 1.0, size=(n, *self.shape))
         return np.asarray(self.limit**exponents)
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are allowed; [...]."""
         inside = (1 / self.limit <= values) & (values <= self.limit)
         return np.asarray(inside.reshape(*values.shape[: values.ndim - len(self.shape)], -1).all(-1))
 
@@ -122,9 +130,11 @@ class LogUniform:
         return np.log(values).reshape(len(values), -1)
 
     def unpack(self, packed: Array) -> Array:
+        """The inverse of `pack`."""
         return np.exp(packed).reshape(-1, *self.shape)
 
     def widened(self, scale: float) -> LogUniform:
+        """The same over a range `scale` times as wide; None if there is nothing beyond it."""
         return replace(self, limit=self.limit**scale)
 
     def __str__(self) -> str:
@@ -133,29 +143,39 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Choice:
-    """A scalar parameter drawn uniformly from a few values."""
+    """A scalar parameter drawn uniformly from a few values.
+
+    Args:
+        values: in the parameter's units.
+        default: the value an environment has before any task is set.
+    """
 
     values: tuple[float, ...]
     default: float
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one value."""
         return ()
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n values; [n, *shape]."""
         return rng.choice(np.asarray(self.values, dtype=np.float64), size=n)
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are allowed; [...]."""
         return np.asarray(np.isin(values, self.values))
 
     def pack(self, values: Array) -> Array:
+        """Values [n, *shape] as inputs for a policy that observes the task; [n, packed]."""
         return values[:, None].copy()
 
     def unpack(self, packed: Array) -> Array:
+        """The inverse of `pack`."""
         return packed[:, 0].copy()
 
     def widened(self, scale: float) -> None:
-        return None
+        """None: there is nothing beyond it."""
 
     def __str__(self) -> str:
         return f"one of {self.values}"
@@ -170,13 +190,16 @@ class Beyond:
 
     @property
     def default(self) -> Any:
+        """The value an environment has before any task is set."""
         return self.inner.default
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one value."""
         return self.inner.shape
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n values; [n, *shape]."""
         drawn = np.empty((0, *self.shape))
         while len(drawn) < n:
             values = self.outer.sample(n, rng)
@@ -184,15 +207,19 @@ class Beyond:
         return drawn[:n]
 
     def contains(self, values: Array) -> NDArray[np.bool_]:
+        """Which of the values [..., *shape] are allowed; [...]."""
         return self.outer.contains(values)
 
     def pack(self, values: Array) -> Array:
+        """Values [n, *shape] as inputs for a policy that observes the task; [n, packed]."""
         return self.inner.pack(values)
 
     def unpack(self, packed: Array) -> Array:
+        """The inverse of `pack`."""
         return self.inner.unpack(packed)
 
     def widened(self, scale: float) -> Beyond | None:
+        """The same over a range `scale` times as wide; None if there is nothing beyond it."""
         wider = self.outer.widened(scale)
         return None if wider is None else replace(self, outer=wider)
 

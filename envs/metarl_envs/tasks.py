@@ -169,15 +169,15 @@ class TaskSpace:
 
     def _validate(self, values: Mapping[str, Any], leading: tuple[int, ...]) -> Tasks:
         if not isinstance(values, Mapping):
-            raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {values!r}")
+            raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {values!r:.200}")
         if set(values) != set(self.parameters):
-            raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {sorted(values)}")
+            raise ValueError(f"expected a task with keys {sorted(self.parameters)}, got {[*values]!r:.200}")
         valid: Tasks = {}
         for name, parameter in self.parameters.items():
             try:
                 value = np.array(values[name], dtype=np.float64)
-            except (TypeError, ValueError):
-                raise ValueError(f"task {name!r}: expected numbers, got {values[name]!r}") from None
+            except (TypeError, ValueError, OverflowError):
+                raise ValueError(f"task {name!r}: expected numbers, got {values[name]!r:.200}") from None
             shape = (*leading, *parameter.shape)
             if value.shape != shape:
                 raise ValueError(f"task {name!r}: expected shape {shape}, got {value.shape}")

@@ -20,13 +20,17 @@ RESET_OPTIONS = ("reset_mask", "task", "tasks")
 
 
 def check_at_least(least: int, **values: int | None) -> None:
-    """Checks numbers by name; None passes.
+    """Checks integers by name; None passes.
 
     Raises:
-        ValueError: one is smaller.
+        ValueError: one is smaller, or no integer.
     """
     for name, value in values.items():
-        if value is not None and value < least:
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ValueError(f"expected {name} to be an integer, got {value!r}")
+        if value < least:
             raise ValueError(f"expected {name} >= {least}, got {value}")
 
 

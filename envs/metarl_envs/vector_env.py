@@ -40,6 +40,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     `info["final_obs"]`. With "Disabled" it is held, not stepped, until it is reset with Gymnasium's
     `options["reset_mask"]`: its observation and flags stay, its reward is 0.
 
+    A copy, by `copy.deepcopy` or pickled, has the arguments, tasks and random generators, and begins with
+    `reset`, as copies of Gymnasium's own environments do.
+
     Args:
         num_envs: number of environments.
         family: the family's registered name.
@@ -68,6 +71,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         height: int = 480,
         **options: Any,
     ) -> None:
+        simulated = num_envs, family, max_episode_steps, num_threads, autoreset_mode
+        self._arguments = (*simulated, render_mode, width, height), options
         check_at_least(1, num_envs=num_envs, max_episode_steps=max_episode_steps, width=width, height=height)
         check_at_least(0, num_threads=num_threads)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
@@ -90,6 +95,10 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         self._tasks = self._tasks_in_force = stack_tasks([self.family.task_space.default] * num_envs)
         self._clock = EpisodeClock(num_envs)
         self._state: State | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kept = ("generators", "_tasks", "_tasks_in_force", "_np_random", "_np_random_seed")
+        return _begun_anew, (type(self), *self._arguments), {name: getattr(self, name) for name in kept}
 
     @property
     def state(self) -> State:
@@ -248,3 +257,8 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     def _task_info(self, mask: Bools) -> dict[str, Any]:
         tasks = {name: values.copy() for name, values in self._tasks_in_force.items()}
         return {"task": tasks, "_task": mask.copy()}
+
+
+def _begun_anew(kind: type[VectorTaskEnv], of_all: tuple[Any, ...], options: dict[str, Any]) -> VectorTaskEnv:
+    """Of the same arguments, not reset yet."""
+    return kind(*of_all, **options)

@@ -2,7 +2,7 @@
 --episodes 20 --steps 3 [--save goal.safetensors]; or in an environment of your own, --env ID or --env
 module:callable. Shows the return after every step, and whether the step helped; the curve (CSV, PNG,
 TensorBoard) and the policy, in one file, are in RUN_DIR/adaptation; of zoo/NAME, in runs/zoo/NAME. A policy
-with memory plays --episodes in a row, and one more to measure it."""
+with memory plays --episodes in a row; --held_back further trials tell whether each of them helped."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def main() -> int:
             returns, adapted, place, title = adapt(meta_policy, rounds, curve)
         results = results_folder(arguments.run_dir)
         folder = new_adaptation(results, place)
-        write_adaptation(folder, returns, "episodes_before" if in_a_row else "step")
+        write_adaptation(folder, returns, *(("episodes_before", "trial") if in_a_row else ()))
         draw(folder, returns, title, "episodes before" if in_a_row else "inner steps")
         adapted.save(folder / ADAPTED)
         how = "episodes in a row" if in_a_row else f"{rounds.episodes} episodes per step"
         print(f"{title}, {how}:\n\n{curve.table().text()}\n")
-        print(measured_on(rounds, in_a_row))
+        print(f"{curve.whole()}\n{measured_on(rounds, in_a_row)}")
         print(
             f"\nThe curve is in {folder / TABLE}, as a picture in {PLOT} beside it and in TensorBoard: "
             f"tensorboard --logdir {results}"
@@ -87,7 +87,7 @@ def read_arguments() -> argparse.Namespace:
         type=PositiveInt,
         metavar="N",
         help="further episodes, the same after every step, that tell whether it helped and that no step "
-        "adapts to (those of the next step)",
+        "adapts to (those of the next step); of a policy with memory, further trials (20)",
     )
     parser.add_argument(
         "--save",
@@ -152,7 +152,11 @@ def draw(folder: Path, returns: Array, title: str, axis: str) -> None:
 def measured_on(arguments: argparse.Namespace, in_a_row: bool) -> str:
     """Which episodes the returns are of."""
     if in_a_row:
-        return f"Measured on one trial; the adapted policy knows its first {arguments.steps} episodes."
+        trials = f"{arguments.held_back} further trial{'s' * (arguments.held_back > 1)}"
+        return (
+            f"Measured on {trials} (sign test); the adapted policy knows the first {arguments.steps} "
+            f"episode{'s' * (arguments.steps > 1)} of its own."
+        )
     if arguments.held_back is not None:
         held_back = f"{arguments.held_back} held-back episodes, to which no step adapts"
         return f"Measured on {held_back} (sign test)."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,16 @@ from metarl_envs.tasks import Tasks, number_of_tasks
 
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.measurement import SeedCurves
+from metarl.commands.at_hand import baselines_at_hand
 from metarl.comparison.entries import other_tasks
 from metarl.errors import ConfigError
-from metarl.experiment.config import AnyExperiment, ScratchExperiment
+from metarl.experiment.config import ControlExperiment, ScratchExperiment, of_control
 from metarl.from_scratch.results import kept_curve
-from metarl.runs.places import find_place
+from metarl.runs.places import SEED_FOLDER, find_place
 from metarl.runs.run_config import difference_but_seed, load_run_config
 
-_SEED = re.compile(r"seed[_=]?\d+")
+NONE = Path("none")
+"""Of `--beside`: no baselines."""
 
 
 class Baseline(Protocol):
@@ -76,8 +77,10 @@ class ScratchBaseline:
         return SeedCurves(tuple(AdaptationCurve(first, curve.returns[:, :fewest]) for curve in found))
 
 
-def load_baselines(arguments: argparse.Namespace, config: AnyExperiment) -> dict[str, Baseline]:
+def load_baselines(arguments: argparse.Namespace, config: ControlExperiment) -> dict[str, Baseline]:
     """The runs of `--beside` by their names; those that differ in their seeds alone are one.
+
+    Without `--beside` they are those at hand, with "none" there are none.
 
     Args:
         config: of the run that they stand beside.
@@ -85,9 +88,10 @@ def load_baselines(arguments: argparse.Namespace, config: AnyExperiment) -> dict
     Raises:
         MetaRLError: one cannot be loaded, or is of other tasks.
     """
-    groups: list[tuple[AnyExperiment, list[Path]]] = []
-    for folder in arguments.beside:
-        own = load_run_config(find_place(folder), trust=arguments.trust)
+    groups: list[tuple[ControlExperiment, list[Path]]] = []
+    asked_for = [] if arguments.beside == [NONE] else arguments.beside
+    for folder in baselines_at_hand(arguments.run_dir, config) if asked_for is None else asked_for:
+        own = of_control(load_run_config(find_place(folder), trust=arguments.trust))
         if reason := other_tasks(config, own):
             raise ConfigError(f"--beside {folder}: expected a run of the same tasks; {reason}")
         alike = [paths for known, paths in groups if difference_but_seed(known, own) is None]
@@ -102,7 +106,7 @@ def load_baselines(arguments: argparse.Namespace, config: AnyExperiment) -> dict
     return named
 
 
-def _baseline(arguments: argparse.Namespace, own: AnyExperiment, folders: Sequence[Path]) -> Baseline:
+def _baseline(arguments: argparse.Namespace, own: ControlExperiment, folders: Sequence[Path]) -> Baseline:
     if not isinstance(own, ScratchExperiment):
         return AdaptingBaseline(tuple(folders))
     step = arguments.episodes * int(own.environment.horizon)
@@ -114,4 +118,4 @@ def _baseline(arguments: argparse.Namespace, own: AnyExperiment, folders: Sequen
 def _name(folders: Sequence[Path]) -> str:
     """The folder's name, or that of the folder which holds its seeds."""
     first = folders[0].resolve()
-    return first.parent.name if _SEED.fullmatch(first.name) else first.name
+    return first.parent.name if SEED_FOLDER.fullmatch(first.name) else first.name

@@ -1,7 +1,8 @@
 """Times a config's sampling, update or whole iteration, its records and figures, all families' sampling, or
 long inner loops:
-metarl benchmark sampler|families|update|memory|iteration|recording --config X.yaml [--key value ...]. The
-update is any meta-learner's; of MAML on a Gaussian MLP, its curvature product in several ways, too."""
+metarl benchmark sampler|families|update|memory|iteration|recording|examples --config X.yaml [--key value ..].
+The update is any meta-learner's; of MAML on a Gaussian MLP, its curvature product in several ways, too;
+examples times MAML's update on labelled examples, e.g. of glyphs/maml, against loops over tasks."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,10 +30,11 @@ from metarl.benchmarks.recording import recording
 from metarl.benchmarks.references import envpool_references, sb3_references, vector_references
 from metarl.benchmarks.update import update
 from metarl.commands.parser import CommandParser
+from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import available_cpus
-from metarl.errors import MetaRLError, RunError
+from metarl.errors import ConfigError, MetaRLError, RunError
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import read_config
+from metarl.experiment.config import AnyExperiment, SupervisedExperiment, read_config
 from metarl.experiment.shipped import find_config
 from metarl.training.console import ProgressBar
 from metarl.training.observers import Iteration, Observer
@@ -118,7 +121,7 @@ def as_lines(rows: list[Row]) -> list[str]:
 
 def main() -> int:
     parser = CommandParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("verb", choices=[*VERBS, _EXAMPLES])
     parser.add_argument("--config", required=True, help="a YAML file, or the name of a shipped config")
     parser.add_argument("--repeats", type=PositiveInt, default=5, help="measurements of each thing (5)")
     parser.add_argument("--json", type=Path, help="a file for everything measured")
@@ -127,18 +130,17 @@ def main() -> int:
     try:
         if arguments.json and not arguments.json.parent.is_dir():
             raise RunError(f"--json: expected a file in a folder that exists, got {arguments.json}")
-        experiment = build_experiment(read_config(find_config(arguments.config), overrides))
-        rows = VERBS[arguments.verb](experiment, arguments.repeats)
+        config = read_config(find_config(arguments.config), overrides)
+        rows, device = measure(arguments.verb, config, arguments.repeats)
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    config, packages = experiment.config, ("torch", "mujoco", "gymnasium", "envpool")
-    machine: Row = {"platform": f"{platform.system()} {platform.machine()}", "device": experiment.device.type}
+    packages = ("torch", "mujoco", "gymnasium", "envpool")
+    machine: Row = {"platform": f"{platform.system()} {platform.machine()}", "device": device}
     machine |= {"cores": available_cpus(), "torch_threads": TORCH_THREADS}
     machine |= {name: version(name) if find_spec(name) else "not installed" for name in packages}
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    sizes = [config.sampling.tasks, config.sampling.episodes, config.environment.horizon]
-    print("{}: {} tasks x {} episodes x {} steps\n".format(config.environment.id, *sizes))
+    print(f"{sizes_of(config)}\n")
     show(rows)
     if arguments.json:
         sections = {key: part for key, part in config.as_dict().items() if key != "run_dir"}
@@ -147,6 +149,31 @@ def main() -> int:
     return 0
 
 
+def measure(verb: str, config: AnyExperiment, repeats: int) -> tuple[list[Row], str]:
+    """The rows of a verb, and the kind of device that they are of.
+
+    Raises:
+        MetaRLError: the config is of another kind than the verb's, or cannot be built.
+    """
+    if verb != _EXAMPLES:
+        experiment = build_experiment(config)
+        return VERBS[verb](experiment, repeats), experiment.device.type
+    if not isinstance(config, SupervisedExperiment):
+        raise ConfigError("learner: expected this section to measure, found none; try --config glyphs/maml")
+    found: list[Row] = import_module("metarl.benchmarks.examples").examples(config, repeats)
+    return found, resolve_device(config.training.device).type
+
+
+def sizes_of(config: AnyExperiment) -> str:
+    """What is measured, in a line."""
+    if isinstance(config, SupervisedExperiment):
+        return f"{config.names['data']}, {config.names['network']}: {config.training.tasks} tasks"
+    sampling, environment = config.sampling, config.environment
+    tasks = f"{sampling.tasks} tasks x {sampling.episodes} episodes x {environment.horizon} steps"
+    return f"{environment.id}: {tasks}"
+
+
+_EXAMPLES = "examples"
 VERBS = {
     "sampler": sampler,
     "families": families,

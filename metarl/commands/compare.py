@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from metarl.commands.comparison_plan import budget_of, entries_by_environment, parse
+from metarl.commands.markdown import print_markdown
 from metarl.comparison.entries import Entry, check, planned_steps
 from metarl.comparison.judgement import Protocol
 from metarl.comparison.report import markdown, plot, tasks_of, write_csv
@@ -59,7 +60,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     text = "\n".join(tables)
-    print(f"\n{text}")
+    print()
+    print_markdown(text)
     if arguments.into is not None:
         old = arguments.into.read_text()
         between = re.escape(START) + ".*?" + re.escape(END)

@@ -16,8 +16,8 @@ import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from metarl.adaptation.figures.curves import adaptation_figure
+from metarl.adaptation.figures.measurements import draw_beside, draw_episodes_used
 from metarl.adaptation.measurement import Measured
-from metarl.adaptation.measurement_plots import draw_beside, draw_episodes_used
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments
 from metarl.commands.baselines import Baseline, load_baselines
 from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, titles_of
@@ -80,7 +80,8 @@ def read_arguments() -> argparse.Namespace:
         default=[HELD_OUT],
         metavar="LIST",
         help="task lists: held-out, training (the first ones drawn in it), out-of-distribution, or a JSON or "
-        "YAML file of tasks (held-out; where a family has a few tasks only, all of them, called existing)",
+        "YAML file of tasks (held-out; where a family has a few tasks only, all of them, called existing; of "
+        "an environment that holds none out, tasks drawn as in training, called drawn)",
     )
     add_adaptation_arguments(parser, steps=3, episodes="episodes of every task and step")
     parser.add_argument(
@@ -95,9 +96,9 @@ def read_arguments() -> argparse.Namespace:
         "--beside",
         type=Path,
         nargs="+",
-        default=[],
         metavar="RUN",
-        help="runs to show beside: a random initialisation, multi-task, learning from scratch, ...",
+        help="runs to show beside it, or none (the baselines of the same tasks in the folder that holds "
+        "RUN_DIR: random initialisation, multi-task, oracle, learning from scratch)",
     )
     parser.add_argument("--deterministic", action="store_true", help="measure with mean actions")
     parser.add_argument(
@@ -132,6 +133,12 @@ def evaluate(
         faults += 1
         write_line(f"error: {what}: {error}", sys.stderr)
 
+    def failed_beside(label: str, error: MetaRLError) -> None:
+        if arguments.beside is None:
+            write_line(f"{label} is left out: {error}", sys.stderr)
+        else:
+            failed(f"--beside {label}", error)
+
     total = len(titles) * rollouts_of_a_list(arguments, baselines)
     with Progress(total, "rollout", quiet=arguments.quiet) as bar:
         for name, title in titles.items():
@@ -142,7 +149,7 @@ def evaluate(
                     title,
                     baselines,
                     bar.advance,
-                    lambda label, error: failed(f"--beside {label}", error),
+                    failed_beside,
                 )
             except MetaRLError as error:
                 failed(f"--on {name}", error)

@@ -16,6 +16,14 @@ from metarl.adaptation.statistics import LEVEL, Interval, sign_test
 from metarl.runs.tables import Table, interval_text, number_text
 from metarl.training.progress_bar import write_line
 
+HELPED, WORSE, UNCLEAR, TOO_FEW = "helped", "made it worse", "no clear change", "too few to tell"
+FEWEST = math.ceil(math.log2(2 / LEVEL))
+"""Episodes with which a two-sided sign test can tell anything: all of them better, or all worse."""
+_WHOLE = {
+    HELPED: "Adaptation helped",
+    WORSE: "Adaptation made it worse",
+    UNCLEAR: "Adaptation made no clear change",
+}
 _BAR = 10
 """Characters of the longest bar."""
 
@@ -26,7 +34,7 @@ class LiveCurve:
     Args:
         episodes: of every inner step.
         steps: inner steps.
-        in_a_row: whether a step is one episode of a policy with memory: its row tells no verdict.
+        in_a_row: whether a step is one episode of a policy with memory, measured on several trials.
         quiet: show nothing before the end.
     """
 
@@ -51,14 +59,24 @@ class LiveCurve:
         rows = []
         for step, (mean, returns) in enumerate(zip(means, self._measured, strict=True)):
             height = (mean - lowest) / (highest - lowest) if highest > lowest else 1.0
-            did = verdict(self._measured[step - 1], returns) if step and not self._in_a_row else ""
+            did = verdict(self._measured[step - 1], returns) if step else ""
             interval = interval_text(interval_of(returns))
             bar = "━" * max(1, round(_BAR * height))
             used = "" if self._in_a_row else f"{step * self._episodes}"
             rows.append((f"{step}", number_text(mean), interval, used, bar, did))
-        first = "episodes before" if self._in_a_row else "step"
-        titles = (first, "return", "95 % interval", "episodes", "", "the step")
-        return Table(titles, rows, left=("", "the step"))
+        first, what = ("episodes before", "the last episode") if self._in_a_row else ("step", "the step")
+        return Table((first, "return", "95 % interval", "episodes", "", what), rows, left=("", what))
+
+    def whole(self) -> str:
+        """What all steps did together, in a sentence."""
+        before, after = self._measured[0], self._measured[-1]
+        noun = ("episode" if self._in_a_row else "inner step") + "s" * (self._steps != 1)
+        ends = " to ".join(number_text(float(returns.mean())) for returns in (before, after))
+        if (did := verdict(before, after)) == TOO_FEW:
+            what = "trials" if self._in_a_row else "episodes"
+            told = f"Adaptation cannot be judged by {len(before)} {what}"
+            return f"{told}: from {ends} by {self._steps} {noun}; take --held_back {FEWEST} or more."
+        return f"{_WHOLE[did]}: from {ends} by {self._steps} {noun}."
 
     def __enter__(self) -> LiveCurve:
         if self._shown:
@@ -89,14 +107,16 @@ def interval_of(returns: Array) -> Interval:
 
 
 def verdict(before: Array, after: Array) -> str:
-    """ "helped", "made it worse", or "no clear change", by a two-sided sign test over episodes.
+    """What a step did, by a two-sided sign test over episodes.
+
+    "helped", "made it worse", "no clear change", or "too few to tell".
 
     Args:
         before: returns of the episodes before the step, [episode]: held-back ones, or those it adapted to.
-        after: of fresh ones.
+        after: of fresh ones; of policies with memory, of the same trials in the same order.
     """
+    if len(before) < FEWEST:
+        return TOO_FEW
     if 2 * sign_test(before, after) <= LEVEL:
-        return "helped"
-    if 2 * sign_test(after, before) <= LEVEL:
-        return "made it worse"
-    return "no clear change"
+        return HELPED
+    return WORSE if 2 * sign_test(after, before) <= LEVEL else UNCLEAR

@@ -18,7 +18,7 @@ from metarl.commands.arguments import load_run
 from metarl.commands.baselines import Baseline
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
-from metarl.experiment.config import AnyExperiment
+from metarl.experiment.config import ControlExperiment
 from metarl.experiment.environments import (
     HELD_OUT,
     family_of,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 TRAINING, BEYOND = "training", "out-of-distribution"
 
 
-def titles_of(arguments: argparse.Namespace, config: AnyExperiment) -> dict[str, str]:
+def titles_of(arguments: argparse.Namespace, config: ControlExperiment) -> dict[str, str]:
     """What each list of `--on` is called in the results.
 
     Raises:
@@ -52,7 +52,7 @@ def titles_of(arguments: argparse.Namespace, config: AnyExperiment) -> dict[str,
     return titles
 
 
-def check_seeds(arguments: argparse.Namespace) -> AnyExperiment:
+def check_seeds(arguments: argparse.Namespace) -> ControlExperiment:
     """The config of the runs to measure, but for the others' seeds.
 
     Raises:

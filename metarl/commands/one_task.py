@@ -17,10 +17,11 @@ from metarl.adaptation.evaluation import measured_walk
 from metarl.errors import ConfigError
 from metarl.math.parameters import select
 from metarl.policies.policy import remembers
+from metarl.rollouts.random_keys import EVALUATION
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
 
 EPISODES = 20
-"""Of every inner step, where nothing else is asked for."""
+"""Of every inner step, where nothing else is asked for; and trials of a policy with memory."""
 
 
 def adapt_to(
@@ -37,17 +38,19 @@ def adapt_to(
 
     Args:
         held_back: episodes to measure after every number of steps, to which no step adapts; None measures
-            those that the next step adapts to.
+            those that the next step adapts to. Of a policy with memory, further trials, whose next episodes
+            are measured; None measures those of the only trial.
         shown: called after every number of steps with the returns of the measured episodes, [episode].
 
     Raises:
         TrainingError: something was not finite, or an environment failed.
     """
     returns: list[Array] = []
+    further = held_back if held_back and remembers(meta_policy.policy) else 0
 
     def show(measured: Array) -> None:
         returns.append(measured[0])
-        shown(measured[0])
+        shown(measured[0, bool(further) :])
 
     found = meta_policy.experiment.evaluate(
         meta_policy.parameters,
@@ -55,11 +58,12 @@ def adapt_to(
         episodes=arguments.episodes,
         steps=arguments.steps,
         seed=arguments.seed,
-        held_back=held_back,
-        trials=1,
+        held_back=None if further else held_back,
+        trials=1 + further,
         shown=show,
     )
-    return np.stack(returns), meta_policy.adapted_to(task, found.first, tuple(found.curve.mean.tolist()))
+    own, measured = _apart(np.stack(returns), further)
+    return measured, meta_policy.adapted_to(task, found.first, tuple(own.mean(1).tolist()))
 
 
 def adapt_in(
@@ -78,33 +82,43 @@ def adapt_in(
         NonFiniteError: a reward, an observation or the adapted parameters are not finite.
     """
     returns: list[Array] = []
+    further = held_back if held_back and remembers(meta_policy.policy) else 0
+    keys = [(arguments.seed,), *((arguments.seed, 0, EVALUATION, trial) for trial in range(further))]
     try:
         walk = meta_policy.walk(env, arguments.episodes)
+        measuring = meta_policy.episodes(env, held_back) if held_back and not further else None
         state = walk.start(meta_policy.parameters, 1)
-        walked = measured_walk(
-            walk,
-            state,
-            task,
-            steps=arguments.steps,
-            key=(arguments.seed,),
-            measuring=meta_policy.episodes(env, held_back) if held_back else None,
-        )
-        for at, rollout in walked:
-            state = at
-            returns.append(rollout.returns[0].double().cpu().numpy())
-            shown(returns[-1])
+        walks = [
+            measured_walk(walk, state, task, steps=arguments.steps, key=key, measuring=measuring)
+            for key in keys
+        ]
+        for at_all in zip(*walks, strict=True):
+            state = at_all[0][0]
+            found = [rollout.returns[0].double().cpu().numpy() for _, rollout in at_all]
+            returns.append(np.concatenate(found))
+            shown(returns[-1][bool(further) :])
     except ValueError as error:
         raise ConfigError(f"--env: {error}") from error
     adapted = state._replace(parameters=select(state.parameters, 0))
-    means = tuple(float(one.mean()) for one in returns)
-    return np.stack(returns), meta_policy.adapted_to(task, adapted, means)
+    own, measured = _apart(np.stack(returns), further)
+    return measured, meta_policy.adapted_to(task, adapted, tuple(own.mean(1).tolist()))
+
+
+def _apart(returns: Array, further: int) -> tuple[Array, Array]:
+    """Returns of the episodes that are the adapted policy's own, and of those that measure it.
+
+    Args:
+        returns: [step + 1, episode]; where there are further trials, the first one is its own.
+    """
+    return (returns[:, :1], returns[:, 1:]) if further else (returns, returns)
 
 
 def with_rounds(meta_policy: MetaPolicy, arguments: argparse.Namespace) -> argparse.Namespace:
     """The arguments with their inner steps and the episodes of each.
 
     A policy with memory adapts to every episode that it plays: a step is an episode then. Where the arguments
-    do not say how many, it is one more than in training, so that two are measured that training has not seen.
+    do not say how many, it is one more than in training, so that two are measured that training has not seen;
+    and `EPISODES` further trials measure it.
 
     Raises:
         ConfigError: what is only for a policy without memory.
@@ -114,14 +128,14 @@ def with_rounds(meta_policy: MetaPolicy, arguments: argparse.Namespace) -> argpa
     if not remembers(meta_policy.policy):
         rounds = {"episodes": arguments.episodes or EPISODES, "steps": arguments.steps or 1}
         return argparse.Namespace(**{**given, **rounds})
-    for option in ("steps", "held_back"):
-        if given.get(option) is not None:
-            raise ConfigError(
-                f"--{option}: expected --episodes alone of {type(meta_policy.policy).__name__}, "
-                f"which remembers every episode and is measured before it, got {given[option]}"
-            )
+    if arguments.steps is not None:
+        raise ConfigError(
+            f"--steps: expected --episodes alone of {type(meta_policy.policy).__name__}, "
+            f"which remembers every episode, got {arguments.steps}"
+        )
     steps = arguments.episodes or meta_policy.trial_episodes + 1
-    return argparse.Namespace(**{**given, "episodes": 1, "steps": steps})
+    trials = given.get("held_back") or EPISODES
+    return argparse.Namespace(**{**given, "episodes": 1, "steps": steps, "held_back": trials})
 
 
 def read_task(text: str, task_distribution: Any) -> dict[str, Any]:
@@ -149,7 +163,7 @@ def read_object(option: str, text: str, example: str) -> dict[str, Any]:
         if not text.lstrip().startswith("{"):
             text = Path(text).read_text()
         found = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{option}: expected JSON such as {example}, or a file of it, got {given}"
         ) from error

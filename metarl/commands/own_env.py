@@ -35,7 +35,9 @@ def open_env(name: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
         raise ConfigError(
             f"--env: expected an id, or module:callable of a module in PYTHONPATH, got {name}: {error}"
         ) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _fault(name, error) from error
     if not isinstance(env, gymnasium.Env):
         raise ConfigError(f"--env {name}: expected a gymnasium.Env, got {type(env).__name__}")
@@ -65,9 +67,11 @@ class _OwnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     def _call(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         try:
             return function(*arguments, **keywords)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise _fault(self._name, error) from error
 
 
-def _fault(name: str, error: Exception) -> ConfigError:
+def _fault(name: str, error: BaseException) -> ConfigError:
     return ConfigError(f"--env {name}: {told_exception(error)}")

@@ -6,7 +6,8 @@ import argparse
 import re
 from typing import NoReturn
 
-from metarl.experiment.config_messages import EXPECTATIONS, one_line
+from metarl.errors import one_line
+from metarl.experiment.config_messages import EXPECTATIONS
 
 _KINDS = {**EXPECTATIONS, "int": "an integer", "float": "a number"}
 _TOLD = (

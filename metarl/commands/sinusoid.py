@@ -16,16 +16,26 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
+from metarl.commands.markdown import print_markdown
 from metarl.commands.parser import CommandParser
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError, TrainingError
-from metarl.supervised.report import Result, markdown, plot, write_csv
-from metarl.supervised.sinusoids import pictured_points, sample_tasks
-from metarl.supervised.training import EVALUATION_SHOTS, METHODS, adaptation_errors, adapted_curves, train
+from metarl.experiment.config import SupervisedExperiment, read_config, with_overrides
+from metarl.supervised.data.sinusoid import grid, pictured_points
+from metarl.supervised.runs.build import build_supervised
+from metarl.supervised.runs.run import first_checkpoint, iterate
+from metarl.supervised.runs.sinusoid_report import STEPS, Result, markdown, plot, write_csv
 from metarl.training.progress_bar import add_quiet, track
 
-EVALUATION_SEED = 10**6
-"""Added to the seed, so that no task of the evaluation is one of the training."""
+METHODS = {
+    "maml": "MAML",
+    "fomaml": "FOMAML",
+    "reptile": "Reptile",
+    "maml_pp": "MAML++",
+    "imaml": "iMAML",
+    "pre_training": "pre-training",
+}
+"""Names of the configs in sinusoid, and titles."""
 
 
 def main() -> int:
@@ -57,8 +67,9 @@ def main() -> int:
     except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"\n{arguments.tasks} new sinusoids, gradient steps on the same 5 points:\n\n{table}\n")
-    print(f"{time.perf_counter() - started:.0f} s in all. Written to {arguments.output}:")
+    print(f"\n{arguments.tasks} new sinusoids, gradient steps on the same 5 points:\n")
+    print_markdown(table)
+    print(f"\n{time.perf_counter() - started:.0f} s in all. Written to {arguments.output}:")
     print("  sinusoid.md  sinusoid.csv  sinusoid.png")
     for fault in broken:
         print(f"error: {fault}", file=sys.stderr)
@@ -94,19 +105,31 @@ def prepare(lock: object) -> None:
 def run(
     place: int, name: str, *, iterations: int | None, seed: int, tasks: int, quiet: bool = False
 ) -> Result | TrainingError:
-    method = METHODS[name]
-    number = iterations or method.iterations
-    started = time.perf_counter()
+    config = method_config(name, iterations, seed, tasks)
+    number, title = int(config.training.iterations), METHODS[name]
+    built = build_supervised(config)
+    current, started = first_checkpoint(built), time.perf_counter()
     try:
-        steps = track(
-            range(number), number, "iteration", title=method.title, row=place, leave=True, quiet=quiet
-        )
-        theta = train(method, seed, steps, number)
+        for _ in track(range(number), number, "iteration", title=title, row=place, leave=True, quiet=quiet):
+            current, _ = iterate(built, current)
     except TrainingError as error:
         return error
-    seconds = time.perf_counter() - started
-    generator = torch.Generator().manual_seed(EVALUATION_SEED + seed)
-    new = sample_tasks(tasks, generator)
-    errors = adaptation_errors(method, theta, new, new.points(EVALUATION_SHOTS, generator))
-    curves = adapted_curves(method, theta, pictured_points())
-    return Result(method.title, number, seconds, *(np.asarray(v.double()) for v in (errors, curves)))
+    seconds, parameters = time.perf_counter() - started, current.state.parameters
+    with torch.no_grad():
+        curves = built.learner.predict(parameters, pictured_points(), grid(), STEPS[-1]).squeeze(-1)
+    errors = built.evaluate(parameters, "test").of_tasks
+    return Result(title, number, seconds, errors, np.asarray(curves.double()))
+
+
+def method_config(name: str, iterations: int | None, seed: int, tasks: int) -> SupervisedExperiment:
+    """The shipped config of a method; what follows from its length does so with another, too."""
+    own = read_config(f"sinusoid/{name}", {"seed": seed, "training.evaluation_tasks": tasks})
+    assert isinstance(own, SupervisedExperiment)
+    if iterations is None:
+        return own
+    words = {"training.iterations": iterations, "learner.adam.schedule_updates": iterations}
+    if updates := getattr(own.learner, "multi_step_updates", 0):
+        words["learner.multi_step_updates"] = iterations * int(updates) // int(own.training.iterations)
+    shorter = with_overrides(own, words)
+    assert isinstance(shorter, SupervisedExperiment)
+    return shorter

@@ -11,8 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
+from jsonargparse.typing import PositiveInt
+
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.commands.parser import CommandParser
+from metarl.commands.train_help import print_keys
 from metarl.compute.ranks import RANK_SECONDS, joined_ranks
 from metarl.compute.reduction import Reduction
 from metarl.errors import ConfigError, MetaRLError, RanksError
@@ -20,17 +23,19 @@ from metarl.experiment.config import (
     AnyExperiment,
     ExperimentConfig,
     ScratchExperiment,
+    SupervisedExperiment,
     meta_learned,
     read_config,
-    sections_of,
 )
 from metarl.experiment.environments import held_out_phrase, task_distribution
-from metarl.experiment.key_help import explain_keys
 from metarl.experiment.shipped import shipped_configs
 from metarl.from_scratch.training import planned_steps, run_from_scratch
+from metarl.policies.policy import has_memory
+from metarl.policies.registry import find_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, PROGRESS, RESULTS
 from metarl.runs.folder import find_run, hold_run_folder
+from metarl.supervised.names import training_room
 from metarl.training.api import train
 from metarl.training.next_commands import CHARTS, charts_command, next_commands, resume_command
 from metarl.training.observers import Evaluated, Iteration, Observer
@@ -49,13 +54,15 @@ def main() -> int:
     add_quiet(parser)
     parser.add_argument(
         "--rank_seconds",
-        type=int,
+        type=PositiveInt,
         default=RANK_SECONDS,
         help="how long a process of several waits for the others",
     )
     words = sys.argv[1:]
     if words and not words[0].startswith("-"):
         words = ["--config", *words]
+    if sum(word.partition("=")[0] == "--config" for word in words) > 1:
+        parser.error("argument --config: expected one config, got several")
     arguments, overrides = parser.parse_known_args(words)
     if arguments.help:
         parser.print_help()
@@ -89,6 +96,8 @@ def train_here(arguments: argparse.Namespace, overrides: list[str], ranks: Reduc
     config = ranks.together(lambda: read_config(arguments.config, overrides))
     if isinstance(config, ScratchExperiment):
         ranks.together(lambda: check_alone(ranks, "from_scratch: expected a meta-learner", "another learner"))
+    if isinstance(config, SupervisedExperiment):
+        ranks.together(lambda: check_alone(ranks, "learner: expected a meta_learner", "another learner"))
     finished = ranks.first and resume and find_run(config, resume) and find_outcome(config) is not None
     if ranks.agree(finished):
         text = finished_text(config)
@@ -130,16 +139,26 @@ def train_several(arguments: argparse.Namespace, overrides: list[str]) -> int:
     show = (lambda line: None) if quiet else write_line
     outcomes, failures = run_all(runs, resume, lambda config: learn(config, resume, quiet)[0], show)
     if outcomes:
-        print(f"\nReturn on evaluation tasks, by number of inner steps:\n\n{format_outcomes(outcomes)}")
+        one = next(iter(runs.values()))
+        what = "Scores" if isinstance(one, SupervisedExperiment) else "Return on evaluation tasks"
+        print(f"\n{what}, by {_counted(one)}:\n\n{format_outcomes(outcomes)}")
     for name, error in failures.items():
         print(f"error: {name} broke down: {error}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _counted(config: AnyExperiment) -> str:
+    """What a config's returns are told by."""
+    remembering = isinstance(config, ExperimentConfig) and has_memory(find_policy(config.policy.name))
+    return "episodes before" if remembering else "number of inner steps"
 
 
 def learn(config: AnyExperiment, resume: bool, quiet: bool) -> tuple[Outcome, str]:
     """What a run came to, in short and as a text."""
     if isinstance(config, ScratchExperiment):
         return learn_from_scratch(config, resume, quiet)
+    if isinstance(config, SupervisedExperiment):
+        return learn_examples(config, resume, quiet)
     return meta_learn(config, resume, quiet)
 
 
@@ -166,7 +185,7 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
     policy = train(config, observers=[summary], resume=resume, quiet=quiet)
     curve, end = summary.curve, summary.end
     tasks = held_out_phrase(policy.experiment.task_distribution, curve.tasks)
-    text = f"\nReturn on {tasks}, by number of inner steps:\n\n{format_curve(curve)}\n"
+    text = f"\nReturn on {tasks}, by {curve.points.counted}:\n\n{format_curve(curve)}\n"
     if summary.rejected:
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
         share = f"{summary.rejected} of {summary.updates} updates"
@@ -208,13 +227,14 @@ def learn_from_scratch(config: ScratchExperiment, resume: bool, quiet: bool) -> 
     return Outcome(result.total_environment_steps, result.curve.mean.tolist()), text
 
 
-def print_keys(config: str | None, overrides: list[str]) -> int:
-    """Prints every key of the config, MAML's without one."""
-    try:
-        kind = sections_of(config or {"meta_learner": {"name": "maml"}}, overrides)
-    except MetaRLError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print("\nKeys of a config, each with its default; --meta_learner.name NAME --help shows another's.\n")
-    print(explain_keys(kind))
-    return 0
+def learn_examples(config: SupervisedExperiment, resume: bool, quiet: bool) -> tuple[Outcome, str]:
+    room, run_dir = training_room(), Path(config.run_dir)
+    if not quiet:
+        what = " ".join(f"{section} {name}," for section, name in config.names.items())
+        write_line(f"{what} run folder {run_dir}")
+    scores = room.train_supervised(config, resume, quiet)
+    text = (
+        f"\n{room.score_text(config, scores)}\nThe table is in {run_dir / EVALUATION}. Now:\n"
+        f"  {charts_command(run_dir)}"
+    )
+    return Outcome(None, scores.told.tolist()), text

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 
 from metarl.adaptation.statistics import Interval
+from metarl.commands.markdown import print_markdown
 from metarl.commands.parser import CommandParser
 from metarl.errors import MetaRLError
 from metarl.runs.card import Card, read_card, shown_card
@@ -23,7 +24,7 @@ def main() -> int:
     name = parser.parse_args().name
     try:
         if name is not None:
-            print(shown_card(find_in_zoo(name.removeprefix("zoo/"))), end="")
+            print_markdown(shown_card(find_in_zoo(name.removeprefix("zoo/"))))
             return 0
         table = zoo_table({one: read_card(ZOO / one) for one in zoo_names()})
     except MetaRLError as error:

@@ -192,7 +192,7 @@ def _experiment(
     }
     try:
         policy: AnyPolicy = find_policy(config.policy.name)(**sizes, **config.policy.settings)
-        if config.policy.normalize_observations:
+        if config.policy.normalise_observations:
             policy = normalising_policy(policy)
     except ValueError as error:
         raise ConfigError(f"policy.{error}") from error

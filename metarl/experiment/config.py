@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 from jsonargparse import ArgumentError
 
-from metarl.errors import ConfigError
-from metarl.experiment.config_messages import explain, one_line
-from metarl.experiment.kinds import Kind, meta_kind, scratch_kind, take_kind
+from metarl.errors import ConfigError, one_line
+from metarl.experiment.config_messages import explain
+from metarl.experiment.kinds import Kind, meta_kind, scratch_kind, supervised_kind, take_kind
 from metarl.experiment.migration import migrated
-from metarl.experiment.parsing import check_numbers, parse_sections
+from metarl.experiment.parsing import check_keys, check_plain, parse_sections
 from metarl.experiment.plain_yaml import as_plain
 from metarl.experiment.read_keys import Unread, check_given, given_keys, unread_in, with_defaults, without
 from metarl.experiment.reading import Overrides, Source, apply_overrides, overridden_keys, read_values
@@ -27,29 +28,40 @@ from metarl.experiment.sections import (
 )
 from metarl.experiment.shipped import find_config
 from metarl.experiment.training_section import TrainingConfig
+from metarl.supervised.section import SupervisedTraining
 
-_ORDER = ("seed", "environment", "policy", "sampling", "meta_learner", "from_scratch", "training", "run_dir")
+_ORDER = (
+    *("seed", "environment", "policy", "sampling", "meta_learner", "from_scratch"),
+    *("data", "network", "learner", "training", "run_dir"),
+)
 _LATER = "later_step_scale"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonConfig:
-    """What every config says: the environment, how much is sampled, and where results go."""
+class RunConfig(ABC):
+    """What every config says: how long to learn, and where results go."""
 
     seed: int
-    environment: EnvironmentConfig
-    sampling: SamplingConfig
-    training: TrainingConfig
+    training: TrainingConfig | SupervisedTraining
     run_dir: str
 
     @property
+    @abstractmethod
     def unread(self) -> Unread:
         """The keys that nothing reads with the other settings."""
-        raise NotImplementedError
 
     def as_dict(self) -> dict[str, Any]:
         """The resolved config, as it would stand in a YAML file, without the keys that nothing reads."""
         return _in_order(asdict(self), self.unread)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonConfig(RunConfig):
+    """What every config of control says: the environment, and how much is sampled."""
+
+    environment: EnvironmentConfig
+    sampling: SamplingConfig
+    training: TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +102,35 @@ class ScratchExperiment(CommonConfig):
         return _unread(scratch_kind(), vars(self))
 
 
-AnyExperiment = ExperimentConfig | ScratchExperiment
+@dataclass(frozen=True, kw_only=True)
+class SupervisedExperiment(RunConfig):
+    """A network that is meta-learned on tasks of labelled examples.
+
+    Args:
+        data, network, learner: the settings of what is named, dataclasses of their own.
+        names: of these sections.
+    """
+
+    data: Any
+    network: Any
+    learner: Any
+    training: SupervisedTraining
+    names: Mapping[str, str]
+
+    @property
+    def unread(self) -> Unread:
+        return _unread(supervised_kind(self.names), vars(self))
+
+    def as_dict(self) -> dict[str, Any]:
+        sections = asdict(self)
+        for section, name in sections.pop("names").items():
+            sections[section] = {"name": name, **sections[section]}
+        return _in_order(sections, self.unread)
+
+
+ControlExperiment = ExperimentConfig | ScratchExperiment
+"""The kinds of configs that have an environment."""
+AnyExperiment = ControlExperiment | SupervisedExperiment
 """The kinds of configs; the sections that they have tell them apart."""
 
 
@@ -104,7 +144,7 @@ def read_config(config: Source, overrides: Overrides = ()) -> AnyExperiment:
 
     Returns:
         An `ExperimentConfig` of a config with the section `meta_learner`, a `ScratchExperiment` of one with
-        `from_scratch`.
+        `from_scratch`, a `SupervisedExperiment` of one with `learner`.
 
     Raises:
         ConfigError: the file is missing or no YAML, or a key is unknown, ill-typed or impossible; one
@@ -156,6 +196,25 @@ def meta_learned(config: AnyExperiment) -> ExperimentConfig:
             "meta_learner: expected this section, got from_scratch, which learns every task anew and leaves "
             f"no policy that adapts; metarl train runs it, and its results are in {config.run_dir}/tasks"
         )
+    if isinstance(config, SupervisedExperiment):
+        raise ConfigError(
+            "meta_learner: expected this section, got learner, which learns labelled examples and leaves no "
+            f"policy; metarl train runs it, and its results are in {config.run_dir}/evaluation"
+        )
+    return config
+
+
+def of_control(config: AnyExperiment) -> ControlExperiment:
+    """The config, which has an environment.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if isinstance(config, SupervisedExperiment):
+        raise ConfigError(
+            "environment: expected this section, got data, whose results are those of its own training, in "
+            f"{config.run_dir}/evaluation"
+        )
     return config
 
 
@@ -166,7 +225,7 @@ def scale_later_steps(config: ExperimentConfig, scale: float) -> ExperimentConfi
         ConfigError: its meta-learner does not scale them.
     """
     rule = config.meta_learner
-    if _LATER not in getattr(rule, "read_in_adaptation", ()):
+    if not getattr(rule, "scales_later_steps", False):
         raise ConfigError(
             f"{_LATER}: expected a meta-learner whose inner steps after the first it scales, "
             f"got {config.meta_learner_name}; leave it out"
@@ -198,13 +257,16 @@ def _read(
     try:
         stated, chosen = set(given_keys(migrated(values))), overridden_keys(overrides)
         words = apply_overrides(values, overrides)
+        check_plain(values)
         values = migrated(values)
         kind = take_kind(values, words)
         made = parse_sections(values, words, kind.sections)
         unread = _unread(kind, made)
         check_given(sorted(chosen if is_saved(made["run_dir"]) else chosen | stated), unread)
         config = _config(kind, {name: _with_defaults(name, one, unread) for name, one in made.items()})
-        check_numbers(config.as_dict())
+        saved = config.as_dict()
+        check_keys(saved)
+        check_plain(saved)
     except (ArgumentError, TypeError, ValueError) as error:
         raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
     except ConfigError as error:
@@ -213,6 +275,8 @@ def _read(
 
 
 def _config(kind: Kind, sections: dict[str, Any]) -> AnyExperiment:
+    if kind.supervised is not None:
+        return SupervisedExperiment(**sections, names=kind.supervised)
     if kind.policy is None or kind.meta_learner is None:
         return ScratchExperiment(**sections)
     policy = policy_config(kind.policy, sections["policy"])

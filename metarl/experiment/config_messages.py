@@ -53,8 +53,3 @@ def unknown_key(key: str, known: set[str]) -> str:
         parent = parent.rpartition(".")[0]
     siblings = sorted(name for name in known if name.rpartition(".")[0] == parent)
     return f"{key}: expected one of the keys {siblings}, got an unknown one{hint}"
-
-
-def one_line(error: object) -> str:
-    """An error's text without its line breaks."""
-    return re.sub(r"\s+", " ", str(error)).strip()

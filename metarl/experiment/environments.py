@@ -12,13 +12,14 @@ import numpy as np
 from metarl_envs.family import Family
 from metarl_envs.foreign.adapters import SampledTasks
 from metarl_envs.foreign.foreign_vector_env import ForeignVectorEnv
+from metarl_envs.foreign.outcomes import told_exception
 from metarl_envs.tasks import Task, Tasks, TaskSpace, number_of_tasks, number_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 from numpy.typing import NDArray
 
 from metarl.compute.task_map import available_cpus
-from metarl.errors import ConfigError
-from metarl.experiment.config import CommonConfig
+from metarl.errors import ConfigError, one_line
+from metarl.experiment.config import CommonConfig, RunConfig
 from metarl.experiment.sections import EnvironmentConfig
 from metarl.rollouts.random_keys import HELD_OUT_TASKS
 
@@ -119,8 +120,14 @@ class _EnvironmentTasks(SampledTasks):
 def _unusable_tasks() -> Iterator[None]:
     try:
         yield
+    except (KeyboardInterrupt, ConfigError):
+        raise
     except ValueError as error:
-        raise ConfigError(f"environment.id: {error}") from error
+        raise ConfigError(f"environment.id: {one_line(error)}") from error
+    except BaseException as error:
+        raise ConfigError(
+            f"environment.id: expected an environment that gives tasks, got {told_exception(error)}"
+        ) from error
 
 
 def family_of(config: CommonConfig) -> Family | None:
@@ -158,22 +165,26 @@ def vectorization(environment: EnvironmentConfig) -> Literal["native", "sync", "
     try:
         if module:
             import_module(module)
-    except ImportError as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's module may fail in any way
+        found = f"{environment.id!r}: {told_exception(error)}"
         raise ConfigError(
-            f"environment.id: expected a module in PYTHONPATH and a colon, got {environment.id!r}: {error}"
+            f"environment.id: expected a module in PYTHONPATH and a colon, got {found}"
         ) from error
     spec = gymnasium.registry.get(name)
     return "native" if spec is None or spec.vector_entry_point == _NATIVE else "sync"
 
 
-def as_built(config: CommonConfig) -> dict[str, Any]:
+def as_built(config: RunConfig) -> dict[str, Any]:
     """The resolved config, with what it leaves to the environment as well.
 
     Raises:
         ConfigError: as `vectorization`.
     """
     sections = config.as_dict()
-    sections["environment"]["vectorization"] = vectorization(config.environment)
+    if isinstance(config, CommonConfig):
+        sections["environment"]["vectorization"] = vectorization(config.environment)
     return sections
 
 
@@ -204,8 +215,13 @@ def make_envs(config: CommonConfig, num_envs: int) -> VectorTaskEnv | ForeignVec
             autoreset_mode="Disabled",
             **environment.options,
         )
+    except (KeyboardInterrupt, ConfigError):
+        raise
     except (gymnasium.error.Error, ValueError, TypeError, ModuleNotFoundError) as error:
-        raise ConfigError(f"environment: {error}") from error
+        raise ConfigError(f"environment: {one_line(error)}") from error
+    except BaseException as error:
+        found = told_exception(error)
+        raise ConfigError(f"environment: expected an environment that can be made, got {found}") from error
     native = envs.unwrapped
     if not isinstance(native, VectorTaskEnv):
         raise ConfigError(foreign)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from metarl.experiment.sections import EnvironmentConfig, SamplingConfig, policy
 from metarl.experiment.training_section import TrainingConfig
 from metarl.meta_learners.registry import Registered, find_meta_learner
 from metarl.policies.registry import POLICIES, find_policy
+from metarl.supervised.names import NAMES, settings_of
+from metarl.supervised.section import SupervisedTraining
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,15 @@ class Kind:
     Args:
         sections: the dataclasses of its sections; `name` is no field of those that have one.
         unread: keys that nothing reads with these names, whatever the values.
-        policy, meta_learner: the names; None of a config that learns from scratch.
+        policy, meta_learner: the names; None of a config that does not meta-learn a policy.
+        supervised: of a config that learns labelled examples the names of its sections.
     """
 
     sections: dict[str, type[Any]]
     unread: Unread
     policy: str | None = None
     meta_learner: str | None = None
+    supervised: Mapping[str, str] | None = None
 
 
 def meta_kind(meta_learner: str, policy: str) -> Kind:
@@ -65,16 +70,37 @@ def scratch_kind() -> Kind:
     return Kind(sections, dict.fromkeys(ScratchConfig.unread, "from_scratch"))
 
 
+def supervised_kind(names: Mapping[str, str]) -> Kind:
+    """The kind of a config that learns labelled examples.
+
+    Args:
+        names: of its data, network and learner.
+
+    Raises:
+        ConfigError: there is no such one.
+    """
+    named = {section: settings_of(section, names[section]) for section in NAMES}
+    unread = {
+        key: f"{section}.name {names[section]}"
+        for section, settings in named.items()
+        for key in getattr(settings, "unread", ())
+    }
+    return Kind({**named, "training": SupervisedTraining}, unread, supervised=names)
+
+
 def take_kind(values: dict[str, Any], words: list[str]) -> Kind:
     """The kind of a config; takes the names in it out of the values and the words.
 
     Raises:
         ConfigError: no such meta-learner or policy, or a policy that the learner does not take.
-        ValueError: a section that is none, or both kinds of learning.
+        ValueError: a section that is none, or two kinds of learning.
     """
     given = {*values, *(word[2:].partition(".")[0] for word in words if word.startswith("--"))}
-    if given >= {"meta_learner", "from_scratch"}:
-        raise ValueError("from_scratch: expected this section or meta_learner, got both")
+    for section in given & {"from_scratch", "learner"}:
+        if "meta_learner" in given:
+            raise ValueError(f"{section}: expected this section or meta_learner, got both")
+    if "learner" in given:
+        return supervised_kind({name: take_name(values, words, name) for name in NAMES})
     if "from_scratch" in given:
         return scratch_kind()
     meta_learner = take_name(values, words, "meta_learner")

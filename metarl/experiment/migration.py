@@ -26,6 +26,7 @@ _NEVER_READ: dict[str, dict[str, Any]] = {
 _WRITTEN_WITH_STEPS = {"inner_step_size", "later_step_scale", "inner_objective"}
 """Keys that a saved config has all of: beside them, earlier versions wrote multi_task's `inner_steps`, which
 nothing read, at any value."""
+_SPELT = {"normalize_observations": "normalise_observations"}
 _MOVED = {"schedule_updates", "final_learning_rate"}
 """Settings of MAML++ that belong to its outer step."""
 
@@ -34,14 +35,23 @@ def migrated(values: Mapping[str, Any]) -> dict[str, Any]:
     """The config of version 0.1.0 in the form of this one.
 
     Learning from scratch was a meta-learner of the name `scratch` there; settings that an algorithm does not
-    read stood in its section; and MAML++'s schedule outside its outer step's.
+    read stood in its section; and MAML++'s schedule outside its outer step's. Before 0.2.0 was
+    released, observations were normalised with a z.
     """
+    values = {**values, "policy": _as_spelt(values["policy"])} if "policy" in values else dict(values)
     learner = values.get("meta_learner")
     if not isinstance(learner, Mapping):
-        return dict(values)
+        return values
     if learner.get("name") == "scratch":
         return _from_scratch(values, learner)
     return {**values, "meta_learner": _as_read(learner)}
+
+
+def _as_spelt(policy: Any) -> Any:
+    """The policy's section with the one spelling of its keys."""
+    if not isinstance(policy, Mapping):
+        return policy
+    return {_SPELT.get(key, key): value for key, value in policy.items()}
 
 
 def _from_scratch(values: Mapping[str, Any], learner: Mapping[str, Any]) -> dict[str, Any]:

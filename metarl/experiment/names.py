@@ -11,6 +11,9 @@ MODULE_KEYS = {
     "environment.id": "an environment that is already registered",
     "policy.name": "a registered policy",
     "meta_learner.name": "a registered meta-learner",
+    "data.name": "data that metarl has",
+    "network.name": "a network that metarl has",
+    "learner.name": "a learner that metarl has",
 }
 """Keys whose value may name a module, as "my_package:Thing" does, and what they expect where it may not."""
 

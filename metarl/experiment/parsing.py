@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, set_loader
 from jsonargparse.typing import NonNegativeInt
 
 from metarl.experiment.config_sections import (
@@ -18,8 +19,11 @@ from metarl.experiment.config_sections import (
     make_section,
     split_free,
 )
+from metarl.experiment.plain_yaml import load_yaml
 
 _LARGEST = 2**63 - 1
+_MODE = "metarl"
+set_loader(_MODE, load_yaml, (yaml.YAMLError,))
 
 
 def parse_sections(
@@ -46,22 +50,52 @@ def parse_sections(
     return {"seed": parsed["seed"], **made, "run_dir": _folder(parsed["run_dir"])}
 
 
-def check_numbers(section: Mapping[str, Any], prefix: str = "") -> None:
-    """Checks that numbers are finite and integers have at most 64 bits, at every depth.
+def check_plain(section: Mapping[Any, Any], prefix: str = "") -> None:
+    """Checks that values are what a file can hold: text, booleans, nulls, finite numbers of at most 64 bits.
 
     Raises:
-        ValueError: one is not; the message names its key.
+        ValueError: some are not; the message names their key.
     """
     for key, value in section.items():
+        _check_one(f"{prefix}{key}", value)
+
+
+def check_keys(section: Mapping[Any, Any], prefix: str = "config.") -> None:
+    """Checks that keys are text, at every depth.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for key, value in section.items():
+        if not isinstance(key, str) or not _is_text(key):
+            raise ValueError(f"{prefix[:-1]}: expected keys that are text, got {key!r}")
         if isinstance(value, Mapping):
-            check_numbers(value, f"{prefix}{key}.")
-        elif isinstance(value, (list, tuple)):
-            check_numbers({str(i): item for i, item in enumerate(value)}, f"{prefix}{key}.")
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{prefix}{key}: expected a finite number, got {value}")
-        elif isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
-            bits = value.bit_length()
-            raise ValueError(f"{prefix}{key}: expected an integer of at most 64 bits, got one of {bits}")
+            check_keys(value, f"{prefix}{key}.")
+
+
+def _check_one(key: str, value: Any) -> None:
+    if isinstance(value, Mapping):
+        check_plain(value, f"{key}.")
+    elif isinstance(value, (list, tuple)):
+        for at, item in enumerate(value):
+            _check_one(f"{key}.{at}", item)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{key}: expected a finite number, got {value}")
+    elif isinstance(value, int):
+        if not -_LARGEST <= value <= _LARGEST:
+            raise ValueError(
+                f"{key}: expected an integer of at most 64 bits, got one of {value.bit_length()}"
+            )
+    elif not (value is None or isinstance(value, str)):
+        raise ValueError(f"{key}: expected text, a number, a list or a mapping, got a {type(value).__name__}")
+    elif isinstance(value, str) and not _is_text(value):
+        raise ValueError(f"{key}: expected text that a file can hold, got {value!r}")
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written: half of a surrogate pair cannot."""
+    return value.isascii() or not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _folder(run_dir: str) -> str:
@@ -79,7 +113,7 @@ def _folder(run_dir: str) -> str:
 
 
 def _parser(sections: Mapping[str, type[Any]]) -> ArgumentParser:
-    parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
+    parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False, parser_mode=_MODE)
     parser.add_argument("--seed", type=NonNegativeInt, default=0)
     for name, section in sections.items():
         parser.add_class_arguments(section, name)

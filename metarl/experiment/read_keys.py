@@ -3,19 +3,20 @@
 A settings class may declare, its bases' declarations being its own:
 
 - `read_with = {"trust_region": {"outer": ("trpo",)}}`: keys of its own that are read with some values of
-  another one alone; a key with a dot is one of another section;
+  another one alone; a key with a dot is one of another section, and the values are
+  a tuple or another container, whose text tells them;
 - `unread = ("sampling.advantages",)`: keys of other sections that nothing reads with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from typing import Any
 
 Unread = dict[str, str]
 """Dotted keys that nothing reads, and the setting with which nothing does: "meta_learner.outer ppo"."""
-Conditions = dict[str, dict[str, tuple[Any, ...]]]
+Conditions = dict[str, dict[str, Container[Any]]]
 """Key -> another key -> its values with which the first is read."""
 
 

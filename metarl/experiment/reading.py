@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from metarl.errors import ConfigError
-from metarl.experiment.config_messages import one_line
+from metarl.errors import ConfigError, one_line
 from metarl.experiment.plain_yaml import as_plain, load_yaml
 from metarl.experiment.read_keys import given_keys
 from metarl.experiment.shipped import find_config
@@ -27,7 +26,7 @@ def read_values(source: Source) -> tuple[dict[str, Any], str]:
         ConfigError: the file is missing, or no YAML, or holds no sections.
     """
     if isinstance(source, Mapping):
-        values, name = as_plain(dict(source)), "config"
+        values, name = _plain("config", source), "config"
     elif not isinstance(source, (str, Path)):
         raise ConfigError(f"config: expected a file, a shipped config's name or a mapping, got {source!r}")
     else:
@@ -46,7 +45,7 @@ def apply_overrides(values: dict[str, Any], overrides: Overrides) -> list[str]:
     """
     if isinstance(overrides, Mapping):
         for key, value in overrides.items():
-            _put(values, str(key), as_plain(value))
+            _put(values, str(key), _plain(str(key), value))
         return []
     if isinstance(overrides, str):
         raise ConfigError(
@@ -58,7 +57,8 @@ def apply_overrides(values: dict[str, Any], overrides: Overrides) -> list[str]:
 def overridden_keys(overrides: Overrides) -> set[str]:
     """The dotted keys that overrides give a value."""
     if isinstance(overrides, Mapping):
-        return {key for name, value in overrides.items() for key in given_keys({str(name): as_plain(value)})}
+        plain = {str(name): _plain(str(name), value) for name, value in overrides.items()}
+        return set(given_keys(plain))
     return {word[2:].partition("=")[0] for word in overrides if word.startswith("--")}
 
 
@@ -79,3 +79,10 @@ def _read_file(path: Path) -> Any:
         raise ConfigError(f"expected a config file, got {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected YAML: {one_line(error)}") from error
+
+
+def _plain(name: str, value: Any) -> Any:
+    try:
+        return as_plain(value)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error

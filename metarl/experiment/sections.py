@@ -13,7 +13,7 @@ from metarl.policies.policy import has_memory
 from metarl.policies.registry import SIZES, find_policy
 from metarl.rollouts.advantages import AdvantageConfig
 
-_SHARED = ("start_from", "normalize_observations")
+_SHARED = ("start_from", "normalise_observations")
 """Keys of every policy's section."""
 
 
@@ -44,14 +44,14 @@ class PolicyConfig:
         settings: the named class's fields but for its sizes, checked; keys of the section beside `name`.
         start_from: a policy to start at: stable-baselines3's .zip, a run folder, or a policy's .safetensors;
             "" for none. Its network is this one's; PPO, A2C and TRPO of stable-baselines3 have such networks.
-        normalize_observations: by running moments of all that training sampled, frozen within an iteration;
+        normalise_observations: by running moments of all that training sampled, frozen within an iteration;
             they are parts of the policy that no gradient step moves.
     """
 
     name: str = "gaussian_mlp"
     settings: dict[str, Any] = field(default_factory=dict)
     start_from: str = ""
-    normalize_observations: bool = False
+    normalise_observations: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class SamplingConfig:
     """What an iteration samples.
 
     Args:
-        tasks: tasks per iteration (the meta-batch).
+        tasks: tasks per iteration.
         training_tasks: tasks in a list that is drawn once, of which every iteration takes different ones at
             random; 0 for fresh tasks in every iteration.
         episodes: episodes per task and inner step.
@@ -100,8 +100,8 @@ def policy_keys(policy: type[Any]) -> type[Any]:
             given = key.default_factory is not MISSING
             default = {"default_factory": key.default_factory} if given else {"default": key.default}
             own.append((key.name, hints[key.name], field(**default)))
-    own += [("start_from", str, field(default="")), ("normalize_observations", bool, field(default=False))]
-    read_with = {**conditions(policy), "start_from": {"normalize_observations": (False,)}}
+    own += [("start_from", str, field(default="")), ("normalise_observations", bool, field(default=False))]
+    read_with = {**conditions(policy), "start_from": {"normalise_observations": (False,)}}
     return make_dataclass(policy.__name__, own, frozen=True, kw_only=True, namespace={"read_with": read_with})
 
 
@@ -112,7 +112,7 @@ def unread_with_policy(name: str, policy: type[Any]) -> Unread:
     """
     unread = [] if policy is GaussianMLP else ["start_from"]
     if has_memory(policy):
-        unread.append("normalize_observations")
+        unread.append("normalise_observations")
     return {f"policy.{key}": f"policy.name {name}" for key in unread}
 
 

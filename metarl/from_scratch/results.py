@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,15 +85,16 @@ def kept_curve(run_dir: Path, tasks: Tasks, at: Sequence[int], episodes: int) ->
 
     Raises:
         ConfigError: the folder has no such results of the first task.
+        RunError: a task's file is damaged.
     """
-    kept = [json.loads(path.read_text()) for path in results_files(run_dir)]
+    kept = [_read(path) for path in results_files(run_dir)]
     found: list[list[float]] = []
     for task in unstack_tasks(tasks):
         asked = {
             "task": {name: np.asarray(value).tolist() for name, value in task.items()},
             "episodes": episodes,
         }
-        fitting = (_returns_at(one, at) for one in kept if asked.items() <= one["protocol"].items())
+        fitting = (_returns_at(*one, at) for one in kept if asked.items() <= one[0].items())
         returns = next((one for one in fitting if one is not None), None)
         if returns is None:
             break
@@ -106,12 +108,12 @@ def kept_curve(run_dir: Path, tasks: Tasks, at: Sequence[int], episodes: int) ->
     return AdaptationCurve({name: v[: len(found)] for name, v in tasks.items()}, np.array(found).T)
 
 
-def _returns_at(kept: dict[str, Any], at: Sequence[int]) -> list[float] | None:
+def _returns_at(protocol: dict[str, Any], kept: TaskOutcome, at: Sequence[int]) -> list[float] | None:
     """Those of a task's file after so many environment steps each; None where it has no such measurement."""
-    targets, returns = kept["protocol"]["evaluated_after"], kept["returns"]
+    targets = protocol.get("evaluated_after", ())
     if not {*at} <= {*targets}:
         return None
-    return [returns[targets.index(steps)] for steps in at]
+    return [kept.returns[targets.index(steps)] for steps in at]
 
 
 def write_outcome(path: Path, protocol: dict[str, Any], outcome: TaskOutcome) -> None:
@@ -127,11 +129,30 @@ def read_outcome(path: Path) -> TaskOutcome | None:
     Raises:
         RunError: the file is damaged.
     """
-    if not path.exists():
-        return None
+    return _read(path)[1] if path.exists() else None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], TaskOutcome]:
+    """The protocol and the outcome in a task's file."""
     try:
         found = json.loads(path.read_text())
-        found.pop("protocol")
-        return TaskOutcome(**found)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        protocol = found.pop("protocol")
+        lengths = {*map(_length, found.values())}
+        if "evaluated_after" in protocol:  # not of version 0.1.0
+            lengths.add(_length(protocol["evaluated_after"]))
+        if len(lengths) > 1:
+            raise ValueError(f"expected lists of one length, got {lengths}")
+        return protocol, TaskOutcome(**found)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path}: expected the results of a task, found a damaged file; delete it") from error
+
+
+def _length(values: Any) -> int:
+    """Of a list of finite numbers.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if not isinstance(values, list) or not all(math.isfinite(value) for value in values):
+        raise ValueError(f"expected a list of finite numbers, got {values!r:.80}")
+    return len(values)

@@ -119,7 +119,7 @@ def clipped_learner(
 ) -> MetaLearner:
     """The learner that climbs clipped ratios by Adam."""
     gain, judge = gain_of(clipped_surrogate(policy, float(config.clip))), gain_of(surrogate(policy))
-    outer = clipped_ascent(config)
+    outer = clipped_ascent(config, rule.paces)
     return compose(policy, inner_steps, rule, gain, outer, task_map, judge=judge)
 
 

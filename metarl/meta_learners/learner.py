@@ -53,7 +53,8 @@ class MetaLearner:
             `state.adaptations` tells how many went before; beyond `inner_steps` they go on as the last ones.
         update: (state, meta-batch) -> one outer step; raises NonFiniteError where a gradient is not finite.
         inner_step_size: (an inner step's number from 0) -> its size, where it is one number times a gradient.
-        reads_advantages: whether `sampling.advantages` is for it; else batches hold NaN in their place.
+        reads_advantages: whether `sampling.advantages` is for it, as its settings declare; else batches hold
+            NaN in their place.
     """
 
     policy: AnyPolicy

@@ -30,7 +30,7 @@ from metarl.meta_learners.inner.gradient_rules import learned_layer_sizes
 from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update
 from metarl.meta_learners.outer.clipped import AdamState, ClippedConfig, clipped_ascent
-from metarl.meta_learners.settings import DifferentiatedSteps
+from metarl.meta_learners.settings import AtLeast, DifferentiatedSteps
 from metarl.objectives.policy_gradient import clipped_surrogate, inner_loss, surrogate
 from metarl.policies.policy import Policy
 from metarl.rollouts.rollout import Batch, MetaBatch
@@ -53,8 +53,11 @@ class MamlPpConfig(DifferentiatedSteps):
     multi_step_updates: NonNegativeInt = 50
     first_order_updates: NonNegativeInt = 20
 
-    read_with: ClassVar[dict[str, Any]] = {"first_order_updates": {"first_order": (False,)}}
-    read_in_adaptation: ClassVar[tuple[str, ...]] = ("inner_objective",)
+    read_with: ClassVar[dict[str, Any]] = {
+        "first_order_updates": {"first_order": (False,)},
+        "multi_step_updates": {"inner_steps": AtLeast(2)},
+    }
+    scales_later_steps: ClassVar[bool] = False
 
 
 class MamlPpState(NamedTuple):

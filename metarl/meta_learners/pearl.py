@@ -100,7 +100,7 @@ def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> Me
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         return _update(policy, config, state, batch.query, task_map)
 
-    return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
+    return MetaLearner(policy, 0, initial_parameters, start, remembered, update)
 
 
 def gradient_steps(config: PearlConfig, before: int, after: int) -> int:

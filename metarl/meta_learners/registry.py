@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 from metarl.compute.task_map import TaskMap
@@ -73,13 +73,8 @@ class Registered(NamedTuple):
         """
         plain = policy.policy if isinstance(policy, NormalisedPolicy) else policy
         self.check_policy(type(plain))
-        learner = self.build(plain, settings, task_map)
-        if learner.reads_advantages == (ADVANTAGES in getattr(settings, "unread", ())):
-            raise ConfigError(
-                f"meta_learner.name: expected {ADVANTAGES!r} in {self.config.__name__}.unread of a learner "
-                f"that does not read advantages, and of no other, got reads_advantages = "
-                f"{learner.reads_advantages}"
-            )
+        reads_advantages = ADVANTAGES not in getattr(settings, "unread", ())
+        learner = replace(self.build(plain, settings, task_map), reads_advantages=reads_advantages)
         return learner if plain is policy else normalising(learner, task_map)
 
 
@@ -87,7 +82,9 @@ META_LEARNERS: dict[str, Registered] = {}
 
 
 def register_meta_learner(name: str, build: Build) -> None:
-    """Makes a meta-learner available as `meta_learner.name` in configs.
+    """Makes a meta-learner available as `meta_learner.name` in configs, within this process.
+
+    Commands are processes of their own: for them, name it with its module, "my_package:my_learner".
 
     Args:
         name: without a colon, e.g. "pre_training".
@@ -98,13 +95,15 @@ def register_meta_learner(name: str, build: Build) -> None:
             and `unread` may say which keys are not read (`metarl.experiment.read_keys`).
 
     Raises:
-        ValueError: a name with a colon, or a second parameter without such an annotation.
+        ValueError: a name with a colon or of another meta-learner, or a second parameter without such an
+            annotation.
 
     Examples:
         >>> metarl.register_meta_learner("pre_training", PreTraining)
         >>> metarl.train("quickstart", overrides={"meta_learner": {"name": "pre_training"}})
     """
-    check_registered_name(name)
+    builds = {one: registered.build for one, registered in META_LEARNERS.items()}
+    check_registered_name(name, build, builds)
     META_LEARNERS[name] = Registered(_settings(build), build)
 
 

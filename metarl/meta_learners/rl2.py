@@ -54,7 +54,7 @@ def rl2(policy: GruPolicy, config: Rl2Config, task_map: TaskMap) -> MetaLearner:
             return Update(state, {**after.metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)
         return Update(LearnerState(after.parameters, after.optimiser), {**after.metrics, "accepted": 1.0})
 
-    return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
+    return MetaLearner(policy, 0, initial_parameters, start, remembered, update)
 
 
 def unroll(

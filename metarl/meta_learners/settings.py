@@ -13,6 +13,19 @@ from metarl.objectives.policy_gradient import InnerObjective
 
 
 @dataclass(frozen=True)
+class AtLeast:
+    """In `read_with`: the integers from a least one on."""
+
+    least: int
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and value >= self.least
+
+    def __str__(self) -> str:
+        return f">= {self.least}"
+
+
+@dataclass(frozen=True)
 class GradientSteps:
     """Settings of every learner that adapts by gradient steps.
 
@@ -27,12 +40,8 @@ class GradientSteps:
     later_step_scale: PositiveFloat = 1.0
     inner_objective: InnerObjective = "vpg"
 
-    read_in_adaptation: ClassVar[tuple[str, ...]] = (
-        "inner_step_size",
-        "later_step_scale",
-        "inner_objective",
-    )
-    """Keys that the adaptation of a trained policy reads."""
+    scales_later_steps: ClassVar[bool] = True
+    """Whether the adaptation of a trained policy reads `later_step_scale`."""
 
     def step_size(self, step: int) -> float:
         """The size of inner step number `step`, from 0."""

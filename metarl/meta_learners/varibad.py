@@ -112,7 +112,7 @@ def varibad(policy: BeliefPolicy, config: VaribadConfig, task_map: TaskMap) -> M
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         return _update(policy, config, state, batch.query, task_map)
 
-    return MetaLearner(policy, 0, initial_parameters, start, remembered, update, reads_advantages=False)
+    return MetaLearner(policy, 0, initial_parameters, start, remembered, update)
 
 
 def split(parameters: Parameters) -> tuple[Parameters, Parameters]:

@@ -8,7 +8,7 @@ it, since the derivative of a mask on the result would be 0 * NaN.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ InnerObjective = Literal["vpg", "lvc"]
 
 def surrogate(policy: Policy) -> PolicyObjective:
     """mean of pi(a|s) / pi_behaviour(a|s) * advantage: to be maximised (Schulman et al. 2015, eq. 14).
+
+    A scalar over the valid steps of one task's batch, [episode, time, ...], as of all functions here.
 
     Raises:
         ConfigError: a policy with memory, whose actions do not follow from the observation alone.
@@ -51,7 +53,12 @@ def weighted_ratio(policy: Policy) -> WeightedObjective:
 
 
 def clipped_surrogate(policy: Policy, clip: float) -> PolicyObjective:
-    """The surrogate without gain from ratios beyond 1 +- clip (Schulman et al. 2017, eq. 7)."""
+    """The surrogate without gain from ratios beyond 1 +- clip (Schulman et al. 2017, eq. 7).
+
+    Raises:
+        ConfigError: as `surrogate`.
+    """
+    memoryless(policy)
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
         ratio = _ratio(policy, parameters, batch)
@@ -63,7 +70,12 @@ def clipped_surrogate(policy: Policy, clip: float) -> PolicyObjective:
 
 
 def mean_kl(policy: Policy) -> PolicyObjective:
-    """mean of KL(behaviour || policy) over the batch's valid steps."""
+    """mean of KL(behaviour || policy) over the batch's valid steps, in nats; a scalar.
+
+    Raises:
+        ConfigError: as `surrogate`.
+    """
+    memoryless(policy)
 
     def evaluate(parameters: Parameters, batch: Batch) -> Tensor:
         behaviour = tree_map(lambda part: without_padding(part, batch.valid), batch.behaviour)
@@ -82,8 +94,11 @@ def inner_loss(policy: Policy, objective: InnerObjective) -> PolicyObjective:
 
     Raises:
         ConfigError: as `surrogate`.
+        ValueError: another objective.
     """
     memoryless(policy)
+    if objective not in get_args(InnerObjective):
+        raise ValueError(f"inner_objective: expected one of {get_args(InnerObjective)}, got {objective!r}")
     if objective == "lvc":
         gain = surrogate(policy)
         return lambda parameters, batch: -gain(parameters, batch)

@@ -33,7 +33,7 @@ class BeliefPolicy:
         observation_size, action_size: of the environment.
         hidden_size: units of the encoder.
         latent_size: numbers z in which tasks may differ.
-        head_sizes: units of the policy's hidden layers, tanh.
+        head_sizes: units of the head's hidden layers, tanh.
         initial_std: standard deviation of the actions at the start.
         min_std: floor of the standard deviation.
 

@@ -58,7 +58,7 @@ def plain_network(policy: AnyPolicy) -> GaussianMLP:
     if isinstance(policy, NormalisedPolicy):
         raise ValueError(
             "expected a Gaussian MLP policy of observations as they are, got one that normalises them: "
-            "train it without policy.normalize_observations"
+            "train it without policy.normalise_observations"
         )
     network = policy.network if isinstance(policy, ContextPolicy) else policy
     if type(network) is not GaussianMLP:

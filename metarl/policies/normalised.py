@@ -51,7 +51,7 @@ def normalising_policy(policy: AnyPolicy) -> NormalisedPolicy:
     if remembers(policy):
         kind = type(policy).__name__
         raise ValueError(
-            f"normalize_observations: expected a policy without memory, got {kind}; leave it out"
+            f"normalise_observations: expected a policy without memory, got {kind}; leave it out"
         )
     return NormalisedPolicy(policy)
 

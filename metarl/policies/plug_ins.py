@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, one_line
 
 
 def names_module(name: object) -> bool:
@@ -35,18 +35,34 @@ def find_named(key: str, name: object, registered: Mapping[str, Any]) -> Any:
     module, _, attribute = name.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except Exception as error:  # a user's module may fail in any way
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's module may fail in any way
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise ConfigError(
             f"{key}: expected what a module in PYTHONPATH holds, got {name!r}: {reason}"
         ) from error
 
 
-def check_registered_name(name: str) -> None:
-    """Checks that a name can be told from that of a module's thing.
+def check_registered_name(name: str, thing: Any, registered: Mapping[str, Any]) -> None:
+    """Checks that a name can be told from that of a module's thing, and is no other thing's already.
+
+    What was defined anew under its own name, as in a notebook, takes the place of its former self.
+
+    Args:
+        thing: what is to have the name, a class or a function.
+        registered: things by their names.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it cannot, or it is.
     """
     if not name or names_module(name):
         raise ValueError(f"expected a name without a colon, such as my_thing, got {name!r}")
+    if name in registered and _origin(registered[name]) != _origin(thing):
+        held = _origin(registered[name])
+        raise ValueError(f"expected a name that is free, got {name!r}, which is that of {held}")
+
+
+def _origin(thing: Any) -> str:
+    """Where a class or function was defined."""
+    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', repr(thing))}"

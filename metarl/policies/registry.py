@@ -17,7 +17,7 @@ SIZES = ("observation_size", "action_size")
 METHODS = ("__call__", "initial_parameters")
 REMEMBERING = ("initial_parameters", "begin_trial", "begin_episode", "act", "observe")
 """Methods of a policy class, and of one with memory, whose `act` takes the place of a call."""
-RESERVED = ("name", "start_from", "normalize_observations")
+RESERVED = ("name", "start_from", "normalise_observations")
 """Keys of the policy section that are no fields."""
 POLICIES: dict[str, type[Any]] = {
     "gaussian_mlp": GaussianMLP,
@@ -28,7 +28,9 @@ POLICIES: dict[str, type[Any]] = {
 
 
 def register_policy(name: str, policy: type[Any]) -> None:
-    """Makes a policy class available as `policy.name` in configs.
+    """Makes a policy class available as `policy.name` in configs, within this process.
+
+    Commands are processes of their own: for them, name the class with its module, "my_package:MyPolicy".
 
     Args:
         name: without a colon, e.g. "layer_norm_mlp".
@@ -37,14 +39,14 @@ def register_policy(name: str, policy: type[Any]) -> None:
             defaults. A ValueError of its `__post_init__` starts with the name of the field.
 
     Raises:
-        ValueError: a name with a colon, or a class of another shape.
+        ValueError: a name with a colon or of another policy, or a class of another shape.
 
     Examples:
         >>> metarl.register_policy("layer_norm_mlp", LayerNormMLP)
         >>> metarl.train("quickstart", overrides={"policy": {"name": "layer_norm_mlp"}})
     """
-    check_registered_name(name)
     _check(policy)
+    check_registered_name(name, policy, POLICIES)
     POLICIES[name] = policy
 
 

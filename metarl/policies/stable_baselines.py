@@ -30,6 +30,8 @@ ENVIRONMENTS: Mapping[type, str] = {
     VecEnv: "a stable-baselines3 VecEnv, as metarl_envs.sb3_vec_env.make_sb3_vec_env makes of a native batch",
 }
 """What a model may go on training in, and what that is called."""
+_LARGEST_MEMBER = 2**30
+"""Bytes that a member of a model's file may unpack to."""
 _SET_HERE = ("net_arch", "activation_fn")
 
 
@@ -149,9 +151,11 @@ def _of(model: OnPolicyAlgorithm) -> tuple[Mapping[str, Tensor], str]:
 def _read(path: Path) -> tuple[Mapping[str, Tensor], str]:
     try:
         with zipfile.ZipFile(path if path.suffix else path.with_suffix(".zip")) as file:
-            kwargs = json.loads(file.read("data")).get("policy_kwargs", {})
-            tensors = BytesIO(file.read("policy.pth"))
+            kwargs = json.loads(_member(file, "data")).get("policy_kwargs", {})
+            tensors = BytesIO(_member(file, "policy.pth"))
         state = torch.load(tensors, map_location="cpu", weights_only=True)
+        if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+            raise ValueError("policy.pth holds no tensors by their names")
         return dict(state), _activation(kwargs.get("activation_fn", str(torch.nn.Tanh)))
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -162,6 +166,19 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], str]:
         raise ValueError(
             f"expected a model saved by stable-baselines3 (.zip), got {path}, which is none or damaged"
         ) from error
+
+
+def _member(file: zipfile.ZipFile, name: str) -> bytes:
+    """What a member holds.
+
+    Raises:
+        KeyError, ValueError: it is missing, or unpacks to more than any model.
+    """
+    with file.open(name) as member:
+        data = member.read(_LARGEST_MEMBER + 1)
+    if len(data) > _LARGEST_MEMBER:
+        raise ValueError(f"{name} unpacks to more than {_LARGEST_MEMBER >> 20} MiB")
+    return data
 
 
 def _activation(class_name: str) -> str:

@@ -44,7 +44,7 @@ def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.state.replay is not None:
         kept = int(read_metadata(run_dir / CHECKPOINT).get(_REPLAY_ROWS, 0))
         write_replay(run_dir, checkpoint.state.replay, kept, checkpoint.config_digest)
-    _write_checkpoint(run_dir / CHECKPOINT, checkpoint)
+    write_checkpoint(run_dir / CHECKPOINT, checkpoint)
     if checkpoint.state.replay is not None:
         remove_dropped(run_dir, checkpoint.state.replay)
     save_policy(run_dir, checkpoint.state.parameters, checkpoint.config_digest, checkpoint.description)
@@ -54,7 +54,7 @@ def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
     """Keeps the policy of an iteration beside the last one: the checkpoint without its optimiser."""
     path = snapshot_file(run_dir, checkpoint.iteration)
     path.parent.mkdir(exist_ok=True)
-    _write_checkpoint(path, replace(checkpoint, state=LearnerState(checkpoint.state.parameters)))
+    write_checkpoint(path, replace(checkpoint, state=LearnerState(checkpoint.state.parameters)))
 
 
 def load_checkpoint(run_dir: Path, *, with_replay: bool = False) -> Checkpoint:
@@ -115,7 +115,8 @@ def load_policy(run_dir: Path) -> PolicyFile:
     return found
 
 
-def _write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes the checkpoint alone, in one step: neither rows to replay nor a policy."""
     state = checkpoint.state
     tensors = {f"parameters/{name}": value for name, value in state.parameters.items()}
     tensors |= {f"optimiser/{name}": value for name, value in named_tensors(state.optimiser).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def _by_steps(own: str, one: Measured) -> Table:
     rows_beside = [
         (_name(name, of, one.own), *map(measured_text, of.intervals)) for name, of in curves.items()
     ]
-    titles = (one.points.text(k).removeprefix("inner ") for k in range(one.points.count))
+    titles = (one.points.text(k).replace("inner ", "") for k in range(one.points.count))
     return Table(("", *titles), rows_beside)
 
 
@@ -149,14 +150,23 @@ def _markdown(title: str, own: str, measured: Mapping[str, Measured], protocol: 
 
 def _mean_rows(own: str, measured: Mapping[str, Measured]) -> Iterator[list[Any]]:
     """A title, then a row for every list, run, number of episodes and number of inner steps."""
-    yield ["tasks", "run", "seeds", "episodes_a_step", "step", "mean_return", "low_95", "high_95"]
+    titles = ["tasks", "run", "seeds", "episodes_a_step", "step", "mean_return"]
+    rows = list(_means(own, measured))
+    known = any(not math.isnan(low) for *_, low, _ in rows)
+    yield [*titles, "low_95", "high_95"] if known else titles
+    for *row, low, high in rows:
+        yield [*row, *map(_or_empty, (low, high))] if known else row
+
+
+def _means(own: str, measured: Mapping[str, Measured]) -> Iterator[tuple[Any, ...]]:
+    """Their numbers, the interval's ends the last ones of a row: NaN where there is none."""
     for name, one in measured.items():
         episodes = _episodes(one.own)
         rows = [(own, episodes, one.own), *((own, number, of) for number, of in one.by_episodes.items())]
         rows += [(label, episodes, of) for label, of in one.beside.items()]
         for label, number, curves in rows:
             for step, interval in enumerate(curves.intervals):
-                yield [name, label, len(curves.curves), number, step, *map(_or_empty, interval)]
+                yield name, label, len(curves.curves), number, step, *interval
 
 
 def _or_empty(value: float) -> float | str:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from metarl.errors import RunError
-from metarl.experiment.config import CommonConfig, ScratchExperiment
+from metarl.experiment.config import RunConfig, ScratchExperiment
 from metarl.experiment.environments import as_built
 from metarl.experiment.names import named_modules
 from metarl.experiment.plain_yaml import dump_yaml
@@ -72,7 +72,7 @@ def hold_run_folder(run_dir: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def find_run(config: CommonConfig, resume: bool) -> bool:
+def find_run(config: RunConfig, resume: bool) -> bool:
     """Whether the run folder holds the run to resume; it then holds no other, and none to overwrite.
 
     Raises:
@@ -122,7 +122,7 @@ def check_not_lost(run_dir: Path) -> None:
         )
 
 
-def make_run_folder(config: CommonConfig) -> str:
+def make_run_folder(config: RunConfig) -> str:
     """Makes the run folder where there is none, and writes the config into it; returns the config's digest.
 
     The config of a run that is there already stays as it is, but for the settings that may change.

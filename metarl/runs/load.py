@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from metarl.compute.devices import resolve_device
-from metarl.errors import RunError
+from metarl.errors import RunError, check_kinds
 from metarl.experiment.config import meta_learned
 from metarl.runs.checkpoint import load_policy, load_snapshots
 from metarl.runs.description import PolicyDescription, describe, redescribe
@@ -15,10 +16,19 @@ from metarl.runs.files import POLICY
 from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
 from metarl.runs.places import find_place
 from metarl.runs.policy_file import PolicyFile, read_policy
-from metarl.runs.rebuild import rebuild_policy
+from metarl.runs.rebuild import check_carry, rebuild_policy
 from metarl.runs.run_config import load_run_config
 from metarl.runs.run_source import RunSource
 from metarl.runs.saved import is_policy_file
+
+_KINDS = {
+    "path": (str, Path),
+    "device": (str,),
+    "iteration": (int, NoneType),
+    "later_step_scale": (float, int, NoneType),
+    "environment_options": (Mapping, NoneType),
+    "trust": (bool,),
+}
 
 
 def load(
@@ -54,6 +64,7 @@ def load(
         [action] or [n, action]; its `parameters` are tensors on the device, without a task axis.
 
     Raises:
+        TypeError: an argument of another type.
         RunError: the folder or file is missing, foreign or damaged, its config is not that of its policy, it
             holds no policy of that iteration, or it names a module and is not trusted.
         ConfigError: the device is not there, or the learner has no `later_step_scale`.
@@ -70,6 +81,7 @@ def load(
         >>> action.shape
         (2,)
     """
+    check_kinds(_KINDS, locals())
     place, on = find_place(path), resolve_device(device)
     source = None
     if is_policy_file(place):
@@ -86,6 +98,8 @@ def load(
     description = _description_of(place, found, source)
     try:
         policy = rebuild_policy(description, found.parameters, trust)
+        if description.kind == "adapted_policy":
+            check_carry(policy, found.parameters, found.carry)
     except RunError as error:
         raise RunError(f"{place}: {error}") from error
     parameters = {name: value.to(on) for name, value in found.parameters.items()}

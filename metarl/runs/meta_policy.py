@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import gymnasium
 
 from metarl.adaptation.walk import Walk
 from metarl.compute.task_map import TaskMap
-from metarl.errors import RunError
+from metarl.errors import RunError, check_kinds
 from metarl.experiment.build import Experiment
 from metarl.math.parameters import Parameters, select
 from metarl.policies.policy import AnyPolicy, TaskState, remembers
@@ -23,6 +24,15 @@ from metarl.runs.policy_file import PolicyFile
 from metarl.runs.rebuild import rebuild_learner
 from metarl.runs.run_source import RunSource
 from metarl.runs.saved import is_policy_file, save_apart
+
+_OF_ADAPTATION = {
+    "env": (gymnasium.Env,),
+    "task": (Mapping, NoneType),
+    "episodes": (int,),
+    "steps": (int,),
+    "seed": (int,),
+    "evaluation_episodes": (int, NoneType),
+}
 
 
 class AdaptedPolicy(ActingPolicy):
@@ -135,11 +145,13 @@ class MetaPolicy(ActingPolicy):
             mean each, but every episode's return of a policy with memory.
 
         Raises:
+            TypeError: an argument of another type.
             ValueError: no episode or step, or fewer than 0 to measure; a task or environment that does not
                 fit; a task for an environment that takes none; or one that returns what is no outcome.
             NonFiniteError: a reward, an observation or the adapted parameters are not finite.
             RunError: the meta-learner names a module, and the policy was loaded without trust.
         """
+        check_kinds(_OF_ADAPTATION, locals())
         if episodes < 1 or steps < 1:
             raise ValueError(f"expected episodes and steps of at least 1, got {episodes} and {steps}")
         measured = episodes if evaluation_episodes is None else evaluation_episodes

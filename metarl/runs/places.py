@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from metarl.runs.hub import SCHEME, download, repository_of
 
 ZOO = Path(__file__).parents[1] / "zoo"
 """The meta-policies that come with the package, a folder each."""
+SEED_FOLDER = re.compile(r"seed[_=]?\d+")
+"""Names of folders that hold a run among others of its config."""
 _ZOO_WORD = "zoo"
 _RESULTS = Path("runs")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stable_baselines3.common.logger import KVWriter
 
@@ -15,48 +17,58 @@ from metarl.runs.files import PROGRESS, write_atomically
 ITERATION = "iteration"
 
 
-def read_progress(run_dir: Path, iterations: int) -> list[dict[str, str]]:
-    """The rows of a run's first iterations.
+class _Found(NamedTuple):
+    """What a file holds: its columns, its whole rows by their iteration, and whether it has others."""
+
+    columns: list[str]
+    rows: dict[int, dict[str, Any]]
+    damaged: bool
+
+
+def read_progress(run_dir: Path, iterations: int, column: str) -> list[float]:
+    """A column of a run's first iterations.
 
     Raises:
-        RunError: rows are missing.
+        RunError: rows are missing, or hold no numbers there.
     """
-    with (run_dir / PROGRESS).open(newline="") as file:
-        rows = list(csv.DictReader(file))[:iterations]
-    if len(rows) < iterations:
+    rows = _find(run_dir / PROGRESS).rows
+    lost = [number for number in range(iterations) if not _is_number(rows.get(number, {}).get(column))]
+    if lost:
         raise RunError(
-            f"{run_dir / PROGRESS}: expected a row for each of {iterations} iterations, got {len(rows)}; "
-            "delete the run's folder, to train it anew"
+            f"{run_dir / PROGRESS}: expected a row with {column} for each of {iterations} iterations, got "
+            f"none of {len(lost)}, of iteration {lost[0]} first; delete the run's folder, to train it anew"
         )
-    return rows
+    return [float(rows[number][column]) for number in range(iterations)]
 
 
 def count_rows(run_dir: Path) -> int:
-    """The rows of a run's progress.csv, of which the last may be torn; 0 where there is none."""
-    path = run_dir / PROGRESS
-    if not path.is_file():
-        return 0
-    with path.open(newline="") as file:
-        return sum(1 for _ in csv.DictReader(file))
+    """The whole rows of a run's progress.csv; 0 where there is none."""
+    return len(_find(run_dir / PROGRESS).rows)
 
 
 class ProgressCsv(KVWriter):
     """progress.csv: a row for every iteration, appended; stable-baselines3's own writer empties the file.
 
     Args:
-        start_iteration: rows of earlier iterations are kept, whole ones only.
+        start_iteration: rows of earlier iterations are kept, whole ones only and each once.
+
+    Warns:
+        UserWarning: rows of earlier iterations are missing; a file with damaged ones is kept beside.
     """
 
     def __init__(self, path: Path, start_iteration: int) -> None:
         self._path = path
-        rows: list[dict[str, Any]] = []
-        self._columns: list[str] = []
-        if path.exists() and start_iteration > 0:
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                self._columns = list(reader.fieldnames or [])
-                rows = [row for row in reader if _is_whole(row) and int(row[ITERATION]) < start_iteration]
-        self._rewrite(rows)
+        found = _find(path) if start_iteration else _Found([], {}, False)
+        self._columns = found.columns
+        kept = {number: found.rows[number] for number in sorted(found.rows) if number < start_iteration}
+        if len(kept) < start_iteration:
+            where = _keep_damaged(path) if found.damaged else "start a new run to have them all"
+            warnings.warn(
+                f"{path}: expected a row for each of {start_iteration} iterations, got {len(kept)} whole "
+                f"ones: training goes on, charts and comparisons lack the others; {where}",
+                stacklevel=2,
+            )
+        self._rewrite([*kept.values()])
 
     def write(
         self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
@@ -64,9 +76,8 @@ class ProgressCsv(KVWriter):
         row = {key: value for key, value in key_values.items() if "csv" not in (key_excluded[key] or ())}
         new = [key for key in row if key not in self._columns]
         if new:
-            with self._path.open(newline="") as file:
-                rows: list[dict[str, Any]] = list(csv.DictReader(file))
-            self._columns += new
+            rows = [*_find(self._path).rows.values()]
+            self._columns = [*self._columns, *new]
             self._rewrite([*rows, row])
             return
         with self._path.open("a", newline="") as file:
@@ -87,6 +98,37 @@ class ProgressCsv(KVWriter):
         return buffer.getvalue()
 
 
-def _is_whole(row: dict[str, Any]) -> bool:
-    """A process killed while it wrote leaves a last row with too few fields."""
-    return None not in row.values() and None not in row and row[ITERATION].isdigit()
+def _find(path: Path) -> _Found:
+    """Reads line by line, so that a stray quote costs its own row alone; a torn last line is no damage."""
+    if not path.is_file():
+        return _Found([], {}, False)
+    first, *lines = path.read_bytes().decode(errors="replace").split("\n")
+    columns = _fields(first)
+    if ITERATION not in columns:
+        return _Found([], {}, bool(first))
+    rows = {}
+    for line in lines:
+        row = dict(zip(columns, fields, strict=True)) if len(fields := _fields(line)) == len(columns) else {}
+        if (number := row.get(ITERATION, "")).isascii() and number.isdecimal() and len(number) < 19:
+            rows[int(number)] = row
+    return _Found(columns, rows, len(rows) < len(lines) - 1)
+
+
+def _fields(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line.replace("\0", "\ufffd").rstrip("\r")]), [])
+    except csv.Error:
+        return []
+
+
+def _keep_damaged(path: Path) -> str:
+    beside = path.with_name(path.name + ".damaged")
+    write_atomically(beside, path.read_bytes())
+    return f"the damaged file is kept as {beside.name}"
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return text is not None and math.isfinite(float(text))
+    except ValueError:
+        return False

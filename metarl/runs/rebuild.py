@@ -7,6 +7,7 @@ from dataclasses import is_dataclass
 from typing import Any, get_origin, get_type_hints
 
 import torch
+from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, RunError
@@ -15,7 +16,7 @@ from metarl.meta_learners.learner import MetaLearner
 from metarl.meta_learners.registry import Registered, find_meta_learner
 from metarl.policies.plain import policy_from_plain
 from metarl.policies.plug_ins import names_module
-from metarl.policies.policy import AnyPolicy
+from metarl.policies.policy import AnyPolicy, Carry, remembers
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.runs.description import PolicyDescription
 
@@ -31,19 +32,36 @@ def rebuild_policy(description: PolicyDescription, parameters: Parameters, trust
     """
     policy = policy_from_plain(description.policy, trust)
     try:
-        own = _shapes(policy.initial_parameters(torch.Generator()))
-    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        own = _kinds(policy.initial_parameters(torch.Generator()))
+    except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
         raise RunError(
-            f"policy: expected settings of {description.policy['name']}, got ones that it cannot be made of: "
-            f"{error}; write the file again"
+            f"policy: expected settings of {description.policy.get('name')}, got ones that it cannot be "
+            f"made of: {error}; write the file again"
         ) from error
-    found = _shapes(parameters)
-    if own != {name: shape for name, shape in found.items() if name in own}:
+    found = _kinds(parameters)
+    if own != {name: kind for name, kind in found.items() if name in own}:
         raise RunError(
             f"its parameters are not those of the policy that it describes: expected {own}, got {found}; "
             "write the file again"
         )
+    if wild := [name for name, value in parameters.items() if not value.isfinite().all()]:
+        raise RunError(f"{wild[0]}: expected finite parameters, got others; write the file again")
     return policy
+
+
+def check_carry(policy: AnyPolicy, parameters: Parameters, carry: Carry) -> None:
+    """Checks that what a policy knows of its task is what its class carries, and finite.
+
+    Raises:
+        RunError: it is not.
+    """
+    one = {name: value.unsqueeze(0) for name, value in parameters.items()}
+    own = _kinds(policy.begin_trial(one, 1, 1)) if remembers(policy) else {}
+    if own != (found := _kinds(carry)) or not all(value.isfinite().all() for value in carry.values()):
+        raise RunError(
+            f"its carry is not that of the policy that it describes: expected finite numbers {own}, got "
+            f"{found}; write the file again"
+        )
 
 
 def rebuild_learner(
@@ -68,13 +86,13 @@ def rebuild_learner(
     try:
         learner = registered.of(policy, _made(registered.config, settings), task_map)
         advantages = AdvantageConfig(**adaptation.advantages)
-        expected = _shapes(learner.initial_parameters(torch.Generator()))
-    except (TypeError, ValueError, AttributeError) as error:
+        expected = _kinds(learner.initial_parameters(torch.Generator()))
+    except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
         raise RunError(
             f"adaptation: expected settings that {name} takes, got {settings}: {error}; load the file with "
             "the version that wrote it"
         ) from error
-    if expected != _shapes(parameters):
+    if expected != _kinds(parameters):
         raise RunError(f"its parameters are not those that {name} adapts; write the file again")
     return learner, advantages
 
@@ -86,8 +104,13 @@ def _registered(name: str) -> Registered:
         raise RunError(f"{error}; register it before the policy adapts") from error
 
 
-def _shapes(parameters: Parameters) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in parameters.items()}
+def _kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Shapes of tensors, by name, and of which kind their numbers are: "real [64, 2]"."""
+
+    def kind(one: Tensor) -> str:
+        return "real" if one.is_floating_point() else str(one.dtype).partition(".")[2]
+
+    return {name: f"{kind(one)} {[*one.shape]}" for name, one in tensors.items()}
 
 
 def _made(kind: Any, values: Mapping[str, Any]) -> Any:

@@ -74,7 +74,7 @@ def find_means(run_dir: Path, protocol: Mapping[str, Any], tasks: int, steps: in
                 tasks,
                 steps + 1,
             )
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             continue
         if same:
             return means
@@ -98,22 +98,22 @@ def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol:
     write_atomically(folder / SUMMARY, f"{text}\n".encode())
 
 
-def write_adaptation(folder: Path, returns: Array, counted: str = "step") -> None:
+def write_adaptation(folder: Path, returns: Array, counted: str = "step", each: str = "episode") -> None:
     """Writes adaptation.csv, a line per inner step: the mean return, its interval, every episode's.
 
-    The 95 % interval is 1.96 standard errors over episodes to both sides, empty for one episode.
+    The 95 % interval is 1.96 standard errors over episodes to both sides; of one episode there is none.
 
     Args:
         returns: of one task's episodes, [step + 1, episode].
         counted: the title of the number's column.
+        each: what a column of single returns is of.
     """
     episodes = returns.shape[1]
-    rows: list[list[Any]] = [
-        [counted, "mean_return", "low_95", "high_95", *(f"episode_{i}" for i in range(episodes))]
-    ]
+    ends = ["low_95", "high_95"] if episodes > 1 else []
+    rows: list[list[Any]] = [[counted, "mean_return", *ends, *(f"{each}_{i}" for i in range(episodes))]]
     for step, values in enumerate(returns):
-        mean, interval = values.mean(), ["", ""]
-        if episodes > 1:
+        mean, interval = values.mean(), []
+        if ends:
             half = 1.96 * values.std(ddof=1) / np.sqrt(episodes)
             interval = [mean - half, mean + half]
         rows.append([step, mean, *interval, *values.tolist()])
@@ -141,11 +141,13 @@ def _new_folder(parent: Path, name: str) -> Path:
 def task_rows(labelled: Sequence[tuple[Mapping[str, str], AdaptationCurve]]) -> Iterable[list[Any]]:
     """A title, then a row for every task: its labels, its numbers, its return after every number of steps.
 
-    The last column says whether adaptation made it "worse" or "better" beyond noise.
+    The last column says whether adaptation made it "worse" or "better" beyond noise; it is left out where the
+    episodes are too few to tell it of any task.
 
     Args:
         labelled: curves, each with the same labels by their column.
     """
+    told = any(curve.changes_can_be_told for _, curve in labelled)
     for n, (labels, curve) in enumerate(labelled):
         columns = {key: values.reshape(len(values), -1) for key, values in curve.tasks.items()}
         changes = curve.changes
@@ -157,10 +159,11 @@ def task_rows(labelled: Sequence[tuple[Mapping[str, str], AdaptationCurve]]) -> 
             ]
             noun = "steps" if curve.trial_episodes is None else "episodes"
             returns = [f"return_after_{number}_{noun}" for number in curve.points.at]
-            yield [*labels, *named, *returns, "beyond_noise"]
+            yield [*labels, *named, *returns, *["beyond_noise"] * told]
         for i in range(number_of_tasks(curve.tasks)):
             task = [number for values in columns.values() for number in values[i].tolist()]
-            yield [*labels.values(), *task, *curve.returns[:, i].tolist(), change_name(changes, i)]
+            change = [change_name(changes, i)] * told
+            yield [*labels.values(), *task, *curve.returns[:, i].tolist(), *change]
 
 
 def change_name(changes: Changes | None, task: int) -> str:

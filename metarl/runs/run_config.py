@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from metarl.errors import ConfigError, RunError
-from metarl.experiment.config import AnyExperiment, CommonConfig, read_saved_config
+from metarl.experiment.config import AnyExperiment, RunConfig, read_saved_config
 from metarl.experiment.migration import migrated
 from metarl.experiment.names import MODULE_KEYS, named_modules
 from metarl.experiment.plain_yaml import dump_yaml, load_yaml
@@ -148,5 +148,5 @@ def load_run_config(run_dir: Path, *, trust: bool = False) -> AnyExperiment:
         raise RunError(f"{run_dir} is not a run of this version of metarl: {error}") from error
 
 
-def save_run_config(run_dir: Path, config: CommonConfig) -> None:
+def save_run_config(run_dir: Path, config: RunConfig) -> None:
     write_atomically(run_dir / CONFIG, dump_yaml(config.as_dict()).encode())

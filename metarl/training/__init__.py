@@ -1,1 +1,2 @@
-"""The training loop and what watches it: records, console, observers. May use: runs and below."""
+"""The training loop and what watches it: records, console, observers. May use:
+from_scratch, runs and below."""

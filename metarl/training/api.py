@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from metarl_envs.tasks import Tasks, stack_tasks, unstack_tasks
 
 from metarl.adaptation.evaluation import Evaluation
 from metarl.compute.ranks import joined_ranks
+from metarl.errors import check_kinds
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import ExperimentConfig, meta_learned, read_config, with_overrides
 from metarl.experiment.reading import Overrides, Source
@@ -25,6 +27,19 @@ from metarl.training.console import console_observers
 from metarl.training.memory_needed import check_memory
 from metarl.training.observers import Iteration, Observer, as_observer
 from metarl.training.run_training import prepare_run, run_training
+
+_OF_TRAINING = {
+    "overrides": (Mapping, Sequence, NoneType),
+    "observers": (Sequence,),
+    "resume": (bool,),
+    "quiet": (bool,),
+}
+_OF_EVALUATION = {
+    "tasks": (int, np.integer, Mapping, Sequence),
+    "episodes": (int, np.integer),
+    "steps": (int, np.integer),
+    "seed": (int, np.integer),
+}
 
 
 def train(
@@ -56,6 +71,7 @@ def train(
         The meta-policy after the last iteration; `metarl.load` reads it again from the run folder.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: an observer is neither a `metarl.Observer` nor a function.
         ConfigError: the config is wrong, cannot be built, needs more memory than there is, or has no
             meta-learner.
@@ -71,6 +87,7 @@ def train(
         >>> action.shape
         (2,)
     """
+    check_kinds(_OF_TRAINING, locals())
     given, watching = _meta_learned(config, overrides or ()), [as_observer(one) for one in observers]
     run_dir, device = Path(given.run_dir), given.training.device
     with _threads_restored(), joined_ranks() as ranks:
@@ -113,6 +130,7 @@ def evaluate(
         `rollouts`, if kept, the measured episodes of every number of steps.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: no task or episode, fewer than 0 steps, or a task that the environment has not.
         ConfigError: the run's environment cannot be had, or the run learned from scratch.
         RunError: no run is in the folder, or one that names a module: load it by `metarl.load` then.
@@ -126,6 +144,7 @@ def evaluate(
         >>> curve.mean.shape
         (2,)
     """
+    check_kinds(_OF_EVALUATION, locals())
     if episodes < 1 or steps < 0:
         raise ValueError(f"expected episodes >= 1 and steps >= 0, got {episodes} and {steps}")
     if not isinstance(policy, (MetaPolicy, str, Path)):

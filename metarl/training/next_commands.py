@@ -11,8 +11,8 @@ from metarl.experiment.names import named_modules
 from metarl.policies.policy import remembers
 from metarl.runs.files import HELD_OUT_TASK
 
-CHARTS = "http://localhost:6006/#custom_scalars"
-"""TensorBoard's page Custom Scalars, at the port that it takes by itself."""
+CHARTS = "http://localhost:6006/?smoothing=0#custom_scalars&_smoothingWeight=0"
+"""TensorBoard's page Custom Scalars without smoothing, there and on Time Series, at its usual port."""
 
 
 def charts_command(run_dir: Path) -> str:

@@ -8,22 +8,24 @@ from pathlib import Path
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import AnyExperiment, ScratchExperiment, read_config
+from metarl.experiment.config import AnyExperiment, ScratchExperiment, SupervisedExperiment, read_config
 from metarl.experiment.reading import Source
 from metarl.from_scratch.model import check_from_scratch
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.folder import find_run
 from metarl.runs.results import find_means
+from metarl.supervised.names import training_room
 from metarl.training.run_training import evaluation_protocol
 from metarl.training.sweeps import Variant, variant_name, variant_words
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: environment steps taken, and mean returns on evaluation tasks, [step + 1]."""
+    """What a run came to: environment steps taken, None without an environment, and mean returns, or scores,
+    on evaluation tasks, [step + 1]."""
 
-    environment_steps: int
+    environment_steps: int | None
     returns: Sequence[float]
 
 
@@ -84,12 +86,17 @@ def _check(config: AnyExperiment, resume: bool) -> None:
     find_run(config, resume)
     if isinstance(config, ScratchExperiment):
         check_from_scratch(config)
+    elif isinstance(config, SupervisedExperiment):
+        training_room().check(config)
     else:
         build_experiment(config)
 
 
 def find_outcome(config: AnyExperiment) -> Outcome | None:
     """What a meta-learner's run came to, if it was trained and evaluated to the config's end."""
+    if isinstance(config, SupervisedExperiment):
+        scores = training_room().finished_scores(config)
+        return None if scores is None else Outcome(None, scores.told.tolist())
     run_dir, settings = Path(config.run_dir), config.training
     if isinstance(config, ScratchExperiment) or not (run_dir / CHECKPOINT).is_file():
         return None
@@ -106,8 +113,12 @@ def format_outcomes(outcomes: dict[str, Outcome]) -> str:
     width = max(map(len, ["run", *outcomes]))
     steps = range(max((len(one.returns) for one in outcomes.values()), default=0))
     titles = [f"{step} inner step{'s' * (step != 1)}" for step in steps]
-    lines = [f"{'run':<{width}}{'environment steps':>20}" + "".join(f"{title:>16}" for title in titles)]
+    taken = {
+        name: one.environment_steps for name, one in outcomes.items() if one.environment_steps is not None
+    }
+    header = f"{'environment steps':>20}" if taken else ""
+    lines = [f"{'run':<{width}}{header}" + "".join(f"{title:>16}" for title in titles)]
     for name, one in outcomes.items():
         returns = "".join(f"{value:>16.2f}" for value in one.returns)
-        lines.append(f"{name:<{width}}{one.environment_steps:>20,}{returns}")
+        lines.append(f"{name:<{width}}" + (f"{taken[name]:>20,}" if name in taken else "") + returns)
     return "\n".join(lines)

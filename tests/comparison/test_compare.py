@@ -217,7 +217,7 @@ def test_lost_rows_of_a_run_are_told(configs, tmp_path):
     progress.write_text("".join(progress.read_text().splitlines(keepends=True)[:2]))
     done = compare(configs[:1], tmp_path)
     assert done.returncode == 2
-    assert "progress.csv: expected a row for each of 4 iterations, got 1; delete" in done.stderr
+    assert "got none of 3, of iteration 1 first; delete the run's folder" in done.stderr
 
 
 def test_swept_values_are_rows_of_their_own(configs, tmp_path):

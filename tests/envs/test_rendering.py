@@ -148,3 +148,13 @@ def test_render_before_reset():
     envs = gymnasium.make_vec("metarl/PointNavigation-v0", 2, render_mode="rgb_array")
     with pytest.raises(RuntimeError, match=r"expected reset\(\) before the first step\(\) or render\(\)"):
         envs.render()
+
+
+@needs_opengl
+@pytest.mark.parametrize("name", ["Walker2DDir", "HalfCheetahVel"])
+def test_no_shadow_lies_on_distant_floor(name):
+    env = gymnasium.make(f"metarl/{name}-v0", render_mode="rgb_array", width=480, height=360)
+    frame = frame_after(env, seed=1)
+    env.close()
+    distant = frame[110:160, 330:]
+    assert distant.max(-1).min() > 40

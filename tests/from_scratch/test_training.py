@@ -4,14 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import torch
-from metarl_envs.sb3_vec_env import TaskVecEnv
-from stable_baselines3.common.evaluation import evaluate_policy
 
 from metarl.experiment.build import build_experiment
-from metarl.from_scratch.model import make_model
 from metarl.from_scratch.training import evaluation_targets, run_from_scratch
 from tests.from_scratch.conftest import OFF_POLICY, TARGETS
+from tests.support.diary_family import CONTROLS, register, unregister
 
 
 def test_it_is_evaluated_after_every_inner_steps_worth_and_at_intervals():
@@ -25,29 +22,37 @@ def test_tasks_are_those_of_the_other_algorithms(config, small_config):
     np.testing.assert_array_equal(result.curve.tasks["goal"], expected["goal"])
 
 
+@pytest.fixture
+def diary():
+    """Number of environments -> controls of their steps; two evaluate, three learn."""
+    CONTROLS.clear()
+    register()
+    yield CONTROLS
+    unregister()
+
+
+def learnt(config, *overrides):
+    return run_from_scratch(config("--environment.id", "metarl/Diary-v0", *overrides), False)
+
+
 @pytest.mark.parametrize(("algorithm", "rollout"), [("ppo", 12), ("sac", 6)])
-def test_learning_takes_no_more_steps_than_it_may(config, monkeypatch, algorithm, rollout):
-    """What does not fill another rollout is left; the evaluations have environments of their own."""
-    taken = dict.fromkeys((2, 3), 0)  # by number of environments: 2 evaluate, 3 learn
-    step = TaskVecEnv.step_wait
-
-    def counted(envs):
-        taken[envs.num_envs] += envs.num_envs
-        return step(envs)
-
-    monkeypatch.setattr(TaskVecEnv, "step_wait", counted)
-    settings = "" if algorithm == "ppo" else json.dumps(OFF_POLICY)
-    changed = ("--from_scratch.settings", settings) if settings else ()
-    shown = []
-    made = config("--from_scratch.algorithm", algorithm, *changed)
-    result = run_from_scratch(made, False, shown.append)
+def test_learning_takes_no_more_steps_than_it_may(config, diary, algorithm, rollout):
+    """What does not fill another rollout is left; evaluations have environments of their own."""
+    own = ("--from_scratch.settings", json.dumps(OFF_POLICY)) if algorithm == "sac" else ()
+    result = learnt(config, "--from_scratch.algorithm", algorithm, *own)
     assert result.environment_steps.tolist() == [target // rollout * rollout for target in TARGETS]
+    taken = {number: sum(map(len, controls)) for number, controls in diary.items()}
     assert taken == {2: 3 * len(TARGETS) * 2 * 8, 3: result.total_environment_steps}
-    assert sum(shown) == 3 * 100
     assert result.returns.shape == result.seconds.shape == (7, 3)
     np.testing.assert_array_equal(result.curve.returns, result.returns[[0, 1, 2, 4]])
     assert (np.diff(result.seconds, axis=0) >= 0).all()
     assert result.total_seconds == pytest.approx(result.seconds[-1].sum())
+
+
+def test_progress_is_told_in_environment_steps(config):
+    shown = []
+    run_from_scratch(config(), False, shown.append)
+    assert sum(shown) == 3 * 100
 
 
 def test_it_learns(config):
@@ -93,35 +98,21 @@ def test_same_seed_same_results(config, tmp_path, algorithm):
     assert not np.array_equal(first, returns("other", "4"))
 
 
-def test_every_evaluation_is_of_as_many_episodes_and_every_task_learns_anew(config, monkeypatch):
-    seen, models = [], []
-
-    def evaluated(model, envs, episodes, deterministic):
-        seen.append((envs.num_envs, episodes, deterministic))
-        models.append(model)
-        return evaluate_policy(model, envs, episodes, deterministic=deterministic)
-
-    monkeypatch.setattr("metarl.from_scratch.training.evaluate_policy", evaluated)
-    run_from_scratch(config("--policy.initial_std", "0.3"), False)
-    assert seen == [(2, 2, False)] * 3 * len(TARGETS)
-    starts = [torch.cat([p.flatten() for p in model.policy.parameters()]) for model in models]
-    assert len({tuple(start.tolist()) for start in starts}) == 3
-    assert len({model.seed for model in models}) == 3
+def test_every_task_learns_anew(config, diary):
+    """An untrained network stays at the origin, whatever was learned before; then each goes its own way."""
+    returns = learnt(config, "--from_scratch.deterministic", "true").returns
+    np.testing.assert_allclose(returns[0], -8 * 0.3 * 2**0.5, rtol=1e-6)
+    assert len(set(returns[-1])) == 3
 
 
-def test_sampled_evaluations_leave_no_trace_in_learning(config, tmp_path, monkeypatch):
-    models = []
-
-    def kept_model(*given):
-        models.append(make_model(*given))
-        return models[-1]
-
-    monkeypatch.setattr("metarl.from_scratch.training.make_model", kept_model)
+def test_sampled_evaluations_leave_no_trace_in_learning(config, tmp_path, diary):
+    taken = []
     for interval in (40, 5):
+        diary.clear()
         run = ("--run_dir", str(tmp_path / f"{interval}"), f"--from_scratch.evaluation_interval={interval}")
-        run_from_scratch(config(*run, "--training.evaluation_tasks=1"), False)
-    one, other = (model.policy.state_dict() for model in models)
-    assert all(torch.equal(value, other[name]) for name, value in one.items())
+        learnt(config, *run, "--training.evaluation_tasks=1")
+        taken.append(np.concatenate(diary[3]))
+    np.testing.assert_array_equal(*taken)
 
 
 def test_trpo_of_sb3_contrib_learns(config):

@@ -9,15 +9,7 @@ from metarl.math.returns import (
     normalise_per_task,
     without_padding,
 )
-
-
-def slow_gae(rewards, values, final_value, length, discount, gae_lambda):
-    """Schulman et al. 2016, eq. 16, term by term."""
-    following = [*values[1:length], final_value]
-    deltas = [rewards[t] + discount * following[t] - values[t] for t in range(length)]
-    return [
-        sum((discount * gae_lambda) ** (k - t) * deltas[k] for k in range(t, length)) for t in range(length)
-    ]
+from tests.support.slow_advantages import slow_gae
 
 
 @pytest.mark.parametrize("gae_lambda", [0.0, 0.7, 1.0])
@@ -33,7 +25,8 @@ def test_gae_equals_the_slow_sum_whatever_stands_in_the_padding(gae_lambda, disc
         *map(torch.from_numpy, (rewards, values, final_values, valid)), discount, gae_lambda
     )
     for i, length in enumerate(lengths):
-        expected = slow_gae(rewards[i], values[i], final_values[i], length, discount, gae_lambda)
+        following = [*values[i, :length], final_values[i]]
+        expected = slow_gae(rewards[i, :length], following, discount, gae_lambda)
         np.testing.assert_allclose(result[i, :length], expected, rtol=1e-12)
         assert (result[i, length:] == 0).all()
 

@@ -2,16 +2,17 @@ import pytest
 import torch
 
 from metarl.compute.task_map import TaskMap, select_task
-from metarl.math.parameters import flatten
+from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE, learned_size
 from metarl.meta_learners.inner.rule import PlainSteps
 from metarl.meta_learners.maml import plain_rule
 from metarl.meta_learners.outer.curvature import generic_curvature_product
 from metarl.meta_learners.outer.mlp_curvature import hessian_product, mlp_curvature_product
 from metarl.objectives.policy_gradient import inner_loss
+from tests.support.references import inner_loss as reference_inner_loss
+from tests.support.references import mean_kl
 from tests.support.tiny import (
-    reference_inner_loss,
-    reference_outer,
+    ACTIVATIONS,
     tiny_config,
     tiny_meta_batch,
     tiny_parameters,
@@ -45,13 +46,14 @@ def assert_product_of(matrix, product):
 @pytest.mark.parametrize("objective", ["vpg", "lvc"])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_both_products_are_the_explicit_hessian_of_the_mean_kl(activation, objective, sizes):
-    policy, theta, batch, generic, by_hand = products(activation, objective, sizes)
+    _, theta, batch, generic, by_hand = products(activation, objective, sizes)
     at = flatten(theta)
 
-    def mean_kl(vector):
-        return reference_outer(policy, vector, theta, batch, objective, sizes, create_graph=True)[1]
+    def divergence(vector):
+        config = tiny_config(sizes, objective)
+        return mean_kl("maml", unflatten(vector, theta), batch, config, activation=ACTIVATIONS[activation])
 
-    hessian = torch.autograd.functional.hessian(mean_kl, at)
+    hessian = torch.autograd.functional.hessian(divergence, at)
     assert_product_of(hessian, generic)
     assert_product_of(hessian, by_hand)
 
@@ -104,7 +106,7 @@ def test_hessian_product_is_the_explicit_hessian_of_the_inner_loss(activation, o
     def loss(vector):
         parts = torch.split(vector, [value.numel() for value in theta.values()])
         shaped = {n: p.view_as(v) for (n, v), p in zip(theta.items(), parts, strict=True)}
-        return reference_inner_loss(policy, objective, shaped, batch)
+        return reference_inner_loss(shaped, batch, objective, ACTIVATIONS[activation])
 
     hessian = torch.autograd.functional.hessian(loss, at)
     assert_product_of(hessian, hessian_product(policy, objective, theta, batch))

@@ -5,17 +5,16 @@ import torch
 
 from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
-from metarl.math.parameters import flatten
+from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.gains import final_gain
 from metarl.meta_learners.gradient_learner import evaluate
 from metarl.meta_learners.maml import maml, plain_rule
 from metarl.meta_learners.outer.trust_region import TrustRegionConfig
 from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import surrogate
+from tests.support.references import inner_loss, outer_gain
 from tests.support.tiny import (
     TASKS,
-    reference_inner_loss,
-    reference_outer,
     tiny_config,
     tiny_meta_batch,
     tiny_parameters,
@@ -54,12 +53,12 @@ def evaluation(config, theta, batch):
 @pytest.mark.parametrize("sizes", [[0.4], [0.4, 0.2], [0.4, 0.2, 0.2]])
 @pytest.mark.parametrize("objective", ["vpg", "lvc"])
 def test_meta_gradient_equals_finite_differences_of_the_outer_surrogate(sizes, objective):
-    policy, theta, batch, config = setup(sizes, objective)
+    _, theta, batch, config = setup(sizes, objective)
     value, gradient = gain_and_gradient(config, theta, batch)
     at, epsilon = flatten(theta), 1e-5
 
     def surrogate(vector):
-        return reference_outer(policy, vector, theta, batch, objective, sizes, create_graph=False)[0]
+        return outer_gain("maml", unflatten(vector, theta), batch, config)
 
     assert value == pytest.approx(surrogate(at).item(), abs=1e-12)
     for i in range(len(at)):
@@ -85,7 +84,7 @@ def test_first_and_second_order_differ_exactly_by_the_hessian_term():
         def inner(vector, support=support):
             parts = torch.split(vector, [v.numel() for v in theta.values()])
             shaped = {n: p.view_as(v) for (n, v), p in zip(theta.items(), parts, strict=True)}
-            return reference_inner_loss(policy, "vpg", shaped, support)
+            return inner_loss(shaped, support, "vpg")
 
         terms.append(-0.4 * torch.autograd.functional.hessian(inner, flatten(theta)) @ outer)
     torch.testing.assert_close(difference, torch.stack(terms).mean(0), rtol=1e-9, atol=1e-11)

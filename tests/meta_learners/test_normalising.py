@@ -15,7 +15,7 @@ from metarl.rollouts.rollout import MetaBatch
 from tests.conftest import SMALL
 from tests.support.tiny import BY_GRADIENT
 
-ON = ("--policy.normalize_observations", "true")
+ON = ("--policy.normalise_observations", "true")
 TASK = {"goal": [0.2, 0.1]}
 
 
@@ -110,7 +110,7 @@ def test_a_resumed_run_is_the_same_to_the_last_bit(train_small, tmp_path):
 
 def test_off_nothing_of_it_is_there(train_small, tmp_path):
     plain = train_small("--training.iterations", "2").state.parameters
-    off = ("--policy.normalize_observations", "false", "--run_dir", str(tmp_path / "off"))
+    off = ("--policy.normalise_observations", "false", "--run_dir", str(tmp_path / "off"))
     found = train_small(*off, "--training.iterations", "2").state.parameters
     assert list(found) == list(plain)
     assert all(torch.equal(found[name], value) for name, value in plain.items())
@@ -136,7 +136,7 @@ def test_what_is_loaded_acts_as_training_did(train_small, tmp_path):
     module = again.to_torch(clipped=True)
     np.testing.assert_allclose(module(seen).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
     assert {name for name, _ in module.named_parameters()} == {f"{i}.{n}" for i in (1, 3, 5) for n in PARTS}
-    with pytest.raises(ValueError, match=r"got one that normalises them: train it without policy\.normalize"):
+    with pytest.raises(ValueError, match=r"got one that normalises them: train it without policy\.normalise"):
         adapted.to_sb3("PPO", env)
 
 
@@ -155,6 +155,6 @@ def test_adaptation_by_the_file_alone_is_that_of_the_run(train_small, tmp_path):
 
 
 def test_a_policy_with_memory_is_refused():
-    own = {"policy": {"name": "gru", "normalize_observations": True}, "meta_learner": {"name": "rl2"}}
-    with pytest.raises(ConfigError, match=r"normalize_observations: expected none with policy.name gru"):
+    own = {"policy": {"name": "gru", "normalise_observations": True}, "meta_learner": {"name": "rl2"}}
+    with pytest.raises(ConfigError, match=r"normalise_observations: expected none with policy.name gru"):
         metarl.read_config({**SMALL, **own, "run_dir": "run"})

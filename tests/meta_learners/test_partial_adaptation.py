@@ -36,6 +36,15 @@ def test_anil_moves_the_head_as_maml_does_and_nothing_else():
             assert not torch.equal(all_of_it[n], value)
 
 
+def test_anil_moves_the_layers_that_are_named():
+    learner, _ = tiny_learner("anil", adapted_layers=("mean", "hidden.1"))
+    theta = tiny_state(learner)
+    support = select_task(sampled_meta_batch(learner, theta).support[0], 0)
+    adapted = adapted_by(learner, theta, support, 0)
+    moved = {n for n, value in theta.items() if not torch.equal(adapted[n], value)}
+    assert moved == {"mean.weight", "mean.bias", "hidden.1.weight", "hidden.1.bias"}
+
+
 def test_anils_outer_step_learns_the_body():
     learner, theta, batch, _ = setup("anil")
     after = learner.update(learner.start(theta), batch).state.parameters

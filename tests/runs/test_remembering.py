@@ -1,8 +1,5 @@
 """Policies with memory in use: adapting is playing episodes in a row, and the carry is what was learned."""
 
-import csv
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +7,6 @@ import yaml
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import metarl
-from metarl.commands import adapt
 from metarl.experiment.build import TRIALS, build_experiment
 from metarl.experiment.environments import make_env
 from metarl.math.parameters import repeat
@@ -190,46 +186,6 @@ def test_a_point_of_an_evaluation_is_the_next_episode_of_four_trials(trained, na
         "episodes before",
         "2 episodes",
     )
-
-
-@pytest.fixture
-def command(trained, tmp_path, monkeypatch, capsys):
-    """(*arguments) -> exit code, output and errors of metarl adapt on a run of RL^2."""
-    trained()
-
-    def run(*arguments):
-        words = ["metarl adapt", tmp_path / "run", "--task", '{"goal": [0.2, -0.1]}', *arguments]
-        monkeypatch.setattr(sys, "argv", [*map(str, words)])
-        code = adapt.main()
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def test_adapt_plays_episodes_in_a_row(command, tmp_path):
-    code, output, _ = command("--episodes", 3)
-    assert code == 0
-    assert "episodes in a row" in output
-    (table,) = (tmp_path / "run" / "adaptation").glob("*/adaptation.csv")
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["episodes_before"] for row in rows] == ["0", "1", "2", "3"]
-    adapted = metarl.load(table.parent / "adapted.safetensors")
-    assert [float(row["mean_return"]) for row in rows] == pytest.approx(list(adapted.returns))
-    assert adapted.carry["outcome"][..., -1].item() == 1
-
-
-def test_adapt_takes_one_more_episode_than_training_by_itself(command, tmp_path):
-    command()
-    (table,) = (tmp_path / "run" / "adaptation").glob("*/adaptation.csv")
-    assert len(table.read_text().splitlines()) == 1 + (4 + 2)
-
-
-def test_adapt_counts_a_trial_by_episodes_alone(command):
-    for option in ("--steps", "--held_back"):
-        code, _, errors = command(option, 2)
-        assert code == 2
-        assert errors.strip().startswith(f"error: {option}: expected --episodes alone of GruPolicy")
 
 
 def test_advantages_that_a_learner_does_not_read_are_told(recurrent, small_config):

@@ -3,9 +3,10 @@ import csv
 import pytest
 from stable_baselines3.common.logger import Logger
 
+from metarl.errors import RunError
 from metarl.meta_learners.learner import LearnerState
 from metarl.runs.checkpoint import Checkpoint
-from metarl.runs.progress import ProgressCsv
+from metarl.runs.progress import ProgressCsv, read_progress
 from metarl.training.console import ConsoleTable
 from metarl.training.observers import Iteration
 from metarl.training.recorders import CsvRecorder
@@ -46,6 +47,44 @@ def test_a_torn_last_row_is_dropped(tmp_path):
     path.write_text(path.read_text().removesuffix("2,120\n"))
     write(tmp_path, range(12, 14), start=12)
     assert [row["value"] for row in rows(tmp_path)] == [str(10 * i) for i in range(14)]
+
+
+def test_doubled_and_disordered_rows_are_put_right(tmp_path):
+    write(tmp_path, range(5))
+    path = tmp_path / "progress.csv"
+    title, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([title, *reversed(lines), lines[1], lines[1], ""]))
+    write(tmp_path, range(5, 6), start=5)
+    assert [row["value"] for row in rows(tmp_path)] == ["0", "10", "20", "30", "40", "50"]
+
+
+@pytest.mark.parametrize("damage", ['"', "\0", "\x80", "two,three,four", "", "²,3", "9" * 5000 + ",1"])
+@pytest.mark.parametrize("line", [0, 2])
+def test_damaged_rows_are_told_and_kept_beside(tmp_path, damage, line):
+    write(tmp_path, range(5))
+    path = tmp_path / "progress.csv"
+    lines = path.read_text().splitlines()
+    lines[line] = damage
+    path.write_bytes("\n".join([*lines, ""]).encode("latin-1"))
+    before, left = path.read_bytes(), 0 if line == 0 else 4
+    with pytest.warns(UserWarning, match=f"for each of 5 iterations, got {left} whole ones"):
+        write(tmp_path, range(5, 6), start=5)
+    kept = [0, 2, 3, 4] if line else []
+    assert [row["value"] for row in rows(tmp_path)] == [str(10 * i) for i in (*kept, 5)]
+    if line or damage:
+        assert (tmp_path / "progress.csv.damaged").read_bytes() == before
+
+
+def test_a_comparison_reads_rows_by_their_iteration(tmp_path):
+    write(tmp_path, range(3))
+    path = tmp_path / "progress.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1], lines[1], lines[2], lines[3], ""]))
+    assert read_progress(tmp_path, 3, "value") == [0.0, 10.0, 20.0]
+    for wrong in ("ten", "", "nan"):
+        path.write_text("\n".join([*lines[:2], f"1,{wrong}", lines[3], ""]))
+        with pytest.raises(RunError, match=r"expected a row with value for .* 3 .* of iteration 1 first"):
+            read_progress(tmp_path, 3, "value")
 
 
 def test_a_fresh_run_empties_the_file(tmp_path):

@@ -42,7 +42,7 @@ def test_an_adaptation_of_one_episode_has_no_interval(tmp_path):
     write_adaptation(tmp_path, np.array([[1.0], [2.0]]))
     with (tmp_path / "adaptation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows[1] == {"step": "1", "mean_return": "2.0", "low_95": "", "high_95": "", "episode_0": "2.0"}
+    assert rows[1] == {"step": "1", "mean_return": "2.0", "episode_0": "2.0"}
 
 
 @pytest.mark.parametrize("resume", [False, True])

@@ -164,7 +164,7 @@ def test_the_card_says_what_the_run_is_and_how_to_go_on(run):
         "metarl evaluate",
         "torch",
         "smoothing",
-        "http://localhost:6006/#custom_scalars",
+        "http://localhost:6006/?smoothing=0#custom_scalars&_smoothingWeight=0",
     ):
         assert words in card
     assert "inner_step_size: 0.1" in config

@@ -6,9 +6,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
+from metarl.adaptation.evaluation import Points
 from metarl.training.tensorboard.layout import page_layout
+from metarl.training.tensorboard.tags import return_tag
 
-SUCCESS = "Success after inner steps, shaded from before"
+SUCCESS = "Success after adaptation, shaded from before"
 FIXED = ("--environment.id", "metarl/HalfCheetahDir-v0", "--environment.options", "{}")
 HELD_OUT, TRAINING, HEALTH = range(3)
 
@@ -28,14 +30,23 @@ def asked(chart):
 
 
 def test_points_of_a_policy_with_memory_are_called_episodes():
-    tags = [f"adaptation/return_after_{name}" for name in ("0_steps", "1_step")]
-    for trial_episodes, last in ((None, "1 step"), (6, "6 episodes")):
-        titles = [chart.title for chart in page_layout(tags, trial_episodes).category[0].chart]
+    for first, last in (("0 steps", "1 step"), ("0 episodes", "1 episode"), ("0 episodes", "6 episodes")):
+        tags = [f"adaptation/return_after_{name.replace(' ', '_')}" for name in (first, last)]
+        titles = [chart.title for chart in page_layout(tags).category[0].chart]
         assert f"Return after {last}" in titles
-        assert any(
-            re.fullmatch(f"Return after 0 ., {last[0]} . (inner steps|episodes)", one) for one in titles
-        )
-        assert any("episodes" in one for one in titles) == (trial_episodes is not None)
+        noun = "episodes" if "episode" in last else "inner steps"
+        assert any(re.fullmatch(f"Return after 0 ., {last[0]} . {noun}", one) for one in titles)
+        assert any("episodes" in one for one in titles) == (noun == "episodes")
+
+
+@pytest.mark.parametrize(
+    ("between", "names"), [(None, ("1_step", "2_steps")), (3, ("3_episodes", "6_episodes"))]
+)
+def test_charts_of_episodes_and_of_inner_steps_are_not_the_same(between, names):
+    """TensorBoard draws equal tags of several runs into one chart."""
+    assert tuple(return_tag(Points(3, between), point) for point in (1, 2)) == tuple(
+        f"return_after_{name}" for name in names
+    )
 
 
 @pytest.mark.parametrize("settings", [(), FIXED, ("--meta_learner.outer", "ppo")], ids=str)

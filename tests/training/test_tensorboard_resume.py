@@ -28,6 +28,11 @@ def scalars(folder):
     return {tag: read(folder, tag) for tag in tags if not tag.startswith(f"{RESOURCES}/")}
 
 
+def image_steps(folder):
+    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+    return {tag: [event.step for event in events.Images(tag)] for tag in events.Tags()["images"]}
+
+
 class Killed(Observer):
     """Copies the run folder as a kill in an iteration would leave it."""
 
@@ -42,12 +47,16 @@ class Killed(Observer):
 @pytest.mark.parametrize("every", ["1", "3"])
 def test_a_killed_run_that_goes_on_shows_every_step_once(train_small, tmp_path, every):
     settings = ("--training.evaluate_every", "2", "--training.checkpoint_every", every)
+    settings += ("--training.figures", "true")
     killed = Killed(tmp_path / "run", tmp_path / "killed", at=2)
     train_small(*settings, observers=[killed])
     train_small(*settings, "--run_dir", str(tmp_path / "killed"), resume=True)
     whole, resumed = (scalars(tmp_path / name) for name in ("run", "killed"))
     assert (len(whole[RETURN]), len(whole[TRAINED])) == (3, 4)
     assert resumed == whole
+    pictures = image_steps(tmp_path / "run")
+    assert [*pictures[f"{ADAPTATION}/adaptation_curve"]] == [step for step, _ in whole[RETURN]]
+    assert image_steps(tmp_path / "killed") == pictures
 
 
 def test_a_longer_run_keeps_the_evaluation_where_it_ended(train_small, tmp_path):

@@ -8,6 +8,7 @@ attribute `reads_task_option = True`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import finalize
@@ -15,7 +16,7 @@ from weakref import finalize
 import gymnasium
 import numpy as np
 
-from metarl_envs.foreign.outcomes import REAL, as_array, told
+from metarl_envs.foreign.outcomes import REAL, as_array, told, told_exception
 from metarl_envs.tasks import Tasks, stack_tasks
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -48,6 +49,21 @@ def _reads_task_option(env: AnyEnv) -> bool:
     return env.has_wrapper_attr("sample_tasks")
 
 
+def close_env(env: AnyEnv) -> None:
+    """Closes the environment.
+
+    Warns:
+        UserWarning: it raised something instead; what came before is none the worse.
+    """
+    try:
+        env.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        message = f"expected an environment that closes, got {told_exception(error)}"
+        warnings.warn(message, stacklevel=2)
+
+
 class SampledTasks:
     """The tasks of an environment with `sample_tasks(n)`, drawn from the environment's own generator.
 
@@ -60,7 +76,7 @@ class SampledTasks:
                 f"expected {env.unwrapped} to have sample_tasks(n), which returns a list of task dicts"
             )
         self._env = env
-        finalize(self, env.close)
+        finalize(self, close_env, env)
 
     @property
     def holds_out(self) -> bool:
@@ -101,6 +117,8 @@ class SampledTasks:
         drawn = self._env.get_wrapper_attr(method)(n)
         try:
             _check_alike(drawn)
+            if len(drawn) != n:
+                raise ValueError(f"expected {n} tasks, got {len(drawn)}")
         except ValueError as error:
             raise ValueError(f"{method}: {error}") from None
         return stack_tasks(drawn)
@@ -113,6 +131,8 @@ def _check_alike(tasks: Any) -> None:
     for task in tasks:
         if not isinstance(task, Mapping) or not task:
             raise ValueError(f"expected every task to be a dict with at least one key, got {told(task)}")
+        if not all(isinstance(name, str) for name in task):
+            raise ValueError(f"expected tasks whose keys are text, got {told(task)}")
         if set(task) != set(tasks[0]):
             raise ValueError(f"expected tasks with the same keys, got {list(tasks[0])} and {list(task)}")
     for name, first in tasks[0].items():
@@ -121,6 +141,8 @@ def _check_alike(tasks: Any) -> None:
         for value in (task[name] for task in tasks):
             if _shape(value) is None:
                 raise ValueError(f"{expected}, got {told(value)}")
+            if not np.isfinite(as_array(value)).all():
+                raise ValueError(f"task {name!r}: expected finite numbers, got {told(value)}")
             if _shape(value) != shape:
                 raise ValueError(f"{expected}, got {told(first)} and {told(value)}")
 

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
-from metarl_envs.foreign.adapters import AnyEnv, apply_task
+from metarl_envs.foreign.adapters import AnyEnv, apply_task, close_env
 from metarl_envs.foreign.outcomes import (
     OutcomeError,
     checked_reset,
@@ -73,7 +73,9 @@ class EnvBlock(gymnasium.Env[Any, Any]):
             for i, (env, task) in enumerate(zip(self._envs, self.tasks, strict=True)):
                 returned = env.reset(seed=self.seeds[i], options=apply_task(env, task))
                 self._observations[i] = checked_reset(returned, self._space, self._episode(i))
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             info = _fault(error, task)
         return self._observations, info
 
@@ -94,14 +96,16 @@ class EnvBlock(gymnasium.Env[Any, Any]):
                 outcome = checked_step(returned, self._space, place)
                 self._observations[i], rewards[i], self._terminated[i], self._truncated[i] = outcome
                 success[i] = told_success(returned[4])
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             info |= _fault(error, self.tasks[i])
         self._elapsed += 1
         return self._observations, 0.0, False, False, info
 
     def close(self) -> None:
         for env in self._envs:
-            env.close()
+            close_env(env)
 
     def _episode(self, copy: int) -> str:
         return f"episode {self._first + copy} of the batch"
@@ -125,10 +129,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _fault(error: Exception, task: Task) -> dict[str, Any]:
+def _fault(error: BaseException, task: Task) -> dict[str, Any]:
     """What went wrong, in one line and in full."""
-    told = str(error)
-    if not isinstance(error, OutcomeError):
-        told = f"expected an environment that runs, got {told_exception(error)}"
+    known = isinstance(error, OutcomeError)
+    told = str(error) if known else f"expected an environment that runs, got {told_exception(error)}"
     message = " ".join(f"{told} with task {task}".split()) if task else " ".join(told.split())
     return {"fault": (message, "".join(traceback.format_exception(error)))}

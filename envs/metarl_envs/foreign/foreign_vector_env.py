@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from metarl_envs.foreign.adapters import AnyEnv
+from metarl_envs.foreign.adapters import AnyEnv, close_env
 from metarl_envs.foreign.env_block import EnvBlock
 from metarl_envs.tasks import unstack_tasks
 
@@ -52,7 +52,7 @@ class ForeignVectorEnv:
     ) -> None:
         probe = make_env()
         self.single_observation_space, self.single_action_space = probe.observation_space, probe.action_space
-        probe.close()
+        close_env(probe)
         self.num_envs = num_envs
         processes = 1 if mode == "sync" else min(num_processes or _available_cpus(), num_envs)
         self._slots = math.ceil(num_envs / processes)

@@ -104,12 +104,19 @@ def as_array(value: Any) -> NDArray[Any]:
 
 def told(value: Any) -> str:
     """The value in one short line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever an object of others raises
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def told_exception(error: Exception) -> str:
+def told_exception(error: BaseException) -> str:
     """Class, message and place of what an environment raised, in one line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+    try:
+        message = str(error)
+    except Exception:  # whatever an exception of others raises
+        message = "its text raises another"
+    text = f"{type(error).__name__}: {message} ({Path(frame.filename).name}, line {frame.lineno})"
     return " ".join(text.split())

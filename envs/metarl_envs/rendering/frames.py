@@ -20,6 +20,7 @@ Frame = NDArray[np.uint8]
 """[height, width, 3]."""
 _FLOOR = np.array([62, 72, 88], np.uint8)
 _SHADOW_MAP = 2048  # half of MuJoCo's, which takes most of the time without a GPU
+_SHADOW_REACH = 0.3  # of the model's extent; shadows of distant floor are stray lines without a GPU
 
 
 def frames_per_second(family: Family) -> int:
@@ -53,6 +54,7 @@ class PosedModel:
         self.camera = scene.camera
         self.model = scene.load_model()
         self.model.vis.quality.shadowsize = _SHADOW_MAP
+        self.model.vis.map.shadowclip = _SHADOW_REACH
         _soften_floors(self.model)
         self.data = mujoco.MjData(self.model)
         self._rgba = _colours(self.model)

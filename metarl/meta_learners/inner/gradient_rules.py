@@ -19,6 +19,9 @@ STEP_SIZE = "step_size."
 """How the names of learned step sizes begin."""
 LOG_STEP_SIZE = f"{STEP_SIZE}log"
 """Of the one that is learned for all parameters, as its logarithm."""
+PACE_OF_LOG = 20.0
+"""Times as fast as the network: Adam moves every number by about its rate, and five steps of 1e-3 would take
+two hundred updates to change a size by a factor of e."""
 
 
 def second_order(step: int) -> bool:
@@ -75,7 +78,8 @@ def learned_size(
         like = next(iter(parameters.values()))
         return {LOG_STEP_SIZE: like.new_tensor(math.log(size(0)))}
 
-    return differentiated(step, recompute=recompute, entries=entries, plain=plain)
+    paces = {LOG_STEP_SIZE: PACE_OF_LOG}
+    return differentiated(step, recompute=recompute, entries=entries, plain=plain, paces=paces)
 
 
 def learned_sizes(

@@ -37,14 +37,11 @@ class Solver(NamedTuple):
         cg_iterations: of the conjugate gradient for the meta-gradient, at most.
         cg_tolerance: the share of the outer gradient's squared norm at which its squared residual is small
             enough.
-        jointly: whether the tasks' linear systems are solved as the blocks of one, with iterations in
-            common: as fast for many small tasks as for one.
     """
 
     steps: int
     cg_iterations: int
     cg_tolerance: float
-    jointly: bool = False
 
 
 def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solver) -> InnerRule[Data]:
@@ -90,29 +87,6 @@ def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solv
         worst = {key: task_map.reduction.gather(found).max().item() for key, found in residuals.items()}
         return mean_gradient(gradients, torch.stack([value for _, value, _ in results]), task_map, worst)
 
-    def joint_gradient(
-        theta: Parameters, batch: TaskBatch[Data], gain: Gain[Data], task_map: TaskMap
-    ) -> MetaGradient:
-        def outer(phi: Parameters, support: Sequence[Data], query: Data) -> Tensor:
-            return gain([phi], support, query)
-
-        def all_tasks_loss(phi: Parameters, data: Data) -> Tensor:
-            return torch.vmap(loss)(phi, data).sum()
-
-        def path_of(support: Sequence[Data]) -> Sequence[Parameters]:
-            return inner_path(step, theta, support)[1:]
-
-        with torch.no_grad():
-            path = task_map(path_of, batch.support, tasks=batch.tasks)
-        both = torch.func.grad_and_value(outer)
-        gradients, values = task_map(both, path[-1], batch.support, batch.query, tasks=batch.tasks)
-        residuals = []
-        for k in reversed(range(len(path))):
-            system = all_tasks_loss, path[k], batch.support[k], gradients, strength(k)
-            gradients, residual = implicit_gradient(*system, solver.cg_iterations, solver.cg_tolerance)
-            residuals.append(residual)
-        return mean_gradient(gradients, values, task_map, {"solution_cg_residual": max(residuals)})
-
     def linearised(theta: Parameters, batch: TaskBatch[Data], task_map: TaskMap) -> Linearised:
         def move(support: Sequence[Data]) -> Parameters:
             return difference(inner_path(step, theta, support)[-1], theta)
@@ -124,7 +98,7 @@ def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solv
             moves = task_map(move, batch.support, tasks=batch.tasks)
         return Linearised(moved, moves)
 
-    return InnerRule(step, joint_gradient if solver.jointly else gradient, linearised, no_entries)
+    return InnerRule(step, gradient, linearised, no_entries)
 
 
 def minimise(problem: Loss[Data], start: Parameters, data: Data, step_size: float, steps: int) -> Parameters:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple
 
 from metarl.compute.task_map import TaskMap
@@ -56,6 +56,8 @@ class InnerRule(Generic[Data]):
         entries: a network's own initial parameters -> what the rule learns beside them, at its start.
         plain: of a rule that is nothing but plain gradient steps; a hand-derived curvature may use it.
         size: (the step's number from 0) -> its size, of a rule whose steps are one number times a gradient.
+        paces: of what it learns, how many times as fast Adam moves it as the network's parameters; 1 where
+            nothing is said.
     """
 
     step: InnerStep[Data]
@@ -64,6 +66,7 @@ class InnerRule(Generic[Data]):
     entries: Callable[[Parameters], Parameters]
     plain: PlainSteps | None = None
     size: Callable[[int], float] | None = None
+    paces: Mapping[str, float] = field(default_factory=dict)
 
 
 def no_entries(parameters: Parameters) -> Parameters:
@@ -78,6 +81,7 @@ def differentiated(
     entries: Callable[[Parameters], Parameters] = no_entries,
     plain: PlainSteps | None = None,
     size: Callable[[int], float] | None = None,
+    paces: Mapping[str, float] | None = None,
 ) -> InnerRule[Data]:
     """The rule of a step that is differentiated through as it stands.
 
@@ -93,4 +97,4 @@ def differentiated(
     def linearised(theta: Parameters, batch: TaskBatch[Data], task_map: TaskMap) -> Linearised:
         return Linearised(lambda at, support: inner_path(step, at, support)[-1], batch.support)
 
-    return InnerRule(step, gradient, linearised, entries, plain, size)
+    return InnerRule(step, gradient, linearised, entries, plain, size, paces or {})

@@ -6,16 +6,16 @@ Kingma and Ba 2015; Schulman et al. 2017; as ProMP's outer step (Rothfuss et al.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
 from jsonargparse.typing import NonNegativeFloat, OpenUnitInterval, PositiveInt
+from torch import Tensor
 
 from metarl.errors import NonFiniteError
 from metarl.math.parameters import Parameters, flatten
-from metarl.meta_learners.inner.gradient_rules import LOG_STEP_SIZE
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterResult, OuterStep, SurrogateAndKl
 from metarl.meta_learners.outer.schedule import ScheduledRate
@@ -23,9 +23,8 @@ from metarl.meta_learners.outer.schedule import ScheduledRate
 LEARNING_RATE = "meta_learner.clipped.learning_rate"
 LARGEST_KL = math.log(torch.finfo(torch.float32).max)
 """In nats; policies further apart have density ratios beyond float32."""
-_PACE_OF_SIZES = 20.0
-"""Of the logarithm of an inner step size, times the learning rate: Adam moves every number by about the rate,
-and five steps of 1e-3 would take two hundred updates to change a size by a factor of e."""
+_ALIKE: Mapping[str, float] = {}
+"""Paces where all parameters move alike."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,15 @@ def adam_start(parameters: Parameters) -> AdamState:
     return AdamState(first, second, {name: torch.tensor(0.0) for name in parameters})
 
 
-def clipped_ascent(config: ClippedConfig) -> OuterStep[AdamState]:
-    """The outer step of PPO and ProMP."""
+def clipped_ascent(config: ClippedConfig, paces: Mapping[str, float] = _ALIKE) -> OuterStep[AdamState]:
+    """The outer step of PPO and ProMP.
+
+    Args:
+        paces: name -> how many times the learning rate moves it; 1 of the others.
+    """
 
     def update(theta: Parameters, state: AdamState, problem: OuterProblem) -> OuterResult:
-        return clipped_step(theta, state, problem.gradient, problem.evaluate, config)
+        return clipped_step(theta, state, problem.gradient, problem.evaluate, config, paces)
 
     return OuterStep(adam_start, update)
 
@@ -77,6 +80,7 @@ def clipped_step(
     gradient_at: Callable[[Parameters], MetaGradient],
     evaluate: Callable[[Parameters], SurrogateAndKl],
     config: ClippedConfig,
+    paces: Mapping[str, float] = _ALIKE,
 ) -> OuterResult:
     """`epochs` Adam ascent steps; the moments come and go as tensors, so that a checkpoint holds them.
 
@@ -86,13 +90,14 @@ def clipped_step(
         state: Adam's, after the last update.
         gradient_at: parameters -> the gain's gradient there.
         evaluate: parameters -> surrogate and KL.
+        paces: as of `clipped_ascent`.
 
     Raises:
         NonFiniteError: from `gradient_at` at the given parameters; nothing has changed.
     """
     leaves = {name: value.clone() for name, value in parameters.items()}
     rate = config.rate(updates_done(state, int(config.epochs)))
-    adam = adam_of(leaves, state, rate)
+    adam = adam_of(leaves, state, rate, paces)
     found = _climb(leaves, adam, gradient_at, config)
     after = evaluate(leaves) if len(found) == config.epochs else SurrogateAndKl(math.nan, math.nan)
     rejection = why_wild(leaves, after, LEARNING_RATE)
@@ -150,13 +155,18 @@ def why_wild(parameters: Parameters, after: SurrogateAndKl, setting: str) -> str
     return f"KL above {LARGEST_KL:.0f}: try a smaller {setting}" if after.kl > LARGEST_KL else None
 
 
-def adam_of(leaves: Parameters, state: AdamState, learning_rate: float) -> torch.optim.Adam:
-    """torch's Adam over the leaves, going on from its state."""
-    paces = {name: _PACE_OF_SIZES if name == LOG_STEP_SIZE else 1.0 for name in leaves}
-    groups = [
-        {"params": [leaf for name, leaf in leaves.items() if paces[name] == pace], "lr": pace * learning_rate}
-        for pace in dict.fromkeys(paces.values())
-    ]
+def adam_of(
+    leaves: Parameters, state: AdamState, learning_rate: float, paces: Mapping[str, float] = _ALIKE
+) -> torch.optim.Adam:
+    """torch's Adam over the leaves, going on from its state.
+
+    Args:
+        paces: as of `clipped_ascent`.
+    """
+    of_pace: dict[float, list[Tensor]] = {}
+    for name, leaf in leaves.items():
+        of_pace.setdefault(paces.get(name, 1.0), []).append(leaf)
+    groups = [{"params": chosen, "lr": pace * learning_rate} for pace, chosen in of_pace.items()]
     adam = torch.optim.Adam(groups)
     for name, leaf in leaves.items():
         parts = {part: values[name].clone() for part, values in state._asdict().items()}

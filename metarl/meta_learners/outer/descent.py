@@ -9,6 +9,10 @@ from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.outer.clipped import AdamState, adam_state
 
+UNREAD = ("sampling.advantages", "training.tasks_at_once", "training.threads")
+"""Keys that nothing reads with learners that descend so: they estimate advantages themselves, and see whole
+trials of many tasks at once."""
+
 
 def descend(
     adam: torch.optim.Adam,

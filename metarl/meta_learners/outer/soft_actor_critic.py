@@ -27,7 +27,7 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.gaussian_product import kl_to_unit
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, adam_state
-from metarl.meta_learners.outer.descent import descend
+from metarl.meta_learners.outer.descent import UNREAD, descend
 from metarl.meta_learners.outer.schedule import ScheduledRate
 from metarl.objectives.soft_actor_critic import (
     actor_loss,
@@ -69,7 +69,7 @@ class SoftConfig(ScheduledRate):
     initial_temperature: PositiveFloat = 1.0
     learns_temperature: bool = True
 
-    unread: ClassVar[tuple[str, ...]] = ("sampling.advantages",)
+    unread: ClassVar[tuple[str, ...]] = UNREAD
 
 
 class Steps(NamedTuple):

@@ -20,7 +20,7 @@ from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.outer.clipped import AdamState, adam_of, updates_done
-from metarl.meta_learners.outer.descent import descend, detached
+from metarl.meta_learners.outer.descent import UNREAD, descend, detached
 from metarl.meta_learners.outer.schedule import ScheduledRate
 from metarl.objectives.trials import Targets, TrialLoss, trial_loss, trial_targets
 from metarl.policies.heads import tanh_layers, tanh_parameters
@@ -63,7 +63,7 @@ class TrialConfig(ScheduledRate):
     entropy_weight: NonNegativeFloat = 0.005
     max_gradient_norm: NonNegativeFloat = 0.5
 
-    unread: ClassVar[tuple[str, ...]] = ("sampling.advantages",)
+    unread: ClassVar[tuple[str, ...]] = UNREAD
 
 
 class Climbed(NamedTuple):

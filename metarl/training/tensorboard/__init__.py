@@ -1,2 +1,2 @@
-"""What TensorBoard shows of a run: adaptation first, then health, a card and settings. May use: training and
-below."""
+"""What TensorBoard shows of a run: adaptation first, then health, a card and settings. May use: training's
+observers, bars and commands to go on; runs and below."""

@@ -27,9 +27,9 @@ class Entry(NamedTuple):
     """What a tag tells, and what to be alarmed by."""
 
     meaning: str
-    sick: str = ""
+    sick: str
 
     @property
     def text(self) -> str:
         """Both, in Markdown."""
-        return f"{self.meaning} **Sick:** {self.sick}" if self.sick else self.meaning
+        return f"{self.meaning} **Sick:** {self.sick}"

@@ -32,12 +32,15 @@ HEALTH_ENTRIES = {
         "more episodes.",
     ),
     f"{HEALTH}/update/surrogate_before": Entry(
-        "The outer objective before the update; 0 but for rounding where advantages are normalised."
+        "The outer objective before the update; 0 but for rounding where advantages are normalised.",
+        "far from 0 where advantages are normalised.",
     ),
     f"{HEALTH}/update/surrogate_after": Entry(
         "The outer objective after the update, on the same episodes.", "not above surrogate_before."
     ),
-    f"{HEALTH}/update/surrogate_last_epoch": Entry("The clipped objective before the last Adam step."),
+    f"{HEALTH}/update/surrogate_last_epoch": Entry(
+        "The clipped objective before the last Adam step.", "below surrogate_before: a smaller learning_rate."
+    ),
     f"{HEALTH}/update/meta_gradient_norm": Entry(
         "Length of the outer gradient.", "0, or a spike by a factor of 100: an update to distrust."
     ),
@@ -53,7 +56,10 @@ HEALTH_ENTRIES = {
         "What conjugate gradients left unsolved, relative to the gradient.",
         "above 0.1: more cg_iterations, or more cg_damping.",
     ),
-    f"{HEALTH}/update/cg_iterations": Entry("Conjugate gradients' iterations."),
+    f"{HEALTH}/update/cg_iterations": Entry(
+        "Conjugate gradients' iterations.",
+        "always trust_region.cg_iterations while cg_residual is above 0.1: take more.",
+    ),
     f"{HEALTH}/update/backtracks": Entry(
         "How often the line search shortened the step.",
         "many in most iterations: the trust region is no model.",
@@ -63,7 +69,9 @@ HEALTH_ENTRIES = {
         "1 where the outer step was taken, 0 where it was rejected.", "often 0."
     ),
     REJECTION: Entry("Why an outer step was rejected.", "any, often: see the page Text."),
-    f"{HEALTH}/update/learning_rate": Entry("Adam's learning rate."),
+    f"{HEALTH}/update/learning_rate": Entry(
+        "Adam's learning rate.", "about 0 long before the end: a schedule that is too short."
+    ),
     f"{HEALTH}/update/displacement_norm": Entry(
         "Length of the mean way from the meta-parameters to adapted ones.", "growing."
     ),
@@ -104,11 +112,16 @@ HEALTH_ENTRIES = {
         "about 0 for long: the decoder says the same of all tasks, or nothing.",
     ),
     f"{HEALTH}/update/gradient_steps": Entry("Gradient steps of the iteration.", "0."),
-    f"{HEALTH}/update/replay_rows": Entry("Environment steps in the memory."),
+    f"{HEALTH}/update/replay_rows": Entry(
+        "Environment steps in the memory.", "not growing, below replay_capacity."
+    ),
     f"{HEALTH}/update/critic_loss": Entry(
         "The critics' loss, of the last gradient step.", "growing without end."
     ),
-    f"{HEALTH}/update/actor_loss": Entry("The policy's loss, of the last gradient step."),
+    f"{HEALTH}/update/actor_loss": Entry(
+        "The policy's loss, of the last gradient step.",
+        "rising for long: the critics value what the policy does less and less.",
+    ),
     f"{HEALTH}/update/critic_value": Entry("The critics' mean value.", "beyond what returns can be."),
     f"{HEALTH}/update/temperature": Entry("The entropy's weight alpha.", "growing without end."),
     f"{HEALTH}/update/posterior_kl": Entry(
@@ -126,8 +139,14 @@ HEALTH_ENTRIES = {
     f"{HEALTH}/update/sampling_kl_K": Entry(
         "KL of the policy that samples before inner step K, to the old one.", "far from the target."
     ),
-    f"{HEALTH}/update/final_step_weight": Entry("Weight of the last inner step's loss in the outer one."),
-    f"{HEALTH}/update/second_order": Entry("1 once inner gradients are differentiated, 0 before."),
+    f"{HEALTH}/update/final_step_weight": Entry(
+        "Weight of the last inner step's loss in the outer one.",
+        "far from 1 at the end: earlier steps still count as much.",
+    ),
+    f"{HEALTH}/update/second_order": Entry(
+        "1 once inner gradients are differentiated, 0 before.",
+        "0 at the end: inner gradients were never differentiated.",
+    ),
     f"{HEALTH}/update/mean_of_LEARNED": Entry(
         "Mean of what is learned beside the network, e.g. step sizes; `step_size.log` is a size's logarithm.",
         "step sizes that fall to 0 or below, or a logarithm that falls without end.",

@@ -17,9 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 from metarl.adaptation.figures.curves import EvaluationPoint
 from metarl.training.tensorboard.groups import ADAPTATION, CARD, INTERVALS
-from metarl.training.tensorboard.tags import return_tag
 
-_RETURN = re.compile(rf"^{ADAPTATION}/return_after_(\d+)_steps?$")
+_RETURN = re.compile(rf"{ADAPTATION}/(return_after_(\d+)_(?:step|episode)s?)")
 
 
 class History(NamedTuple):
@@ -49,22 +48,18 @@ def read_history(run_dir: Path, environment_steps: int) -> History:
 
 def _evaluations(events: Any, environment_steps: int) -> list[EvaluationPoint]:
     tags = events.Tags()[SCALARS]
-    steps = sorted(int(found[1]) for found in map(_RETURN.match, tags) if found)
-    lines = {
-        step: [
+    names = sorted((int(found[2]), found[1]) for found in map(_RETURN.fullmatch, tags) if found)
+    lines = [
+        [
             {event.step: event.value for event in events.Scalars(tag)} if tag in tags else {}
-            for tag in (
-                f"{ADAPTATION}/{return_tag(step)}",
-                f"{INTERVALS}/{return_tag(step)}_low",
-                f"{INTERVALS}/{return_tag(step)}_high",
-            )
+            for tag in (f"{ADAPTATION}/{name}", f"{INTERVALS}/{name}_low", f"{INTERVALS}/{name}_high")
         ]
-        for step in steps
-    }
+        for _, name in names
+    ]
     if not lines:
         return []
     times = sorted(time for time in lines[0][0] if time <= environment_steps)
-    return [_point(time, [ends for ends in lines.values() if time in ends[0]]) for time in times]
+    return [_point(time, [ends for ends in lines if time in ends[0]]) for time in times]
 
 
 def _point(time: int, lines: list[list[dict[int, float]]]) -> EvaluationPoint:

@@ -15,12 +15,11 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import (
     MultilineChartContent,
 )
 
-from metarl.adaptation.evaluation import Points
 from metarl.training.tensorboard.groups import ADAPTATION, HEALTH, INTERVALS, TRAINING
 
 _MARKS = "\u25fc\u25c6\u25b2\u2605\u271a"
 """TensorBoard's, of a band chart's lines in their order: square, diamond, triangle, star, cross."""
-_RETURN = re.compile(rf"{ADAPTATION}/return_after_(\d+)_steps?")
+_RETURN = re.compile(rf"{ADAPTATION}/return_after_((\d+)_(step|episode)s?)")
 _HEALTH_CHARTS = {
     "KL of an inner step": "inner/kl",
     "KL of the outer step": "update/kl",
@@ -46,7 +45,7 @@ class _Band(NamedTuple):
     high: str
 
 
-def page_layout(tags: Collection[str], trial_episodes: int | None = None) -> Layout:
+def page_layout(tags: Collection[str]) -> Layout:
     """The charts that have something to show, by category.
 
     A colour is a run, and a run has one line in a chart; in that of the returns after 0, 1, ... inner steps,
@@ -55,13 +54,10 @@ def page_layout(tags: Collection[str], trial_episodes: int | None = None) -> Lay
 
     Args:
         tags: of the run's scalars.
-        trial_episodes: as of `AdaptationCurve`.
     """
     health = {title: f"{HEALTH}/{name}" for title, name in _HEALTH_CHARTS.items()}
     categories = {
-        "Does it adapt? Evaluation tasks, over environment steps": _banded(
-            _adaptation(tags, trial_episodes), tags
-        ),
+        "Does it adapt? Evaluation tasks, over environment steps": _banded(_adaptation(tags), tags),
         "Is it still improving? The tasks of training": _banded(_training(), tags),
         "Is it well? Inner steps, outer step, exploration": [
             Chart(title=title, multiline=MultilineChartContent(tag=[f"^{tag}$"]))
@@ -73,16 +69,15 @@ def page_layout(tags: Collection[str], trial_episodes: int | None = None) -> Lay
     return Layout(category=shown)
 
 
-def _adaptation(tags: Collection[str], trial_episodes: int | None) -> Iterator[tuple[str, Sequence[_Band]]]:
+def _adaptation(tags: Collection[str]) -> Iterator[tuple[str, Sequence[_Band]]]:
     """Titles, and what is drawn."""
-    returns = sorted((int(found[1]), found[0]) for found in map(_RETURN.fullmatch, tags) if found)
-    points = Points(max((step for step, _ in returns), default=0) + 1, trial_episodes)
-    marks = ", ".join(f"{points.at[step]} {mark}" for (step, _), mark in zip(returns, cycle(_MARKS)))
-    noun = "inner steps" if trial_episodes is None else "episodes"
-    yield f"Return after {marks} {noun}", [_line(tag) for _, tag in returns]
+    returns = sorted(filter(None, map(_RETURN.fullmatch, tags)), key=lambda found: int(found[2]))
+    marks = ", ".join(f"{found[2]} {mark}" for found, mark in zip(returns, cycle(_MARKS)))
+    noun = "episodes" if any(found[3] == "episode" for found in returns) else "inner steps"
+    yield f"Return after {marks} {noun}", [_line(found[0]) for found in returns]
     yield "Adaptation gain", [_interval(f"{ADAPTATION}/gain", tags)]
-    for step, tag in returns:
-        yield f"Return after {points.text(step).replace('inner ', '')}", [_interval(tag, tags)]
+    for found in returns:
+        yield f"Return after {found[1].replace('_', ' ')}", [_interval(found[0], tags)]
     yield "Share of tasks made worse, beyond noise", [_line(f"{ADAPTATION}/share_of_tasks_made_worse")]
     yield _shaded(f"{ADAPTATION}/success")
     yield _shaded(f"{ADAPTATION}/steps_per_episode")
@@ -108,10 +103,10 @@ def _interval(tag: str, tags: Collection[str]) -> _Band:
 
 
 def _shaded(tag: str) -> tuple[str, Sequence[_Band]]:
-    """What was after inner steps, and what they changed."""
+    """What was after adaptation, and what it changed."""
     name = tag.rpartition("/")[2].capitalize().replace("_", " ")
     band = _Band(f"{tag}_after", f"{tag}_before", f"{tag}_after")
-    return f"{name} after inner steps, shaded from before", [band]
+    return f"{name} after adaptation, shaded from before", [band]
 
 
 def _banded(titled: Iterator[tuple[str, Sequence[_Band]]], tags: Collection[str]) -> list[Chart]:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.error import Error as GymnasiumError
 from metarl_envs.tasks import unstack_tasks
 
-from metarl.adaptation.evaluation import Evaluation
+from metarl.adaptation.evaluation import Evaluation, Points
 from metarl.adaptation.figures.curves import training_figure
 from metarl.adaptation.figures.of_evaluation import evaluation_figures
 from metarl.adaptation.figures.style import png
@@ -71,7 +71,10 @@ class TensorBoardRecorder(Observer):
         self._events = EventWriter(self._run_dir, first_hidden if there else None, describe)
         self._tags, self._layout = set(held.tags), page_layout(())
         self._lay_out()
-        returns = list(map(return_tag, range(self._config.training.evaluation_steps + 1)))
+        remembering = remembers(self._experiment.policy)
+        between = int(self._config.training.evaluation_episodes) if remembering else None
+        points = Points(self._config.training.evaluation_steps + 1, between)
+        returns = [return_tag(points, point) for point in range(points.count)]
         metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
         self._events.settings(hyperparameters(self._config.as_dict()), metrics)
         if not held.has_card:
@@ -136,9 +139,7 @@ class TensorBoardRecorder(Observer):
 
     def _lay_out(self) -> None:
         """Shows on the page Custom Scalars what there is to show by now."""
-        remembering = remembers(self._experiment.policy)
-        between = int(self._config.training.evaluation_episodes) if remembering else None
-        layout = page_layout(self._tags, between)
+        layout = page_layout(self._tags)
         if layout != self._layout:
             self._events.layout(layout)
             self._layout = layout

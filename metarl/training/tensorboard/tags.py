@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.adaptation.evaluation import Evaluation
+from metarl.adaptation.evaluation import Evaluation, Points
 from metarl.adaptation.figures.curves import EvaluationPoint
 from metarl.adaptation.measurement import SeedCurves
 from metarl.rollouts.rollout import Rollout
@@ -46,9 +46,9 @@ def tag_of(column: str) -> str:
     return _ELSEWHERE.get(column, usual)
 
 
-def return_tag(steps: int) -> str:
-    """Of the return after so many inner steps, without its group."""
-    return f"return_after_{steps}_step{'s' * (steps != 1)}"
+def return_tag(points: Points, point: int) -> str:
+    """Of a curve's point, without its group: "return_after_2_steps", "return_after_1_episode"."""
+    return f"return_after_{points.text(point).replace('inner ', '').replace(' ', '_')}"
 
 
 def evaluation_point(
@@ -74,8 +74,9 @@ def evaluation_points(
     curve = evaluation.curve
     points: dict[str, float] = {}
     for step, (mean, low, high) in enumerate(zip(point.mean, point.low, point.high, strict=True)):
-        points[f"{ADAPTATION}/{return_tag(step)}"] = float(mean)
-        points |= _ends(return_tag(step), low, high)
+        tag = return_tag(curve.points, step)
+        points[f"{ADAPTATION}/{tag}"] = float(mean)
+        points |= _ends(tag, low, high)
     gain, changes = SeedCurves((curve,), strata).gain, curve.changes
     points[f"{ADAPTATION}/gain"] = gain.mean
     points |= _ends("gain", gain.low, gain.high)
