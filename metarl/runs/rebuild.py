@@ -56,8 +56,8 @@ def check_carry(policy: AnyPolicy, parameters: Parameters, carry: Carry) -> None
         RunError: it is not.
     """
     one = {name: value.unsqueeze(0) for name, value in parameters.items()}
-    own = _kinds(policy.begin_trial(one, 1, 1)) if remembers(policy) else {}
-    if own != (found := _kinds(carry)) or not all(value.isfinite().all() for value in carry.values()):
+    own = _kinds(policy.begin_trial(one, 1, 1), parameters) if remembers(policy) else {}
+    if own != (found := _kinds(carry, parameters)) or not all(value.isfinite().all() for value in carry.values()):
         raise RunError(
             f"its carry is not that of the policy that it describes: expected finite numbers {own}, got "
             f"{found}; write the file again"
@@ -104,11 +104,18 @@ def _registered(name: str) -> Registered:
         raise RunError(f"{error}; register it before the policy adapts") from error
 
 
-def _kinds(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Shapes of tensors, by name, and of which kind their numbers are: "real [64, 2]"."""
+def _kinds(tensors: Mapping[str, Tensor], beside: Mapping[str, Tensor] | None = None) -> dict[str, str]:
+    """Shapes of tensors, by name, and of which kind their numbers are: "real [64, 2]".
+
+    Numbers of any one precision are "real", as float64's policies act too; of several, in these tensors and
+    in those beside them, each says its own.
+    """
+    all_of_them = (*tensors.values(), *(beside or {}).values())
+    precisions = {one.dtype for one in all_of_them if one.is_floating_point()}
 
     def kind(one: Tensor) -> str:
-        return "real" if one.is_floating_point() else str(one.dtype).partition(".")[2]
+        alike = one.is_floating_point() and len(precisions) == 1
+        return "real" if alike else str(one.dtype).partition(".")[2]
 
     return {name: f"{kind(one)} {[*one.shape]}" for name, one in tensors.items()}
 

@@ -197,9 +197,11 @@ def test_foreign_and_damaged_files_are_told(run_dir, tmp_path):
             metarl.load(tmp_path / name)
     found = load_policy(run_dir)
     path = tmp_path / "other.safetensors"
-    write_policy(path, replace(found, parameters={"mean.bias": torch.zeros(2)}))
-    with pytest.raises(RunError, match=r"other\.safetensors: its parameters are not those of the policy"):
-        metarl.load(path)
+    mixed = {**found.parameters, "log_std": found.parameters["log_std"].double()}
+    for parameters in ({"mean.bias": torch.zeros(2)}, mixed):
+        write_policy(path, replace(found, parameters=parameters))
+        with pytest.raises(RunError, match=r"other\.safetensors: its parameters are not those of the policy"):
+            metarl.load(path)
     text = found.description.to_json()
     for settings in ({"hidden_sizes": "wide"}, {"hidden_sizes": [-1]}):
         data = json.loads(text)
