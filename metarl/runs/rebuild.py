@@ -57,7 +57,8 @@ def check_carry(policy: AnyPolicy, parameters: Parameters, carry: Carry) -> None
     """
     one = {name: value.unsqueeze(0) for name, value in parameters.items()}
     own = _kinds(policy.begin_trial(one, 1, 1), parameters) if remembers(policy) else {}
-    if own != (found := _kinds(carry, parameters)) or not all(value.isfinite().all() for value in carry.values()):
+    found = _kinds(carry, parameters)
+    if own != found or not all(value.isfinite().all() for value in carry.values()):
         raise RunError(
             f"its carry is not that of the policy that it describes: expected finite numbers {own}, got "
             f"{found}; write the file again"
