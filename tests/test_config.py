@@ -13,7 +13,7 @@ from metarl.experiment.environments import held_out_tasks
 from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config, save_run_config
-from metarl.supervised.runs.build import build_supervised
+from metarl.training.examples.build import build_supervised
 from tests.support.tiny import BY_GRADIENT, tiny_policy
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))

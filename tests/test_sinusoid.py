@@ -17,7 +17,7 @@ from metarl.supervised.evaluation import evaluate
 from metarl.supervised.examples import Episodes, Examples, keyed_generator, repeated
 from metarl.supervised.learners.learner import Moments
 from metarl.supervised.learners.maml import MamlConfig, descent
-from metarl.supervised.runs.build import build_supervised
+from metarl.training.examples.build import build_supervised
 from tests.support.tiny_labelled import assert_slope, doubled, one
 from tests.test_scripts import script
 

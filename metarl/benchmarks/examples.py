@@ -14,7 +14,7 @@ from metarl.experiment.config import SupervisedExperiment
 from metarl.math.parameters import Parameters
 from metarl.supervised.examples import Episodes, keyed_generator
 from metarl.supervised.learners.maml import MamlConfig
-from metarl.supervised.runs.build import Supervised, build_supervised
+from metarl.training.examples.build import Supervised, build_supervised
 
 
 def examples(config: SupervisedExperiment, repeats: int) -> list[Row]:

@@ -22,9 +22,9 @@ from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError, TrainingError
 from metarl.experiment.config import SupervisedExperiment, read_config, with_overrides
 from metarl.supervised.data.sinusoid import grid, pictured_points
-from metarl.supervised.runs.build import build_supervised
-from metarl.supervised.runs.run import first_checkpoint, iterate
-from metarl.supervised.runs.sinusoid_report import STEPS, Result, markdown, plot, write_csv
+from metarl.training.examples.build import build_supervised
+from metarl.training.examples.run import first_checkpoint, iterate
+from metarl.training.examples.sinusoid_report import STEPS, Result, markdown, plot, write_csv
 from metarl.training.progress_bar import add_quiet, track
 
 METHODS = {

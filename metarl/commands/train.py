@@ -35,10 +35,10 @@ from metarl.policies.registry import find_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, PROGRESS, RESULTS
 from metarl.runs.folder import find_run, hold_run_folder
-from metarl.supervised.names import training_room
 from metarl.training.api import train
 from metarl.training.next_commands import CHARTS, charts_command, next_commands, resume_command
 from metarl.training.observers import Evaluated, Iteration, Observer
+from metarl.training.on_demand import examples_room
 from metarl.training.progress_bar import Progress, add_quiet, write_line
 from metarl.training.run_training import format_curve
 from metarl.training.several_runs import Outcome, find_outcome, format_outcomes, plan_runs, run_all
@@ -228,7 +228,7 @@ def learn_from_scratch(config: ScratchExperiment, resume: bool, quiet: bool) -> 
 
 
 def learn_examples(config: SupervisedExperiment, resume: bool, quiet: bool) -> tuple[Outcome, str]:
-    room, run_dir = training_room(), Path(config.run_dir)
+    room, run_dir = examples_room(), Path(config.run_dir)
     if not quiet:
         what = " ".join(f"{section} {name}," for section, name in config.names.items())
         write_line(f"{what} run folder {run_dir}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from importlib import import_module
 from typing import Any
 
 from metarl.errors import ConfigError
@@ -65,11 +64,6 @@ def settings_of(section: str, name: object) -> type[Any]:
     if not (isinstance(found, type) and is_dataclass(found)):
         raise ConfigError(_no_settings(section, name))
     return found
-
-
-def training_room() -> Any:
-    """The module that trains on labelled examples, imported for those who do."""
-    return import_module(f"{_ROOM}.runs.run")
 
 
 def _no_settings(section: str, name: object) -> str:

@@ -15,7 +15,7 @@ from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.folder import find_run
 from metarl.runs.results import find_means
-from metarl.supervised.names import training_room
+from metarl.training.on_demand import examples_room
 from metarl.training.run_training import evaluation_protocol
 from metarl.training.sweeps import Variant, variant_name, variant_words
 
@@ -87,7 +87,7 @@ def _check(config: AnyExperiment, resume: bool) -> None:
     if isinstance(config, ScratchExperiment):
         check_from_scratch(config)
     elif isinstance(config, SupervisedExperiment):
-        training_room().check(config)
+        examples_room().check(config)
     else:
         build_experiment(config)
 
@@ -95,7 +95,7 @@ def _check(config: AnyExperiment, resume: bool) -> None:
 def find_outcome(config: AnyExperiment) -> Outcome | None:
     """What a meta-learner's run came to, if it was trained and evaluated to the config's end."""
     if isinstance(config, SupervisedExperiment):
-        scores = training_room().finished_scores(config)
+        scores = examples_room().finished_scores(config)
         return None if scores is None else Outcome(None, scores.told.tolist())
     run_dir, settings = Path(config.run_dir), config.training
     if isinstance(config, ScratchExperiment) or not (run_dir / CHECKPOINT).is_file():

@@ -10,7 +10,7 @@ from metarl.command import main
 from metarl.experiment.config import read_config
 from metarl.supervised.examples import keyed_generator, repeated
 from metarl.supervised.learners.maml import descent
-from metarl.supervised.runs.build import build_supervised
+from metarl.training.examples.build import build_supervised
 from tests.support.tiny_supervised import tiny_values
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from metarl.errors import ConfigError
 from metarl.experiment.config import read_config
 from metarl.supervised.data.folders import MiniImagenetConfig, OmniglotConfig, mini_imagenet, omniglot
-from metarl.supervised.runs.build import build_supervised
+from metarl.training.examples.build import build_supervised
 
 
 def write(path, value, mode="L"):

@@ -17,7 +17,7 @@ from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.experiment.config import SupervisedExperiment, read_config
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
-from metarl.supervised.runs.run import finished_scores, train_supervised
+from metarl.training.examples.run import finished_scores, train_supervised
 from tests.support.tiny_supervised import tiny_values
 
 ROOT = Path(__file__).parents[2]

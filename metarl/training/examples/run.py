@@ -19,9 +19,9 @@ from metarl.runs.files import CHECKPOINT, PROGRESS
 from metarl.runs.folder import check_not_lost, find_run, hold_run_folder, make_run_folder
 from metarl.supervised.evaluation import Scores
 from metarl.supervised.examples import keyed_generator
-from metarl.supervised.runs.build import Supervised, build_supervised
-from metarl.supervised.runs.recording import Recording
-from metarl.supervised.runs.results import find_scores, score_table, write_scores
+from metarl.training.examples.build import Supervised, build_supervised
+from metarl.training.examples.recording import Recording
+from metarl.training.examples.results import find_scores, score_table, write_scores
 
 TASKS = 1
 """In random keys, [seed, purpose, iteration]: the tasks of training."""
