@@ -10,12 +10,8 @@ from metarl.runs.files import VERSION
 
 if TYPE_CHECKING:
     from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
-    from metarl.experiment.config import (
-        ExperimentConfig,
-        ScratchExperiment,
-        SupervisedExperiment,
-        read_config,
-    )
+    from metarl.experiment.config import read_config
+    from metarl.experiment.experiments import ExperimentConfig, ScratchExperiment, SupervisedExperiment
     from metarl.meta_learners.registry import register_meta_learner
     from metarl.policies.registry import register_policy
     from metarl.runs.load import load
@@ -28,12 +24,12 @@ else:
         "AdaptedPolicy": "metarl.runs.meta_policy",
         "Evaluation": "metarl.adaptation.evaluation",
         "Evaluated": "metarl.training.observers",
-        "ExperimentConfig": "metarl.experiment.config",
+        "ExperimentConfig": "metarl.experiment.experiments",
         "Iteration": "metarl.training.observers",
         "MetaPolicy": "metarl.runs.meta_policy",
         "Observer": "metarl.training.observers",
-        "ScratchExperiment": "metarl.experiment.config",
-        "SupervisedExperiment": "metarl.experiment.config",
+        "ScratchExperiment": "metarl.experiment.experiments",
+        "SupervisedExperiment": "metarl.experiment.experiments",
         "evaluate": "metarl.training.api",
         "load": "metarl.runs.load",
         "read_config": "metarl.experiment.config",

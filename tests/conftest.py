@@ -10,7 +10,8 @@ import yaml
 
 import tests.support.tiny_envs  # noqa: F401  registers tests/Drift-v0
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ExperimentConfig, read_config
+from metarl.experiment.config import read_config
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.folder import hold_run_folder
 from metarl.training.observers import Observer

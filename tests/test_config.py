@@ -8,8 +8,9 @@ from metarl_envs.tasks import unstack_tasks
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ScratchExperiment, SupervisedExperiment, read_config
+from metarl.experiment.config import read_config
 from metarl.experiment.environments import held_out_tasks
+from metarl.experiment.experiments import ScratchExperiment, SupervisedExperiment
 from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config, save_run_config

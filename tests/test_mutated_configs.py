@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ExperimentConfig, read_config
+from metarl.experiment.config import read_config
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.experiment.plain_yaml import dump_yaml
 from metarl.training.memory_needed import check_memory
 from tests.support.mutated_configs import Mutant, mutants

@@ -13,19 +13,25 @@ def policy():
     return metarl.load("zoo/point_navigation")
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: type(wrong).__name__)
+FUNCTIONS = {
+    "load": ("path", "device", "trust", "environment_options", "iteration"),
+    "train": ("observers", "resume", "quiet"),
+    "evaluate": ("tasks", "episodes", "steps", "seed"),
+    "adapt": ("env", "episodes", "steps", "seed", "task"),
+}
+MAY_BE_NONE = {"environment_options", "iteration", "task"}
+
+
 @pytest.mark.parametrize(
-    ("function", "name"),
+    ("function", "name", "wrong"),
     [
-        *(("load", name) for name in ("path", "device", "trust", "environment_options", "iteration")),
-        *(("train", name) for name in ("observers", "resume", "quiet")),
-        *(("evaluate", name) for name in ("tasks", "episodes", "steps", "seed")),
-        *(("adapt", name) for name in ("env", "episodes", "steps", "seed", "task")),
+        pytest.param(function, name, wrong, id=f"{function}-{name}-{type(wrong).__name__}")
+        for function, names in FUNCTIONS.items()
+        for name in names
+        for wrong in (WRONG[1:] if name in MAY_BE_NONE else WRONG)
     ],
 )
 def test_an_argument_of_another_type_is_told_by_its_name(policy, function, name, wrong):
-    if wrong is None and name in ("environment_options", "iteration", "task"):
-        pytest.skip("None is one of its values")
     given = {
         "load": {"path": "zoo/point_navigation"},
         "train": {"config": "quickstart"},

@@ -14,8 +14,8 @@ from metarl_envs.physics.mujoco_batch import MujocoSimulation
 from metarl_envs.vector_env import VectorTaskEnv
 
 from metarl.compute.task_map import available_cpus
-from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.environments import make_envs
+from metarl.experiment.experiments import ExperimentConfig
 
 CORES = available_cpus()
 SECONDS, EPISODES = 1.5, 64

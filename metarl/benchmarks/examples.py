@@ -10,7 +10,7 @@ import torch
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, seconds
 from metarl.compute.task_map import select_task
 from metarl.errors import ConfigError
-from metarl.experiment.config import SupervisedExperiment
+from metarl.experiment.experiments import SupervisedExperiment
 from metarl.math.parameters import Parameters
 from metarl.supervised.examples import Episodes, keyed_generator
 from metarl.supervised.learners.maml import MamlConfig

@@ -15,7 +15,7 @@ import torch
 
 from metarl.benchmarks.measures import Row, line, meta_batch, resident, seconds
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.rollouts.rollout import MetaBatch

@@ -15,8 +15,8 @@ from metarl_envs.sb3_vec_env import make_sb3_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from metarl.benchmarks.bare_mujoco import CORES, rate_of
-from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.environments import make_env, vectorization
+from metarl.experiment.experiments import ExperimentConfig
 
 GYMNASIUM_ENVS, ENVPOOL_ENVS, NATIVE_ENVS = 16, 64, 64
 BODIES = {body.lower(): body for body in ("HalfCheetah", "Ant", "Humanoid", "Walker2d", "Hopper", "Swimmer")}

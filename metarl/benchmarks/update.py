@@ -14,7 +14,7 @@ import torch
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, meta_batch, resident, seconds
 from metarl.compute.task_map import select_task
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.rule import PlainSteps
 from metarl.meta_learners.maml import MamlConfig, plain_steps

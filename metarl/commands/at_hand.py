@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metarl.comparison.entries import other_tasks
 from metarl.errors import MetaRLError
-from metarl.experiment.config import ControlExperiment, ScratchExperiment, of_control
+from metarl.experiment.experiments import ControlExperiment, ScratchExperiment, of_control
 from metarl.runs.files import CONFIG
 from metarl.runs.places import SEED_FOLDER, results_folder
 from metarl.runs.run_config import load_run_config

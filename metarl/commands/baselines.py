@@ -15,7 +15,7 @@ from metarl.adaptation.measurement import SeedCurves
 from metarl.commands.at_hand import baselines_at_hand
 from metarl.comparison.entries import other_tasks
 from metarl.errors import ConfigError
-from metarl.experiment.config import ControlExperiment, ScratchExperiment, of_control
+from metarl.experiment.experiments import ControlExperiment, ScratchExperiment, of_control
 from metarl.from_scratch.results import kept_curve
 from metarl.runs.places import SEED_FOLDER, find_place
 from metarl.runs.run_config import difference_but_seed, load_run_config

@@ -34,7 +34,8 @@ from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError, RunError
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import AnyExperiment, SupervisedExperiment, read_config
+from metarl.experiment.config import read_config
+from metarl.experiment.experiments import AnyExperiment, SupervisedExperiment
 from metarl.experiment.shipped import find_config
 from metarl.training.console import ProgressBar
 from metarl.training.observers import Iteration, Observer

@@ -18,7 +18,6 @@ from metarl.commands.arguments import load_run
 from metarl.commands.baselines import Baseline
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
-from metarl.experiment.config import ControlExperiment
 from metarl.experiment.environments import (
     HELD_OUT,
     family_of,
@@ -28,6 +27,7 @@ from metarl.experiment.environments import (
     strata_of,
     task_distribution,
 )
+from metarl.experiment.experiments import ControlExperiment
 from metarl.runs.meta_policy import MetaPolicy
 from metarl.runs.run_config import difference_but_seed
 

@@ -20,7 +20,8 @@ from metarl.commands.markdown import print_markdown
 from metarl.commands.parser import CommandParser
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError, TrainingError
-from metarl.experiment.config import SupervisedExperiment, read_config, with_overrides
+from metarl.experiment.config import read_config, with_overrides
+from metarl.experiment.experiments import SupervisedExperiment
 from metarl.supervised.data.sinusoid import grid, pictured_points
 from metarl.training.examples.build import build_supervised
 from metarl.training.examples.run import first_checkpoint, iterate

@@ -19,15 +19,15 @@ from metarl.commands.train_help import print_keys
 from metarl.compute.ranks import RANK_SECONDS, joined_ranks
 from metarl.compute.reduction import Reduction
 from metarl.errors import ConfigError, MetaRLError, RanksError
-from metarl.experiment.config import (
+from metarl.experiment.config import read_config
+from metarl.experiment.environments import held_out_phrase, task_distribution
+from metarl.experiment.experiments import (
     AnyExperiment,
     ExperimentConfig,
     ScratchExperiment,
     SupervisedExperiment,
     meta_learned,
-    read_config,
 )
-from metarl.experiment.environments import held_out_phrase, task_distribution
 from metarl.experiment.shipped import shipped_configs
 from metarl.from_scratch.training import planned_steps, run_from_scratch
 from metarl.policies.policy import has_memory

@@ -8,12 +8,12 @@ from pathlib import Path
 from metarl.comparison.judgement import Protocol
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import (
+from metarl.experiment.config import read_config
+from metarl.experiment.experiments import (
     ControlExperiment,
     ExperimentConfig,
     ScratchExperiment,
     of_control,
-    read_config,
     scale_later_steps,
 )
 from metarl.experiment.training_section import TrainingConfig

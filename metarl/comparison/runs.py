@@ -14,8 +14,8 @@ from metarl.comparison.entries import Entry
 from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import ScratchExperiment
 from metarl.experiment.environments import HELD_OUT, held_out_tasks, list_name, strata_of, task_distribution
+from metarl.experiment.experiments import ScratchExperiment
 from metarl.from_scratch.training import train_from_scratch
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
 from metarl.runs.progress import read_progress

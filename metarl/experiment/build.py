@@ -21,7 +21,6 @@ from metarl.compute.devices import resolve_device
 from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError, NonFiniteError, TrainingError
-from metarl.experiment.config import AnyExperiment, ExperimentConfig, meta_learned
 from metarl.experiment.environments import (
     TaskDistribution,
     distribution_of,
@@ -29,6 +28,7 @@ from metarl.experiment.environments import (
     sample_held_out,
     strata_of,
 )
+from metarl.experiment.experiments import AnyExperiment, ExperimentConfig, meta_learned
 from metarl.experiment.training_tasks import draw_training_tasks
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.learner import MetaLearner

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, one_line
-from metarl.experiment.config import CommonConfig, RunConfig
+from metarl.experiment.experiments import CommonConfig, RunConfig
 from metarl.experiment.sections import EnvironmentConfig
 from metarl.rollouts.random_keys import HELD_OUT_TASKS
 

@@ -18,8 +18,8 @@ from stable_baselines3.common.type_aliases import TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import ConfigError
-from metarl.experiment.config import ScratchExperiment
 from metarl.experiment.environments import held_out_tasks, vectorization
+from metarl.experiment.experiments import ScratchExperiment
 from metarl.policies.algorithms import find_algorithm
 from metarl.policies.torch_module import ACTIVATIONS
 

@@ -23,7 +23,6 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv
 
 from metarl.errors import TrainingError
-from metarl.experiment.config import ScratchExperiment
 from metarl.experiment.environments import (
     as_built,
     held_out_tasks,
@@ -31,6 +30,7 @@ from metarl.experiment.environments import (
     strata_of,
     task_distribution,
 )
+from metarl.experiment.experiments import ScratchExperiment
 from metarl.from_scratch.model import make_model, make_vec_env, steps_between_updates
 from metarl.from_scratch.results import (
     ScratchResult,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metarl.errors import RunError
 from metarl.experiment.build import Experiment
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.policies.normalised import NormalisedPolicy
 from metarl.policies.plain import policy_to_plain
 from metarl.runs.files import VERSION

@@ -17,7 +17,7 @@ from metarl_envs.task_parameters import Array
 from PIL import Image, ImageOps
 
 from metarl.errors import ConfigError
-from metarl.experiment.config import CommonConfig
+from metarl.experiment.experiments import CommonConfig
 from metarl.runs.acting import ActingPolicy
 from metarl.runs.captions import annotated, episode_text
 from metarl.runs.remembered_actions import State

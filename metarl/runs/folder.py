@@ -11,8 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from metarl.errors import RunError
-from metarl.experiment.config import RunConfig, ScratchExperiment
 from metarl.experiment.environments import as_built
+from metarl.experiment.experiments import RunConfig, ScratchExperiment
 from metarl.experiment.names import named_modules
 from metarl.experiment.plain_yaml import dump_yaml
 from metarl.runs.files import (

@@ -9,7 +9,7 @@ from typing import Any
 
 from metarl.compute.devices import resolve_device
 from metarl.errors import RunError, check_kinds
-from metarl.experiment.config import meta_learned
+from metarl.experiment.experiments import meta_learned
 from metarl.runs.checkpoint import load_policy, load_snapshots
 from metarl.runs.description import PolicyDescription, describe, redescribe
 from metarl.runs.files import POLICY

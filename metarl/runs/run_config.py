@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from metarl.errors import ConfigError, RunError
-from metarl.experiment.config import AnyExperiment, RunConfig, read_saved_config
+from metarl.experiment.config import read_saved_config
+from metarl.experiment.experiments import AnyExperiment, RunConfig
 from metarl.experiment.migration import migrated
 from metarl.experiment.names import MODULE_KEYS, named_modules
 from metarl.experiment.plain_yaml import dump_yaml, load_yaml

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import ExperimentConfig, meta_learned, scale_later_steps
+from metarl.experiment.experiments import ExperimentConfig, meta_learned, scale_later_steps
 from metarl.runs.run_config import load_run_config
 
 

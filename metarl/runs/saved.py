@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from metarl.errors import RunError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.runs.files import CHECKPOINT, POLICY, PROGRESS, SUFFIX
 from metarl.runs.policy_file import PolicyFile, read_policy, write_policy
 from metarl.runs.run_config import config_digest, save_run_config

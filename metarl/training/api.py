@@ -16,7 +16,8 @@ from metarl.adaptation.evaluation import Evaluation
 from metarl.compute.ranks import joined_ranks
 from metarl.errors import check_kinds
 from metarl.experiment.build import Experiment, build_experiment
-from metarl.experiment.config import ExperimentConfig, meta_learned, read_config, with_overrides
+from metarl.experiment.config import read_config, with_overrides
+from metarl.experiment.experiments import ExperimentConfig, meta_learned
 from metarl.experiment.reading import Overrides, Source
 from metarl.runs.description import describe
 from metarl.runs.files import POLICY

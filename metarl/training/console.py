@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.experiment.training_section import TrainingConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.progress import ITERATION

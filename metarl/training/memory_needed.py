@@ -6,7 +6,7 @@ import os
 from itertools import pairwise
 
 from metarl.errors import ConfigError
-from metarl.experiment.config import ExperimentConfig
+from metarl.experiment.experiments import ExperimentConfig
 
 _NUMBERS_OF_A_STEP = 9
 """At least: observation, action, its noise, the mean and deviation that drew it, reward, density, ..."""

@@ -14,8 +14,8 @@ from torch.utils._pytree import tree_map
 from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.experiment.build import Experiment
-from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.environments import list_name
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.meta_learners.learner import LearnerState, named_tensors, with_tensors
 from metarl.runs.checkpoint import (
     Checkpoint,

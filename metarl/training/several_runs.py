@@ -8,7 +8,8 @@ from pathlib import Path
 
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
-from metarl.experiment.config import AnyExperiment, ScratchExperiment, SupervisedExperiment, read_config
+from metarl.experiment.config import read_config
+from metarl.experiment.experiments import AnyExperiment, ScratchExperiment, SupervisedExperiment
 from metarl.experiment.reading import Source
 from metarl.from_scratch.model import check_from_scratch
 from metarl.runs.checkpoint import load_checkpoint

@@ -8,7 +8,8 @@ import yaml
 from stable_baselines3 import PPO
 
 from metarl.errors import ConfigError
-from metarl.experiment.config import ScratchExperiment, read_config
+from metarl.experiment.config import read_config
+from metarl.experiment.experiments import ScratchExperiment
 from metarl.experiment.scratch_section import NetworkConfig, ScratchConfig
 from metarl.from_scratch.training import run_from_scratch
 from metarl.runs.run_config import load_run_config

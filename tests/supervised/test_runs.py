@@ -14,7 +14,8 @@ import yaml
 
 from metarl.command import main
 from metarl.errors import ConfigError, RunError, TrainingError
-from metarl.experiment.config import SupervisedExperiment, read_config
+from metarl.experiment.config import read_config
+from metarl.experiment.experiments import SupervisedExperiment
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.training.examples.run import finished_scores, train_supervised

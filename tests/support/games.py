@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,7 @@ START = (0, 0)
 MOVES = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
 
 
-class Game:
+class Game(ABC):
     """Environments that all play `horizon` steps; a subclass says what is seen and paid."""
 
     observation_size: int
@@ -49,13 +50,15 @@ class Game:
         return observations, rewards, np.zeros_like(over), over, {}
 
     def close(self) -> None:
-        """Nothing is open."""
+        self.tasks = {}
 
+    @abstractmethod
     def begin(self) -> NDArray[Any]:
-        raise NotImplementedError
+        """First observations [env, observation]."""
 
+    @abstractmethod
     def play(self, moves: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        raise NotImplementedError
+        """Observations [env, observation] after moves [env], and rewards [env]."""
 
 
 class Bandit(Game):

@@ -10,7 +10,7 @@ import torch
 from metarl.compute.devices import resolve_device
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
-from metarl.experiment.config import SupervisedExperiment
+from metarl.experiment.experiments import SupervisedExperiment
 from metarl.math.parameters import Parameters
 from metarl.supervised.evaluation import Scores, evaluate
 from metarl.supervised.examples import Split, TaskSource

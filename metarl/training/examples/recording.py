@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from metarl.experiment.config import SupervisedExperiment
+from metarl.experiment.experiments import SupervisedExperiment
 from metarl.runs.files import EVENTS, PROGRESS
 from metarl.runs.progress import ITERATION, ProgressCsv
 from metarl.supervised.evaluation import Scores

@@ -12,7 +12,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from metarl.errors import NonFiniteError, RunError, TrainingError
-from metarl.experiment.config import SupervisedExperiment
+from metarl.experiment.experiments import SupervisedExperiment
 from metarl.meta_learners.learner import LearnerState, named_tensors, with_tensors
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, write_checkpoint
 from metarl.runs.files import CHECKPOINT, PROGRESS

@@ -11,8 +11,8 @@ from typing import Any
 
 from metarl.adaptation.evaluation import Points
 from metarl.experiment.build import TRIALS, Experiment
-from metarl.experiment.config import ExperimentConfig
 from metarl.experiment.environments import held_out_phrase
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.experiment.plain_yaml import dump_yaml
 from metarl.policies.policy import remembers
 from metarl.runs.files import VERSION
