@@ -198,7 +198,7 @@ def test_the_curve_shows_return_interval_and_what_the_step_did():
     for returns in (before, after):
         shown.show(returns)
     first, second = shown.table().rows
-    half = 1.96 * after.std(ddof=1) / np.sqrt(8)
+    half = 2.3646 * after.std(ddof=1) / np.sqrt(8)  # Student's t, 7 degrees of freedom
     assert first[:4] == ("0", "-10.00", "[-10.00, -10.00]", "0")
     assert second[:4] == ("1", "3.50", f"[{3.5 - half:.2f}, {3.5 + half:.2f}]", "5")
     assert (first[5], second[5]) == ("", "helped")
