@@ -122,7 +122,7 @@ def test_a_callables_environment_with_a_hook_is_adapted_to_its_task(drifting, tm
     assert found.returns == pytest.approx(expected.returns)
     for name, value in expected.parameters.items():
         np.testing.assert_array_equal(found.parameters[name], value)
-    assert "velocity 0.50" in out
+    assert "velocity 0.5, " in out
 
 
 def test_an_environment_without_a_hook_keeps_its_own_task(drifting, run):

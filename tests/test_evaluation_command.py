@@ -12,6 +12,7 @@ from metarl.commands import evaluate
 from metarl.commands.protocols import PROTOCOLS
 from metarl.experiment.config import read_config
 from metarl.from_scratch.training import run_from_scratch
+from metarl.runs.tables import task_text
 
 SECTIONS = {
     "environment": {"id": "metarl/PointNavigation-v0", "horizon": 6},
@@ -276,7 +277,7 @@ def test_the_report_has_every_task_and_numbers_for_a_person(run):
     table = rows(folder / "adaptation.csv")
     for line, row in zip(lines, table, strict=True):
         before, after = float(row["return_after_0_steps"]), float(row["return_after_2_steps"])
-        goal = f"goal [{float(row['goal_0']):.2f}, {float(row['goal_1']):.2f}]"
+        goal = task_text({"goal": [float(row["goal_0"]), float(row["goal_1"])]})
         assert line.startswith(f"| {goal} | {before:.2f} | {after:.2f} | {after - before:.2f} |")
     assert "|" not in out
     assert "4 episodes are too few to make it of any of 3 tasks: --episodes 6." in out

@@ -72,10 +72,10 @@ def test_a_way_is_of_bodies_that_roam_a_plane(name, roams):
 
 
 def test_the_text_says_task_step_and_return():
-    assert episode_text({"goal": [0.4, -0.25]}, 12, -3.14) == "goal [0.40, -0.25]\nstep 12   return -3.1"
+    assert episode_text({"goal": [0.4, -0.25]}, 12, -3.14) == "goal [0.4, -0.25]\nstep 12   return -3.1"
     assert episode_text(None, 0, 0.0) == "step 0   return 0.0"
     masses = {"body_mass": np.array([1.0, 2.5, 0.5, 1.25])}
-    assert episode_text(masses, 1, 1.0).splitlines()[0] == "body mass 0.50 to 2.50"
+    assert episode_text(masses, 1, 1.0).splitlines()[0] == "body mass 0.5 to 2.5"
 
 
 class Counted(gymnasium.Env):
