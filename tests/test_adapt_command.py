@@ -147,7 +147,7 @@ def test_an_environment_without_a_hook_keeps_its_own_task(drifting, run):
         (("--env", f"{HERE}Fixed", "--env_options", '{"colour": 1}'), "colour"),
         (
             ("--env", f"{HERE}Fixed", "--task", '{"velocity": 1}'),
-            "--env: expected an environment with set_task",
+            f'set_task, reset_task or reset(options={{"task": ...}}), got {HERE}Fixed; leave',
         ),
         (("--env", "metarl/PointNavigation-v0"), "--env: expected observation and action sizes (1, 1)"),
     ],

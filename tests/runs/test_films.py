@@ -5,6 +5,7 @@ from dataclasses import replace
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from metarl_envs.rendering.frames import FrameRenderer
 
 import metarl
@@ -124,8 +125,10 @@ def test_environments_that_cannot_be_filmed_are_named(small_config):
     with pytest.raises(metarl.ConfigError, match=r"tests/Drift-v0: .*render_mode"):
         film(blind, lambda observation, reward: np.zeros(1, np.float32), {"velocity": 0.5})
     unseen = Counted()
-    unseen.render = lambda: None
-    with pytest.raises(metarl.ConfigError, match=r"expected render to give \[height, width, 3\], got None"):
+    unseen.render, unseen.spec = lambda: None, EnvSpec("tests/Unseen-v0")
+    with pytest.raises(
+        metarl.ConfigError, match=r"^tests/Unseen-v0: expected render to give \[height, width, 3\], got None"
+    ):
         next(film_episode(unseen, lambda observation, reward: np.zeros(1), None, 10))
 
 
