@@ -101,6 +101,6 @@ def values_text(value: Any) -> str:
 
 
 def _plain(value: float) -> str:
-    """Two digits behind the point, but four of numbers below 0.1, and no zeros at the end: -1, 1.5, 0.0125."""
+    """Two digits behind the point, four of numbers below 0.1, and no zeros at the end: -1, 1.5, 0.0125."""
     digits = 2 if abs(value) >= 0.1 else 4
     return f"{round(float(value), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")

@@ -79,6 +79,16 @@ def test_the_text_says_task_step_and_return():
     assert episode_text(masses, 1, 1.0).splitlines()[0] == "body mass 0.5 to 2.5"
 
 
+@pytest.mark.parametrize(("size", "tall"), [((160, 120), 9), ((320, 240), 15), ((640, 480), 20)])
+def test_the_text_can_be_read_on_small_frames_and_fits_them(size, tall):
+    """Of 320 x 240, which TensorBoard shows at half its size and less, it is as tall as in a page."""
+    black = np.zeros((size[1], size[0], 3), np.uint8)
+    ink = annotated(black, "step 100   (-123.4)").any(-1)
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    assert rows[-1] - rows[0] + 1 >= tall
+    assert columns[-1] < size[0] - 1
+
+
 class Counted(gymnasium.Env):
     """Rewards of 1, without tasks; its pictures are black."""
 
