@@ -98,11 +98,11 @@ def records(folder: Path) -> Iterator[tuple[str, Any]]:
 
 
 def trained(folder: Path, sections: dict[str, Any], iterations: int) -> Any:
-    """What a run learned and logged, and the evaluator's curve."""
+    """What a run learned and logged, 0 where it has no such column, and the evaluator's curve."""
     final, curve = train(folder, sections, iterations)
     with (folder / PROGRESS).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    logged = {key: [float(row[key]) for row in rows] for key in LOGGED if key in rows[0]}
+    logged = {key: [float(row.get(key, 0)) for row in rows] for key in LOGGED}
     returns = curve.returns.mean(1).tolist()
     return record(final.state.parameters, moments(final), {**logged, "curve": returns})
 

@@ -5,7 +5,35 @@ import math
 import numpy as np
 import pytest
 
-from metarl.adaptation.statistics import changed_tasks, episodes_to_tell, holm, sign_test
+from metarl.adaptation.statistics import changed_tasks, episodes_to_tell, holm, over_episodes, sign_test
+
+
+@pytest.mark.parametrize(
+    ("episodes", "quantile"),
+    [(2, 12.7062), (3, 4.3027), (4, 3.1824), (5, 2.7764), (10, 2.2622), (21, 2.0860), (1000, 1.9623)],
+)
+def test_the_interval_over_episodes_is_students(episodes, quantile):
+    """Quantiles of the tables for 1, 2, 3, 4, 9, 20 and 999 degrees of freedom."""
+    returns = np.random.default_rng(0).normal(3, 2, episodes)
+    mean, low, high = over_episodes(returns)
+    half = quantile * returns.std(ddof=1) / math.sqrt(episodes)
+    assert mean == pytest.approx(returns.mean())
+    assert (mean - low, high - mean) == pytest.approx((half, half), rel=3e-5)
+
+
+@pytest.mark.parametrize("episodes", [2, 5, 10, 20])
+def test_the_interval_over_few_episodes_holds_the_mean_of_95_in_100(episodes):
+    """1.96 standard errors would hold that of 70, 88, 92 and 94."""
+    drawn = np.random.default_rng(1).normal(7, 3, (4000, episodes))
+    held = [low <= 7 <= high for _, low, high in map(over_episodes, drawn)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.01)
+
+
+def test_one_episode_has_a_mean_and_no_interval():
+    mean, low, high = over_episodes(np.array([3.0]))
+    assert mean == 3
+    assert math.isnan(low)
+    assert math.isnan(high)
 
 
 @pytest.mark.parametrize("episodes", [1, 4, 9])

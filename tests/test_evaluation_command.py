@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from metarl.commands import evaluate
 from metarl.commands.protocols import PROTOCOLS
 from metarl.experiment.config import read_config
 from metarl.from_scratch.training import run_from_scratch
+from metarl.runs.tables import task_text
 
 SECTIONS = {
     "environment": {"id": "metarl/PointNavigation-v0", "horizon": 6},
@@ -268,6 +270,16 @@ def test_a_protocol_sets_what_the_command_line_leaves_out(run, monkeypatch):
     assert (protocol["protocol"], protocol["episodes"], protocol["later_step_scale"]) == ("finn2017", 3, 0.5)
 
 
+def test_the_report_says_how_to_measure_again_in_words_of_the_command_line(run):
+    _, _, _, folder = run("one", *SMALL, "--deterministic", "--episodes_used", 1, 3)
+    (words,) = re.findall("Measured with `(.*)`", (folder / "adaptation.md").read_text())
+    _, _, _, again = run("one", "--tasks", 3, *words.split(), "--beside", "none")
+    for name in ("adaptation.md", "means.csv"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+    assert words.split()[-4:] == ["1.5", "--episodes_used", "1", "3"]
+    assert "--seed 0 --deterministic --scale" in words
+
+
 def test_the_report_has_every_task_and_numbers_for_a_person(run):
     _, out, _, folder = run("one", *SMALL)
     report = (folder / "adaptation.md").read_text()
@@ -276,8 +288,10 @@ def test_the_report_has_every_task_and_numbers_for_a_person(run):
     table = rows(folder / "adaptation.csv")
     for line, row in zip(lines, table, strict=True):
         before, after = float(row["return_after_0_steps"]), float(row["return_after_2_steps"])
-        goal = f"goal [{float(row['goal_0']):.2f}, {float(row['goal_1']):.2f}]"
+        goal = task_text({"goal": [float(row["goal_0"]), float(row["goal_1"])]})
         assert line.startswith(f"| {goal} | {before:.2f} | {after:.2f} | {after - before:.2f} |")
+    (gain,) = [line for line in out.splitlines() if line.startswith("Gain of all steps: ")]
+    assert gain in report.splitlines()
     assert "|" not in out
     assert "4 episodes are too few to make it of any of 3 tasks: --episodes 6." in out
     assert {path.suffix for path in folder.iterdir()} == {".csv", ".json", ".md", ".png", ".svg"}

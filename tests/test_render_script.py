@@ -41,6 +41,22 @@ def test_an_environment_is_pictured_in_its_task(tmp_path):
     assert 0 < (pictures[0] != pictures[1]).any(-1).mean() < 0.08
 
 
+@needs_opengl
+def test_a_file_that_is_there_is_replaced_on_request_alone(tmp_path):
+    output = tmp_path / "picture.png"
+    output.write_text("mine")
+    words = (*POINT, "--length", 1, *SMALL, "--output", output)
+    refused = script("render", *words)
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"error: --output: expected a name that is free, got {output}")
+    assert output.read_text() == "mine"
+    done = script("render", *words, "--overwrite", "true")
+    assert done.returncode == 0, done.stderr
+    assert imageio.imread(output).shape == (120, 160, 3)
+    assert [*tmp_path.iterdir()] == [output]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

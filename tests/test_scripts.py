@@ -68,7 +68,7 @@ def test_adapt_prints_logs_and_saves(run_dir, tmp_path):
     ]
     assert [f"{float(row['mean_return']):.2f}" for row in written] == [row[1] for row in printed]
     episodes = np.array([float(written[3][f"episode_{i}"]) for i in range(4)])
-    half = 1.96 * episodes.std(ddof=1) / 2
+    half = 3.18245 * episodes.std(ddof=1) / 2  # Student's t, 3 degrees of freedom
     found = [float(written[3][name]) for name in ("step", "mean_return", "low_95", "high_95")]
     assert found == pytest.approx([3, episodes.mean(), episodes.mean() - half, episodes.mean() + half])
     events = EventAccumulator(str(curves[0]))

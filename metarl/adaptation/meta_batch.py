@@ -17,7 +17,7 @@ from metarl.errors import NonFiniteError
 from metarl.math.directions import mean_cosine, unit_vectors
 from metarl.math.parameters import Parameters, difference
 from metarl.meta_learners.learner import MetaLearner
-from metarl.policies.policy import AnyPolicy, TaskState, remembers
+from metarl.policies.policy import Policy, TaskState, remembers
 from metarl.rollouts.rollout import MetaBatch
 
 _JUDGED_TASKS = 2
@@ -55,8 +55,9 @@ def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Se
     for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
         visits.append(visit)
         moves.append(difference(adapted.parameters, state.parameters))
-        kl = _kl(walk.learner.policy, adapted, visit, reduction)
-        inner.append({"inner/kl": kl, **_lengths(walk.learner, moves[-1], step, reduction)})
+        if not remembers(walk.learner.policy):
+            moved = _lengths(walk.learner, moves[-1], step, reduction)
+            inner.append({"inner/kl": _kl(walk.learner.policy, adapted, visit, reduction), **moved})
         state = adapted
     query = walk.visit(state, tasks, [*key, steps])
     batch = MetaBatch(tuple(visit.batch for visit in visits), query.batch)
@@ -125,16 +126,15 @@ def _success(visits: Sequence[Visit], reduction: Reduction) -> dict[str, float]:
 
 
 def _mean_of_steps(found: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean over inner steps of every diagnostic; no KL where there is no inner step."""
-    if not found:
-        return {"inner/kl": 0.0}
-    return {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+    """The mean of every diagnostic over the inner steps that have it."""
+    values = {name: [one[name] for one in found if name in one] for step in found for name in step}
+    return {name: sum(steps) / len(steps) for name, steps in values.items()}
 
 
 def _support_query_cosine(walk: Walk, support: Parameters, query: Visit) -> dict[str, float]:
     """The cosine between the first inner step and the one that the query's episodes ask for, of a few tasks.
 
-    The latter is never taken; one that is not finite has no direction.
+    The latter is never taken. A step of length zero, or one that is not finite, has no direction.
 
     Args:
         support: how far the first inner step moved the parameters, [task, ...].
@@ -151,28 +151,25 @@ def _support_query_cosine(walk: Walk, support: Parameters, query: Visit) -> dict
         return {}
     further = difference(asked.parameters, parameters)
     first, other = (unit_vectors({name: of[name][few] for name in moved}) for of in (support, further))
-    return {"inner/support_query_cosine": (first * other).sum(1).mean().item()}
+    both = first.any(1) & other.any(1)
+    cosines = (first * other).sum(1)[both]
+    return {"inner/support_query_cosine": cosines.mean().item()} if len(cosines) else {}
 
 
 def _lengths(learner: MetaLearner, moves: Parameters, step: int, reduction: Reduction) -> dict[str, float]:
     """How far an inner step moved the tasks' parameters [task, ...], and whether all the same way."""
-    if remembers(learner.policy):
-        return {}
     units = unit_vectors(moves)
     length = torch.stack([value.square().reshape(len(value), -1).sum(1) for value in moves.values()])
     lengths = reduction.gather(length.sum(0).sqrt())
     found = {"inner/step_norm": lengths.mean().item()}
     if learner.inner_step_size is not None:
         found["inner/gradient_norm"] = found["inner/step_norm"] / learner.inner_step_size(step)
-    if len(lengths) > 1:
-        found["inner/task_cosine"] = mean_cosine(reduction.mean(units), len(lengths)).item()
-    return found
+    cosine = mean_cosine(reduction.mean(units), reduction.gather(units.norm(dim=1)))
+    return found if cosine is None else {**found, "inner/task_cosine": cosine}
 
 
-def _kl(policy: AnyPolicy, adapted: TaskState, visit: Visit, reduction: Reduction) -> float:
-    """How far an adaptation moved the policies: mean KL(behaviour || adapted); 0 of a memory's."""
-    if remembers(policy):
-        return 0.0
+def _kl(policy: Policy, adapted: TaskState, visit: Visit, reduction: Reduction) -> float:
+    """How far an adaptation moved the policies: mean KL(behaviour || adapted)."""
     with torch.no_grad():
         distribution = policy(adapted.parameters, visit.batch.observations)
         divergence = visit.batch.behaviour.kl_divergence(distribution)

@@ -61,6 +61,19 @@ def has_interval(seeds: int, tasks: int, strata: NDArray[np.int64] | None) -> bo
     return seeds > 1 or tasks > kinds
 
 
+def over_episodes(returns: Array) -> Interval:
+    """The mean of episodes [episode] and its 95 % interval, by Student's t (1908); NaN ends of one episode.
+
+    Of normal returns it holds the true mean with that chance however few they are; 1.96 standard errors hold
+    it less often, of five episodes with a chance of 88 %.
+    """
+    mean, count = float(returns.mean()), len(returns)
+    if count < 2:
+        return Interval(mean, math.nan, math.nan)
+    half = _t_quantile(count - 1) * float(returns.std(ddof=1)) / math.sqrt(count)
+    return Interval(mean, mean - half, mean + half)
+
+
 def sign_test(lower: Array, higher: Array) -> Array:
     """How likely noise alone puts so many of the first below the second, one-sided; [...].
 
@@ -120,3 +133,24 @@ def episodes_to_tell(tasks: int, level: float = LEVEL) -> int:
 def _binomial_tail(n: int, k: int) -> float:
     """The chance of at least k heads in n fair throws."""
     return float(sum(math.comb(n, i) for i in range(k, n + 1)) / 2**n)
+
+
+@cache
+def _t_quantile(freedom: int) -> float:
+    """What Student's t, of so many degrees of freedom, exceeds to either side with a chance of `LEVEL`."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        angle = (low + high) / 2
+        low, high = (angle, high) if _t_within(angle, freedom) < 1 - LEVEL else (low, angle)
+    return math.sqrt(freedom) * math.tan(angle)
+
+
+def _t_within(angle: float, freedom: int) -> float:
+    """The chance that |t| < sqrt(freedom) tan(angle); Abramowitz and Stegun 1964, 26.7.3 and 26.7.4."""
+    odd = freedom % 2
+    k = np.arange(1, (freedom - odd) // 2)
+    factors = (2 * k) / (2 * k + 1) if odd else (2 * k - 1) / (2 * k)
+    series = math.sin(angle) * (1 + float(np.cumprod(factors * math.cos(angle) ** 2).sum()))
+    if not odd:
+        return series
+    return 2 / math.pi * (angle + (math.cos(angle) * series if freedom > 1 else 0.0))

@@ -25,11 +25,16 @@ from metarl.commands.parser import CommandParser
 from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
 from metarl.experiment.environments import HELD_OUT
-from metarl.runs.evaluation_report import changes_text, list_tables, worse_table, write_evaluation
+from metarl.runs.evaluation_report import (
+    changes_text,
+    gain_text,
+    list_tables,
+    worse_table,
+    write_evaluation,
+)
 from metarl.runs.files import BESIDE, EPISODES_USED, PLOT, figure_file
 from metarl.runs.places import results_folder
 from metarl.runs.results import new_evaluation
-from metarl.runs.tables import measured_text
 from metarl.training.progress_bar import Progress, write_line
 
 if TYPE_CHECKING:
@@ -190,7 +195,6 @@ def show(own: str, one: Measured) -> None:
     """Prints what was measured on one list."""
     for heading, table in list_tables(own, one).items():
         print(f"\n{heading}:\n\n{table.text()}")
-    gain = one.own.gain
-    print(f"\nGain of all steps: {measured_text(gain)}.\n{changes_text(one.own)}")
+    print(f"\n{gain_text(one.own)}\n{changes_text(one.own)}")
     if (worse := worse_table(one.own)) is not None:
         print(f"\n{worse.text()}")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
-from metarl.adaptation.statistics import LEVEL, Interval, sign_test
+from metarl.adaptation.statistics import LEVEL, over_episodes, sign_test
 from metarl.runs.tables import Table, interval_text, number_text
 from metarl.training.progress_bar import write_line
 
@@ -60,7 +60,7 @@ class LiveCurve:
         for step, (mean, returns) in enumerate(zip(means, self._measured, strict=True)):
             height = (mean - lowest) / (highest - lowest) if highest > lowest else 1.0
             did = verdict(self._measured[step - 1], returns) if step else ""
-            interval = interval_text(interval_of(returns))
+            interval = interval_text(over_episodes(returns))
             bar = "━" * max(1, round(_BAR * height))
             used = "" if self._in_a_row else f"{step * self._episodes}"
             rows.append((f"{step}", number_text(mean), interval, used, bar, did))
@@ -97,13 +97,6 @@ class LiveCurve:
                 self._live.update(Spinner("dots", "episodes before adaptation"))
                 return
             self._live.update(self.table().rich(), refresh=True)
-
-
-def interval_of(returns: Array) -> Interval:
-    """The mean of episodes and 1.96 standard errors to both sides, [episode]; NaN of one episode."""
-    count = len(returns)
-    half = 1.96 * returns.std(ddof=1) / math.sqrt(count) if count > 1 else math.nan
-    return Interval(float(returns.mean()), float(returns.mean() - half), float(returns.mean() + half))
 
 
 def verdict(before: Array, after: Array) -> str:

@@ -45,11 +45,14 @@ def open_env(name: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
 
 
 class _OwnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Tells in one line what the environment raises."""
+    """Tells in one line what the environment raises, and is called what the command line calls it."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
         super().__init__(env)
         self._name = name
+
+    def __str__(self) -> str:
+        return self._name
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         return self._call(self.env.reset, seed=seed, options=options)

@@ -42,6 +42,9 @@ def main() -> int:
     parser.add_argument("--environment", metavar="ID", help="in place of a run: random actions in it")
     parser.add_argument("--task", help="the task as JSON, or a file of it (an environment: its default)")
     parser.add_argument("--output", type=Path, required=True, help=".mp4, .gif, or .png: the last frame")
+    parser.add_argument(
+        "--overwrite", choices=("true", "false"), default="false", help="replace an --output that is there"
+    )
     parser.add_argument("--length", type=PositiveInt, help="environment steps (an episode)")
     add_adaptation_arguments(parser, steps=1, episodes="episodes of every inner step")
     parser.set_defaults(episodes=None, steps=None)
@@ -70,6 +73,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--output: expected a name that ends in {', '.join(PACKAGES)}, got {output}")
     if not output.parent.is_dir():
         raise ConfigError(f"--output: expected a name in a folder that exists, got {output}")
+    if output.exists() and arguments.overwrite == "false":
+        raise ConfigError(
+            f"--output: expected a name that is free, got {output}, which is there; choose another one, or "
+            "replace it by --overwrite true"
+        )
     if not all(find_spec(package) for package in PACKAGES[output.suffix]):
         raise ConfigError(f'--output: {output.suffix} needs pip install "metarl-control[video]"')
 
@@ -133,17 +141,26 @@ def task_distribution(env: gymnasium.Env[Any, Any]) -> Any:
 
 
 def save(output: Path, frames: Iterable[Frame], rate: float) -> None:
-    """Writes the frames, so many a second, or the last one as a picture."""
+    """Writes the frames, so many a second, or the last one as a picture; the file is whole, or as it was."""
+    begun = output.with_stem(f"{output.stem}.begun")
+    try:
+        write(begun, frames, rate)
+        begun.replace(output)
+    finally:
+        begun.unlink(missing_ok=True)
+
+
+def write(path: Path, frames: Iterable[Frame], rate: float) -> None:
     imageio: Any = import_module("imageio.v2")  # of the extra "video"
 
-    if output.suffix == ".png":
+    if path.suffix == ".png":
         (last,) = deque(frames, maxlen=1)
-        imageio.imwrite(output, last)
+        imageio.imwrite(path, last)
         return
     options = {
         ".mp4": {"fps": rate, "macro_block_size": 2},
         ".gif": {"duration": 1000 / rate, "loop": 0},
     }
-    with imageio.get_writer(output, **options[output.suffix]) as writer:
+    with imageio.get_writer(path, **options[path.suffix]) as writer:
         for frame in frames:
             writer.append_data(frame)

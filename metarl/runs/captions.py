@@ -44,7 +44,7 @@ def gif(frames: Sequence[Frame], seconds: float) -> bytes:
 def annotated(frame: Frame, text: str, corner: Literal["top right", "bottom left"] = "bottom left") -> Frame:
     """The frame with lines of text in a corner; MuJoCo's own labels stand elsewhere."""
     picture = Image.fromarray(frame)
-    size = max(10, picture.height // 22)
+    size = max(10, picture.height // 22, min(16, picture.width // 20))  # TensorBoard shows pictures smaller
     margin = size // 2
     places = {
         "top right": ("ra", (picture.width - margin, margin)),

@@ -51,6 +51,11 @@ def list_tables(own: str, one: Measured) -> dict[str, Table]:
     return tables
 
 
+def gain_text(curves: SeedCurves) -> str:
+    """What all steps gained, with its interval."""
+    return f"Gain of all steps: {measured_text(curves.gain)}."
+
+
 def changes_text(curves: SeedCurves) -> str:
     """What adaptation did to single tasks, as far as it can be told from noise."""
     count, changes = curves.returns[:, 0].size, curves.changes
@@ -135,17 +140,27 @@ def _episodes(curves: SeedCurves) -> int:
 
 
 def _markdown(title: str, own: str, measured: Mapping[str, Measured], protocol: Mapping[str, Any]) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in protocol.items() if value not in (None, []))
-    parts = [
-        f"# {title}",
-        f"Measured with {settings}. Intervals are 95 % bootstrap intervals over seeds and tasks.",
-    ]
+    intervals = "Intervals are 95 % bootstrap intervals over seeds and tasks."
+    parts = [f"# {title}", f"Measured with `{_command_line(protocol)}`. {intervals}"]
     for one in measured.values():
         parts.append(f"## {one.phrase[0].upper()}{one.phrase[1:]}")
         for heading, table in list_tables(own, one).items():
             parts += [f"{heading}:", table.markdown().rstrip()]
-        parts += [changes_text(one.own), Table(_TASK_HEADER, list(_task_cells(one.own))).markdown().rstrip()]
+        by_task = Table(_TASK_HEADER, list(_task_cells(one.own)))
+        parts += [gain_text(one.own), changes_text(one.own), by_task.markdown().rstrip()]
     return "\n\n".join(parts) + "\n"
+
+
+def _command_line(options: Mapping[str, Any]) -> str:
+    """Options as the words that ask for them: "--steps 3 --deterministic"; of some, their absence."""
+    words: list[str] = []
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not False and value is not None and values:
+            words += [f"--{name}", *map(str, values)]
+    return " ".join(words)
 
 
 def _mean_rows(own: str, measured: Mapping[str, Measured]) -> Iterator[list[Any]]:

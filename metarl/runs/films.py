@@ -147,7 +147,8 @@ class _Scaled(gymnasium.Wrapper[Any, Any, Any, Any]):
 def _rendered(env: gymnasium.Env[Any, Any]) -> Frame:
     drawn = env.render()
     if not isinstance(drawn, np.ndarray) or drawn.ndim != 3:
-        raise ConfigError(f"{env}: expected render to give [height, width, 3], got {drawn!r:.80}")
+        name = env.spec.id if env.spec else env
+        raise ConfigError(f"{name}: expected render to give [height, width, 3], got {drawn!r:.80}")
     return np.asarray(drawn, dtype=np.uint8)
 
 

@@ -18,7 +18,7 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks
 
 from metarl.adaptation.evaluation import AdaptationCurve
-from metarl.adaptation.statistics import Changes
+from metarl.adaptation.statistics import Changes, over_episodes
 from metarl.runs.files import (
     ADAPTATION,
     EVALUATION,
@@ -101,7 +101,7 @@ def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol:
 def write_adaptation(folder: Path, returns: Array, counted: str = "step", each: str = "episode") -> None:
     """Writes adaptation.csv, a line per inner step: the mean return, its interval, every episode's.
 
-    The 95 % interval is 1.96 standard errors over episodes to both sides; of one episode there is none.
+    The 95 % interval is over episodes, by Student's t; of one episode there is none.
 
     Args:
         returns: of one task's episodes, [step + 1, episode].
@@ -112,11 +112,8 @@ def write_adaptation(folder: Path, returns: Array, counted: str = "step", each: 
     ends = ["low_95", "high_95"] if episodes > 1 else []
     rows: list[list[Any]] = [[counted, "mean_return", *ends, *(f"{each}_{i}" for i in range(episodes))]]
     for step, values in enumerate(returns):
-        mean, interval = values.mean(), []
-        if ends:
-            half = 1.96 * values.std(ddof=1) / np.sqrt(episodes)
-            interval = [mean - half, mean + half]
-        rows.append([step, mean, *interval, *values.tolist()])
+        mean, *interval = over_episodes(values)
+        rows.append([step, mean, *interval[: len(ends)], *values.tolist()])
     write_atomically(folder / TABLE, csv_bytes(rows))
 
 

@@ -87,7 +87,7 @@ def measured_text(interval: Interval) -> str:
 
 
 def task_text(task: Mapping[str, Any]) -> str:
-    """ "goal [-0.17, 0.27]", "velocity 1.50"; of many numbers their range."""
+    """ "goal [-0.17, 0.27]", "velocity 1.5", "direction -1"; of many numbers their range."""
     return ", ".join(f"{name.replace('_', ' ')} {values_text(value)}" for name, value in task.items())
 
 
@@ -95,6 +95,12 @@ def values_text(value: Any) -> str:
     """The numbers of one parameter."""
     values = np.ravel(value)
     if values.size > 3:
-        return f"{values.min():.2f} to {values.max():.2f}"
-    numbers = ", ".join(f"{one:.2f}" for one in values.tolist())
+        return f"{_plain(values.min())} to {_plain(values.max())}"
+    numbers = ", ".join(map(_plain, values.tolist()))
     return f"[{numbers}]" if values.size > 1 else numbers
+
+
+def _plain(value: float) -> str:
+    """Two digits behind the point, four of numbers below 0.1, and no zeros at the end: -1, 1.5, 0.0125."""
+    digits = 2 if abs(value) >= 0.1 else 4
+    return f"{round(float(value), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")

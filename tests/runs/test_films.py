@@ -5,6 +5,7 @@ from dataclasses import replace
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from metarl_envs.rendering.frames import FrameRenderer
 
 import metarl
@@ -72,10 +73,20 @@ def test_a_way_is_of_bodies_that_roam_a_plane(name, roams):
 
 
 def test_the_text_says_task_step_and_return():
-    assert episode_text({"goal": [0.4, -0.25]}, 12, -3.14) == "goal [0.40, -0.25]\nstep 12   return -3.1"
+    assert episode_text({"goal": [0.4, -0.25]}, 12, -3.14) == "goal [0.4, -0.25]\nstep 12   return -3.1"
     assert episode_text(None, 0, 0.0) == "step 0   return 0.0"
     masses = {"body_mass": np.array([1.0, 2.5, 0.5, 1.25])}
-    assert episode_text(masses, 1, 1.0).splitlines()[0] == "body mass 0.50 to 2.50"
+    assert episode_text(masses, 1, 1.0).splitlines()[0] == "body mass 0.5 to 2.5"
+
+
+@pytest.mark.parametrize(("size", "tall"), [((160, 120), 9), ((320, 240), 15), ((640, 480), 20)])
+def test_the_text_can_be_read_on_small_frames_and_fits_them(size, tall):
+    """Of 320 x 240, which TensorBoard shows at half its size and less, it is as tall as in a page."""
+    black = np.zeros((size[1], size[0], 3), np.uint8)
+    ink = annotated(black, "step 100   (-123.4)").any(-1)
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    assert rows[-1] - rows[0] + 1 >= tall
+    assert columns[-1] < size[0] - 1
 
 
 class Counted(gymnasium.Env):
@@ -124,8 +135,10 @@ def test_environments_that_cannot_be_filmed_are_named(small_config):
     with pytest.raises(metarl.ConfigError, match=r"tests/Drift-v0: .*render_mode"):
         film(blind, lambda observation, reward: np.zeros(1, np.float32), {"velocity": 0.5})
     unseen = Counted()
-    unseen.render = lambda: None
-    with pytest.raises(metarl.ConfigError, match=r"expected render to give \[height, width, 3\], got None"):
+    unseen.render, unseen.spec = lambda: None, EnvSpec("tests/Unseen-v0")
+    with pytest.raises(
+        metarl.ConfigError, match=r"^tests/Unseen-v0: expected render to give \[height, width, 3\], got None"
+    ):
         next(film_episode(unseen, lambda observation, reward: np.zeros(1), None, 10))
 
 

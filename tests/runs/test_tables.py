@@ -13,12 +13,15 @@ from metarl.runs.tables import Table, interval_text, measured_text, number_text,
     ("task", "text"),
     [
         ({"goal": np.array([-0.1693214839, 0.2665])}, "goal [-0.17, 0.27]"),
-        ({"velocity": 1.5}, "velocity 1.50"),
-        ({"goal": [1.0, 2.0], "mass": 3}, "goal [1.00, 2.00], mass 3.00"),
-        ({"body_mass": np.array([[1.0, 2.5], [0.5, 1.25]])}, "body mass 0.50 to 2.50"),
+        ({"velocity": 1.5}, "velocity 1.5"),
+        ({"direction": np.float32(-1.0)}, "direction -1"),
+        ({"direction": 2.345678}, "direction 2.35"),
+        ({"goal": [1.0, -2.0], "mass": 30}, "goal [1, -2], mass 30"),
+        ({"goal": [-1e-9, 0.0125], "mass": 1200.0}, "goal [0, 0.0125], mass 1200"),
+        ({"body_mass": np.array([[1.0, 2.5], [0.5, 1.25]])}, "body mass 0.5 to 2.5"),
     ],
 )
-def test_a_task_has_numbers_of_two_digits(task, text):
+def test_a_task_has_numbers_without_needless_digits(task, text):
     assert task_text(task) == text
 
 

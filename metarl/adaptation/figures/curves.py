@@ -12,7 +12,7 @@ from metarl_envs.task_parameters import Array
 
 from metarl.adaptation.evaluation import AdaptationCurve, Points
 from metarl.adaptation.figures.style import count_in_thousands, panels, step_colours
-from metarl.adaptation.statistics import Interval
+from metarl.adaptation.statistics import Interval, over_episodes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,10 +83,10 @@ def episodes_figure(returns: Array, title: str, axis: str) -> Figure:
         axis: what is counted: "inner steps", or "episodes before" of a policy with memory.
     """
     figure, (axes,) = panels(title)
-    steps, episodes = np.arange(len(returns)), returns.shape[1]
+    steps = np.arange(len(returns))
     axes.plot(steps, returns, ".", color="tab:gray", alpha=0.5, markersize=4)
-    half = None if episodes == 1 else 1.96 * returns.std(1, ddof=1) / np.sqrt(episodes)
-    axes.errorbar(steps, returns.mean(1), yerr=half, color="tab:blue", marker="o", capsize=4)
+    whiskers = _whiskers([over_episodes(measured) for measured in returns])
+    axes.errorbar(steps, returns.mean(1), yerr=whiskers, color="tab:blue", marker="o", capsize=4)
     axes.set_xticks(steps)
     axes.set_xlabel(axis)
     axes.set_ylabel("return")

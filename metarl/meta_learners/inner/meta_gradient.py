@@ -88,10 +88,13 @@ def mean_gradient(
 
 
 def _agreement(gradients: Parameters, task_map: TaskMap) -> dict[str, float]:
-    """Whether the tasks ask for the same outer step: the mean cosine between their gradients [task, ...]."""
+    """Whether the tasks ask for the same outer step: the mean cosine between their gradients [task, ...].
+
+    Nothing where fewer than two tasks have a gradient.
+    """
     units = unit_vectors(gradients)
-    count = len(task_map.reduction.gather(units[:, :1]))
-    return {"task_cosine": mean_cosine(task_map.mean(units), count).item()} if count > 1 else {}
+    cosine = mean_cosine(task_map.mean(units), task_map.reduction.gather(units.norm(dim=1)))
+    return {} if cosine is None else {"task_cosine": cosine}
 
 
 TaskGradient = Callable[[Parameters, Sequence[Data], Data], tuple[Parameters, Tensor]]
