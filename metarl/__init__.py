@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from metarl.policies.registry import register_policy
     from metarl.runs.load import load
     from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
+    from metarl.supervised.evaluation import Scores
     from metarl.training.api import evaluate, train
+    from metarl.training.examples.run import train_supervised
     from metarl.training.observers import Evaluated, Iteration, Observer
 else:
     _MODULES = {
@@ -32,6 +34,7 @@ else:
         "Iteration": "metarl.training.observers",
         "MetaPolicy": "metarl.runs.meta_policy",
         "Observer": "metarl.training.observers",
+        "Scores": "metarl.supervised.evaluation",
         "ScratchExperiment": "metarl.experiment.config",
         "SupervisedExperiment": "metarl.experiment.config",
         "evaluate": "metarl.training.api",
@@ -40,6 +43,7 @@ else:
         "register_meta_learner": "metarl.meta_learners.registry",
         "register_policy": "metarl.policies.registry",
         "train": "metarl.training.api",
+        "train_supervised": "metarl.training.examples.run",
     }
 
     def __getattr__(name):
@@ -68,6 +72,7 @@ __all__ = [
     "Observer",
     "RanksError",
     "RunError",
+    "Scores",
     "ScratchExperiment",
     "SupervisedExperiment",
     "TrainingError",
@@ -77,4 +82,5 @@ __all__ = [
     "register_meta_learner",
     "register_policy",
     "train",
+    "train_supervised",
 ]

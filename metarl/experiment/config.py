@@ -199,9 +199,23 @@ def meta_learned(config: AnyExperiment) -> ExperimentConfig:
     if isinstance(config, SupervisedExperiment):
         raise ConfigError(
             "meta_learner: expected this section, got learner, which learns labelled examples and leaves no "
-            f"policy; metarl train runs it, and its results are in {config.run_dir}/evaluation"
+            f"policy; metarl.train_supervised and metarl train run it, and its results are in "
+            f"{config.run_dir}/evaluation"
         )
     return config
+
+
+def supervised(config: AnyExperiment) -> SupervisedExperiment:
+    """The config, which learns labelled examples.
+
+    Raises:
+        ConfigError: it learns a policy.
+    """
+    if isinstance(config, SupervisedExperiment):
+        return config
+    raise ConfigError(
+        "learner: expected this section, got environment, in which policies learn; metarl train runs it"
+    )
 
 
 def of_control(config: AnyExperiment) -> ControlExperiment:
