@@ -85,6 +85,7 @@ def _run(config: SupervisedExperiment, resume: bool, quiet: bool) -> Scores:
                 final = _train(built, start, recording)
                 scores = _final_scores(built, final)
                 recording.scores(final.iteration, "test", scores)
+                _record_fits(built, final, recording)
             return scores
     finally:
         torch.set_num_threads(threads)
@@ -165,6 +166,8 @@ def _train(built: Supervised, start: Checkpoint, recording: Recording) -> Checkp
             due = settings.evaluate_every and current.iteration % int(settings.evaluate_every) == 0
             validation = built.evaluate(current.state.parameters, "validation") if due else None
             recording.iteration(current.iteration - 1, metrics, validation)
+            if due and current.iteration < settings.iterations:  # the last one's come with its scores
+                _record_fits(built, current, recording)
             if current.iteration % int(settings.checkpoint_every) == 0:
                 write_checkpoint(run_dir / CHECKPOINT, current)
                 saved = current
@@ -202,8 +205,14 @@ def _final_scores(built: Supervised, final: Checkpoint) -> Scores:
     if known := find_scores(run_dir, how):
         return known
     scores = built.evaluate(final.state.parameters, "test")
-    write_scores(run_dir, scores, how)
+    write_scores(run_dir, scores, how, built.fits(final.state.parameters))
     return scores
+
+
+def _record_fits(built: Supervised, current: Checkpoint, recording: Recording) -> None:
+    fits = built.fits(current.state.parameters)
+    if fits is not None:
+        recording.fits(current.iteration, fits)
 
 
 def _resumed(found: Checkpoint, built: Supervised) -> Checkpoint:
