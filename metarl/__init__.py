@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from metarl.policies.registry import register_policy
     from metarl.runs.load import load
     from metarl.runs.meta_policy import AdaptedPolicy, MetaPolicy
+    from metarl.supervised.evaluation import Scores
     from metarl.training.api import evaluate, train
+    from metarl.training.examples.run import train_supervised
     from metarl.training.observers import Evaluated, Iteration, Observer
 else:
     _MODULES = {
@@ -30,12 +32,14 @@ else:
         "Observer": "metarl.training.observers",
         "ScratchExperiment": "metarl.experiment.experiments",
         "SupervisedExperiment": "metarl.experiment.experiments",
+        "Scores": "metarl.supervised.evaluation",
         "evaluate": "metarl.training.api",
         "load": "metarl.runs.load",
         "read_config": "metarl.experiment.config",
         "register_meta_learner": "metarl.meta_learners.registry",
         "register_policy": "metarl.policies.registry",
         "train": "metarl.training.api",
+        "train_supervised": "metarl.training.examples.run",
     }
 
     def __getattr__(name):
@@ -64,6 +68,7 @@ __all__ = [
     "Observer",
     "RanksError",
     "RunError",
+    "Scores",
     "ScratchExperiment",
     "SupervisedExperiment",
     "TrainingError",
@@ -73,4 +78,5 @@ __all__ = [
     "register_meta_learner",
     "register_policy",
     "train",
+    "train_supervised",
 ]

@@ -11,7 +11,6 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from tqdm import tqdm
@@ -22,10 +21,9 @@ from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError, TrainingError
 from metarl.experiment.config import read_config, with_overrides
 from metarl.experiment.experiments import SupervisedExperiment
-from metarl.supervised.data.sinusoid import grid, pictured_points
 from metarl.training.examples.build import build_supervised
 from metarl.training.examples.run import first_checkpoint, iterate
-from metarl.training.examples.sinusoid_report import STEPS, Result, markdown, plot, write_csv
+from metarl.training.examples.sinusoid_report import Result, markdown, plot, write_csv
 from metarl.training.progress_bar import add_quiet, track
 
 METHODS = {
@@ -116,10 +114,9 @@ def run(
     except TrainingError as error:
         return error
     seconds, parameters = time.perf_counter() - started, current.state.parameters
-    with torch.no_grad():
-        curves = built.learner.predict(parameters, pictured_points(), grid(), STEPS[-1]).squeeze(-1)
-    errors = built.evaluate(parameters, "test").of_tasks
-    return Result(title, number, seconds, errors, np.asarray(curves.double()))
+    fits, errors = built.fits(parameters), built.evaluate(parameters, "test").of_tasks
+    assert fits is not None
+    return Result(title, number, seconds, errors, fits)
 
 
 def method_config(name: str, iterations: int | None, seed: int, tasks: int) -> SupervisedExperiment:

@@ -232,7 +232,7 @@ def learn_examples(config: SupervisedExperiment, resume: bool, quiet: bool) -> t
     if not quiet:
         what = " ".join(f"{section} {name}," for section, name in config.names.items())
         write_line(f"{what} run folder {run_dir}")
-    scores = room.train_supervised(config, resume, quiet)
+    scores = room.train_supervised(config, resume=resume, quiet=quiet)
     text = (
         f"\n{room.score_text(config, scores)}\nThe table is in {run_dir / EVALUATION}. Now:\n"
         f"  {charts_command(run_dir)}"

@@ -65,13 +65,21 @@ class TaskMap:
         """
         axes = (*[None] * len(shared), *[0] * len(arguments))
         mapped = torch.vmap(function, in_dims=axes)
+        return self.by_chunks(partial(mapped, *shared), *arguments, tasks=tasks)
+
+    def by_chunks(self, function: Callable[..., Any], *arguments: Any, tasks: int) -> Any:
+        """function(*a chunk of tasks' arguments) of all chunks, whose results [task, ...] are joined.
+
+        Args:
+            arguments: pytrees of tensors [task, ...].
+            tasks: length of the task axis.
+        """
         size = self.chunk_size or tasks
         if size >= tasks:
-            return mapped(*shared, *arguments)
+            return function(*arguments)
 
         def chunk(start: int) -> Any:
-            piece = tree_map(lambda tensor: tensor[start : start + size], arguments)
-            return mapped(*shared, *piece)
+            return function(*tree_map(lambda tensor: tensor[start : start + size], arguments))
 
         results = self.run([partial(chunk, start) for start in range(0, tasks, size)])
         return tree_map(lambda *pieces: torch.cat(pieces), *results)

@@ -118,11 +118,21 @@ ControlExperiment = ExperimentConfig | ScratchExperiment
 """The kinds of configs that have an environment."""
 AnyExperiment = ControlExperiment | SupervisedExperiment
 """The kinds of configs; the sections that they have tell them apart."""
-_WITHOUT_POLICY: Mapping[type[RunConfig], tuple[str, str, str]] = {
-    ScratchExperiment: ("from_scratch", "every task anew and leaves no policy that adapts", "tasks"),
-    SupervisedExperiment: ("learner", "labelled examples and leaves no policy", "evaluation"),
+_WITHOUT_POLICY: Mapping[type[RunConfig], tuple[str, str, str, str]] = {
+    ScratchExperiment: (
+        "from_scratch",
+        "every task anew and leaves no policy that adapts",
+        "metarl train runs it",
+        "tasks",
+    ),
+    SupervisedExperiment: (
+        "learner",
+        "labelled examples and leaves no policy",
+        "metarl.train_supervised and metarl train run it",
+        "evaluation",
+    ),
 }
-"""Kind -> its section, what it learns, where its results are."""
+"""Kind -> its section, what it learns, what runs it, where its results are."""
 
 
 def meta_learned(config: AnyExperiment) -> ExperimentConfig:
@@ -132,12 +142,25 @@ def meta_learned(config: AnyExperiment) -> ExperimentConfig:
         ConfigError: it has none.
     """
     if not isinstance(config, ExperimentConfig):
-        section, what, results = _WITHOUT_POLICY[type(config)]
+        section, what, run, results = _WITHOUT_POLICY[type(config)]
         raise ConfigError(
-            f"meta_learner: expected this section, got {section}, which learns {what}; metarl train runs it, "
-            f"and its results are in {config.run_dir}/{results}"
+            f"meta_learner: expected this section, got {section}, which learns {what}; {run}, and its "
+            f"results are in {config.run_dir}/{results}"
         )
     return config
+
+
+def supervised(config: AnyExperiment) -> SupervisedExperiment:
+    """The config, which learns labelled examples.
+
+    Raises:
+        ConfigError: it learns a policy.
+    """
+    if isinstance(config, SupervisedExperiment):
+        return config
+    raise ConfigError(
+        "learner: expected this section, got environment, in which policies learn; metarl train runs it"
+    )
 
 
 def of_control(config: AnyExperiment) -> ControlExperiment:

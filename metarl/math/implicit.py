@@ -18,11 +18,12 @@ Data = TypeVar("Data")
 Loss = Callable[[Parameters, Data], Tensor]
 
 
-class ImplicitGradient(NamedTuple):
-    """The gradient in the centre, and the relative residual of the linear system it solves."""
+class ImplicitGradients(NamedTuple):
+    """The gradients in the centres, [task, ...], and the relative residuals [task] of the linear systems that
+    they solve."""
 
-    gradient: Parameters
-    residual: float
+    gradients: Parameters
+    residuals: Tensor
 
 
 def proximal_loss(loss: Loss[Data], centre: Parameters, regularisation: float) -> Loss[Data]:
@@ -35,41 +36,38 @@ def proximal_loss(loss: Loss[Data], centre: Parameters, regularisation: float) -
     return evaluate
 
 
-def implicit_gradient(
+def implicit_gradients(
     loss: Loss[Data],
-    solution: Parameters,
+    solutions: Parameters,
     data: Data,
-    outer_gradient: Parameters,
+    outer_gradients: Parameters,
     regularisation: float,
     iterations: int,
     tolerance: float,
-) -> ImplicitGradient:
-    """(I + H / regularisation)^-1 outer_gradient, H the Hessian of the loss at the solution (eq. 6).
+) -> ImplicitGradients:
+    """(I + H / regularisation)^-1 outer_gradient of every task, H the Hessian of its loss at its solution
+    (eq. 6).
 
-    Where the system is found not to be positive definite, so that the solution is no minimum,
-    outer_gradient is returned as it is.
+    Where a system is found not to be positive definite, so that the solution is no minimum, the outer
+    gradient is returned as it is.
 
     Args:
-        solution: a minimiser of `proximal_loss` around the centre.
-        outer_gradient: of the outer objective, at the solution.
+        loss: of one task.
+        solutions: minimisers of `proximal_loss` around the centres, [task, ...].
+        data: of the tasks, tensors [task, ...].
+        outer_gradients: of the outer objective at the solutions, [task, ...].
         iterations, tolerance: of `conjugate_gradient`.
     """
+    slopes = torch.vmap(torch.func.grad(loss))
+    found: Any = torch.func.vjp(lambda at: slopes(at, data), solutions)
+    pullback, joined, cut = found[1], torch.vmap(flatten), torch.vmap(unflatten)
 
-    def inner_gradient(parameters: Parameters) -> Parameters:
-        gradient: Parameters = torch.func.grad(loss)(parameters, data)
-        return gradient
+    def systems(vectors: Tensor) -> Tensor:
+        hessian_products = joined(pullback(cut(vectors, solutions))[0])
+        return vectors + hessian_products / regularisation
 
-    found: Any = torch.func.vjp(inner_gradient, solution)
-    pullback = found[1]
-
-    def system(vector: Tensor) -> Tensor:
-        hessian_product = flatten(pullback(unflatten(vector, solution))[0])
-        return vector + hessian_product / regularisation
-
-    ordered = {name: outer_gradient[name] for name in solution}
-    right_hand_side = flatten(ordered)
-    solved = conjugate_gradient(system, right_hand_side, iterations, tolerance)
-    if not solved.solution.any() or solved.relative_residual > 1:
-        return ImplicitGradient(ordered, solved.relative_residual)
-    gradient = unflatten(solved.solution.to(right_hand_side.dtype), solution)
-    return ImplicitGradient(gradient, solved.relative_residual)
+    right_hand_sides = joined({name: outer_gradients[name] for name in solutions})
+    solved = conjugate_gradient(systems, right_hand_sides, iterations, tolerance)
+    failed = ~solved.solution.any(-1) | (solved.relative_residual > 1)
+    taken = torch.where(failed.unsqueeze(-1), right_hand_sides, solved.solution.to(right_hand_sides.dtype))
+    return ImplicitGradients(cut(taken, solutions), solved.relative_residual)

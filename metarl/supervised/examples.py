@@ -55,6 +55,18 @@ class Inner(NamedTuple):
         return len(self.query.x)
 
 
+class Pictured(NamedTuple):
+    """One task of a single number x and a single y, that figures show.
+
+    Args:
+        support: the points that are given.
+        curve: y over the whole domain, at x in their order.
+    """
+
+    support: Examples
+    curve: Examples
+
+
 def repeated(episodes: Episodes, steps: int) -> Inner:
     """Every inner step on the same support, as in the papers."""
     return Inner((episodes.support,) * steps, episodes.query)
@@ -77,6 +89,7 @@ class TaskSource:
         objective: what is asked of outputs.
         training_classes: classes of the split "train"; 0 in regression.
         title: for a reader, "5-way 1-shot of 480 test classes".
+        pictured: a task that figures show, the same in every run; None of data that are no curves.
     """
 
     draw: Callable[[Split, int, torch.Generator], Episodes]
@@ -85,6 +98,7 @@ class TaskSource:
     objective: Objective
     training_classes: int
     title: str
+    pictured: Pictured | None = None
 
 
 def keyed_generator(*key: int) -> torch.Generator:

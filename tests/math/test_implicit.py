@@ -1,11 +1,19 @@
 """On quadratics: solution, Jacobian and residual in closed form."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 
-from metarl.math.implicit import implicit_gradient, proximal_loss
-from metarl.math.parameters import flatten
+from metarl.math.implicit import implicit_gradients, proximal_loss
+from metarl.math.parameters import Parameters, flatten, repeat, select
 from metarl.meta_learners.inner.gradient_step import inner_step
+
+
+class OfTask(NamedTuple):
+    gradient: Parameters
+    residual: float
 
 
 def quadratic(parameters, data):
@@ -13,6 +21,13 @@ def quadratic(parameters, data):
     matrix, offset = data
     x = flatten(parameters)
     return 0.5 * x @ matrix @ x - offset @ x
+
+
+def implicit_gradient(loss, solution, data, outer, *settings, **named):
+    """Of one task."""
+    alone = [tree_map(lambda tensor: tensor.unsqueeze(0), part) for part in (solution, data, outer)]
+    found = implicit_gradients(loss, *alone, *settings, **named)
+    return OfTask(select(found.gradients, 0), found.residuals[0].item())
 
 
 def problem(size=6):
@@ -114,3 +129,17 @@ def test_parameters_that_the_outer_gradient_leaves_alone_are_no_sign_of_failure(
     data = (torch.diag(eigenvalues), offset)
     found = implicit_gradient(quadratic, solution, data, partial, 2.0, iterations=30, tolerance=1e-24)
     torch.testing.assert_close(flatten(found.gradient), flatten(partial) / (1 + eigenvalues / 2))
+
+
+def test_tasks_side_by_side_are_as_each_alone():
+    """A system that is solved, one that is not and one of negative curvature."""
+    (matrix, offset), solution, outer = problem()
+    eigenvalues = torch.tensor([-3.2, -2.9, -0.5, 0.5, 40.0, 90.0], dtype=torch.float64)
+    matrices = torch.stack([matrix, torch.diag(eigenvalues), -3.0 * torch.eye(6, dtype=torch.float64)])
+    data = matrices, offset.repeat(3, 1)
+    found = implicit_gradients(quadratic, repeat(solution, 3), data, repeat(outer, 3), 3.0, 3, 1e-20)
+    for task in range(3):
+        alone = implicit_gradient(quadratic, solution, (matrices[task], offset), outer, 3.0, 3, 1e-20)
+        torch.testing.assert_close(select(found.gradients, task), alone.gradient)
+        assert found.residuals[task].item() == pytest.approx(alone.residual)
+        assert torch.equal(flatten(alone.gradient), flatten(outer)) == (task > 0)

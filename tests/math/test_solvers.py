@@ -45,7 +45,7 @@ def test_float32_products_give_float64s_solution_where_the_system_is_ill_conditi
     assert rounded.solution.dtype == torch.float64
     assert torch.nn.functional.cosine_similarity(rounded.solution, exact.solution, dim=0) > 1 - 1e-5
     true_residual = ((b - matrix @ rounded.solution).norm() / b.norm()).item()
-    assert true_residual == pytest.approx(exact.relative_residual, rel=0.01)
+    assert true_residual == pytest.approx(exact.relative_residual.item(), rel=0.01)
     assert true_residual < 1e-4
 
 
@@ -95,6 +95,28 @@ def test_conjugate_gradient_of_no_curvature_stays_at_zero():
     solved = conjugate_gradient(lambda v: 0 * v, torch.ones(3), iterations=5)
     assert not solved.solution.any()
     assert solved.relative_residual == 1.0
+
+
+def test_systems_side_by_side_are_solved_as_each_alone():
+    """Solved at once, after one product, after all, never for want of curvature, and with b = 0."""
+    matrix, b = system()
+    axes, _ = torch.linalg.qr(matrix)
+    indefinite = axes @ torch.diag(torch.linspace(-1, 10, 12, dtype=torch.float64)) @ axes.T
+    identity = torch.eye(12, dtype=torch.float64)
+    matrices = torch.stack([matrix, 3 * identity, indefinite, -identity, matrix])
+    sides = torch.stack([b, b, b, b, 0 * b])
+    found = conjugate_gradient(
+        lambda v: torch.einsum("sij,sj->si", matrices, v), sides, iterations=8, tolerance=1e-8
+    )
+    alone = [
+        conjugate_gradient(lambda v, one=one: one @ v, side, iterations=8, tolerance=1e-8)
+        for one, side in zip(matrices, sides, strict=True)
+    ]
+    assert [one.iterations for one in alone] == [8, 1, 3, 1, 0]
+    assert found.iterations == 8
+    for k in range(3):
+        expected = torch.stack([one[k] for one in alone])
+        torch.testing.assert_close(found[k], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_line_search_takes_the_first_acceptable_fraction():

@@ -12,22 +12,20 @@ import pytest
 import torch
 import yaml
 
+import metarl
 from metarl.command import main
 from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.experiment.config import read_config
-from metarl.experiment.experiments import SupervisedExperiment
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
-from metarl.training.examples.run import finished_scores, train_supervised
+from metarl.training.examples.run import finished_scores
 from tests.support.tiny_supervised import tiny_values
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(folder, overrides=(), **options):
-    config = read_config(tiny_values(folder), overrides)
-    assert isinstance(config, SupervisedExperiment)
-    return train_supervised(config, quiet=True, **options)
+    return metarl.train_supervised(tiny_values(folder), overrides=overrides, quiet=True, **options)
 
 
 def rows(folder):
@@ -146,6 +144,25 @@ def test_a_wrong_key_is_one_line(tmp_path, overrides, message):
         read_config(tiny_values(tmp_path / "run"), overrides)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_python_takes_a_config_that_is_read_and_overrides_of_it(tmp_path):
+    config = read_config(tiny_values(tmp_path / "a"))
+    scores = metarl.train_supervised(config, overrides={"training.iterations": 1}, quiet=True)
+    assert len(rows(tmp_path / "a")) == 1
+    again = metarl.train_supervised(
+        tiny_values(tmp_path / "b"), overrides=["--training.iterations=1"], quiet=True
+    )
+    assert again.mean.tolist() == scores.mean.tolist()
+
+
+def test_python_names_what_trains_the_other_kind(tmp_path):
+    with pytest.raises(ConfigError, match="learner: expected this section, got environment, in which"):
+        metarl.train_supervised("quickstart")
+    with pytest.raises(ConfigError, match=r"metarl\.train_supervised and metarl train run it"):
+        metarl.train(tiny_values(tmp_path / "run"))
+    with pytest.raises(TypeError, match="resume: expected bool, got str"):
+        metarl.train_supervised(tiny_values(tmp_path / "run"), resume="yes")
 
 
 def test_a_saved_config_reads_as_the_same(tmp_path):

@@ -27,7 +27,7 @@ def same(one, other):
 
 def test_the_docstrings_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for public in (metarl.train, metarl.evaluate, metarl.Observer):
+    for public in (metarl.train, metarl.train_supervised, metarl.evaluate, metarl.Observer):
         (example,) = doctest.DocTestFinder(recurse=False).find(public, public.__name__)
         assert example.examples
         assert doctest.DocTestRunner().run(example).failed == 0

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from metarl.compute.task_map import TaskMap, select_task
-from metarl.math.implicit import implicit_gradient, proximal_loss
+from metarl.compute.task_map import TaskMap
+from metarl.math.implicit import implicit_gradients, proximal_loss
 from metarl.math.parameters import Parameters, difference, flatten
 from metarl.meta_learners.inner.gradient_step import Data, Loss, inner_path, inner_step
 from metarl.meta_learners.inner.meta_gradient import Gain, MetaGradient, TaskBatch, mean_gradient
@@ -57,35 +57,36 @@ def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solv
     def step(theta: Parameters, data: Data, k: int) -> Parameters:
         return minimise(proximal_loss(loss, theta, strength(k)), theta, data, size(k), solver.steps)
 
-    def of_task(
+    def of_tasks(
         theta: Parameters, gain: Gain[Data], support: Sequence[Data], query: Data
-    ) -> tuple[Parameters, Tensor, dict[str, float]]:
+    ) -> tuple[Parameters, Tensor, dict[str, Tensor]]:
         with torch.no_grad():
-            path = inner_path(step, theta, support)
-        gradient, value = torch.func.grad_and_value(lambda phi: gain([phi], support, query))(path[-1])
-        residuals: list[tuple[float, float]] = []
+            path = torch.vmap(partial(inner_path, step, theta))(support)
+
+        def slope(phi: Parameters, support: Sequence[Data], query: Data) -> Any:
+            return torch.func.grad_and_value(lambda at: gain([at], support, query))(phi)
+
+        gradients, values = torch.vmap(slope)(path[-1], support, query)
+        systems, problems = [], []
         for k in reversed(range(len(support))):
-            centre, solution, data = path[k], path[k + 1], support[k]
-            gradient, residual = implicit_gradient(
-                loss, solution, data, gradient, strength(k), solver.cg_iterations, solver.cg_tolerance
+            centres, solutions, data = path[k], path[k + 1], support[k]
+            gradients, residuals = implicit_gradients(
+                loss, solutions, data, gradients, strength(k), solver.cg_iterations, solver.cg_tolerance
             )
-            problem = proximal_loss(loss, centre, strength(k))
-            residuals.append((residual, _relative_residual(problem, solution, centre, data)))
-        of_systems, of_problems = (max(worst) for worst in zip(*residuals, strict=True))
-        return gradient, value, {"solution_cg_residual": of_systems, "inner_residual": of_problems}
+            systems.append(residuals)
+            left_over = partial(_relative_residual, loss, strength(k))
+            problems.append(torch.vmap(left_over)(solutions, centres, data))
+        worst = {"solution_cg_residual": systems, "inner_residual": problems}
+        return gradients, values, {name: torch.stack(found).amax(0) for name, found in worst.items()}
 
     def gradient(
         theta: Parameters, batch: TaskBatch[Data], gain: Gain[Data], task_map: TaskMap
     ) -> MetaGradient:
-        def run(task: int) -> tuple[Parameters, Tensor, dict[str, float]]:
-            support, query = select_task((batch.support, batch.query), task)
-            return of_task(theta, gain, support, query)
-
-        results = task_map.run([partial(run, task) for task in range(batch.tasks)])
-        gradients = {name: torch.stack([found[name] for found, _, _ in results]) for name in theta}
-        residuals = {key: torch.tensor([found[key] for _, _, found in results]) for key in results[0][2]}
-        worst = {key: task_map.reduction.gather(found).max().item() for key, found in residuals.items()}
-        return mean_gradient(gradients, torch.stack([value for _, value, _ in results]), task_map, worst)
+        gradients, values, residuals = task_map.by_chunks(
+            partial(of_tasks, theta, gain), batch.support, batch.query, tasks=batch.tasks
+        )
+        worst = {name: task_map.reduction.gather(found).max().item() for name, found in residuals.items()}
+        return mean_gradient(gradients, values, task_map, worst)
 
     def linearised(theta: Parameters, batch: TaskBatch[Data], task_map: TaskMap) -> Linearised:
         def move(support: Sequence[Data]) -> Parameters:
@@ -120,7 +121,11 @@ def _distance(one: Parameters, other: Parameters) -> Tensor:
     return torch.stack([value.square().sum() for value in difference(one, other).values()]).sum().sqrt()
 
 
-def _relative_residual(problem: Loss[Data], solution: Parameters, centre: Parameters, data: Data) -> float:
-    """How far from solved: the problem's gradient at the solution, relative to that at the centre."""
-    left, whole = (torch.func.grad(problem)(at, data) for at in (solution, centre))
-    return float(flatten(left).norm() / flatten(whole).norm().clamp(min=1e-30))
+def _relative_residual(
+    loss: Loss[Data], regularisation: float, solution: Parameters, centre: Parameters, data: Data
+) -> Tensor:
+    """How far from solved: the problem's gradient at the solution, relative to that at the centre; scalar."""
+    slope = torch.func.grad(proximal_loss(loss, centre, regularisation))
+    left, whole = (flatten(slope(at, data)) for at in (solution, centre))
+    relative: Tensor = left.norm() / whole.norm().clamp(min=1e-30)
+    return relative

@@ -102,7 +102,7 @@ def trust_region_step(
 
     solved = conjugate_gradient(damped, gradient, config.cg_iterations, config.cg_tolerance)
     curvature = solved.solution.dot(solved.image).item()
-    metrics = {"cg_residual": solved.relative_residual, "cg_iterations": float(solved.iterations)}
+    metrics = {"cg_residual": solved.relative_residual.item(), "cg_iterations": float(solved.iterations)}
     if not (math.isfinite(curvature) and curvature > 0):
         reason = "zero gradient" if gradient.norm().item() == 0 else f"curvature {curvature:.3g}"
         unchanged = {"surrogate_after": surrogate_before, "kl": 0.0, "backtracks": 0.0, "step_norm": 0.0}

@@ -10,7 +10,7 @@ import torch
 from jsonargparse.typing import PositiveInt
 from torch import Tensor
 
-from metarl.supervised.examples import Episodes, Examples, Split, TaskSource
+from metarl.supervised.examples import Episodes, Examples, Pictured, Split, TaskSource
 from metarl.supervised.objectives import REGRESSION
 
 AMPLITUDES = 0.1, 5.0
@@ -48,8 +48,8 @@ class Sinusoids(NamedTuple):
         return self.at(_uniform(DOMAIN, (len(self.phase), number, 1), generator))
 
 
-PICTURED = Sinusoids(torch.tensor([4.0]), torch.tensor([0.8]))
-PICTURED_X = 0.5, 1.2, 2.1, 3.3, 4.4
+_PICTURED = Sinusoids(torch.tensor([4.0]), torch.tensor([0.8]))
+_PICTURED_X = 0.5, 1.2, 2.1, 3.3, 4.4
 
 
 def sinusoid(config: SinusoidConfig) -> TaskSource:
@@ -64,7 +64,7 @@ def sinusoid(config: SinusoidConfig) -> TaskSource:
         return Episodes(support, curves.at(grid().expand(tasks, -1, -1)), none)
 
     title = f"sinusoids by {config.evaluation_shots} points"
-    return TaskSource(draw, (1,), 1, REGRESSION, 0, title)
+    return TaskSource(draw, (1,), 1, REGRESSION, 0, title, pictured())
 
 
 def sample_sinusoids(tasks: int, generator: torch.Generator) -> Sinusoids:
@@ -72,10 +72,10 @@ def sample_sinusoids(tasks: int, generator: torch.Generator) -> Sinusoids:
     return Sinusoids(_uniform(AMPLITUDES, (tasks,), generator), _uniform(PHASES, (tasks,), generator))
 
 
-def pictured_points() -> Examples:
-    """Five points in one half of the domain, as in the paper's figure 3; x, y [point, 1]."""
-    x, y = PICTURED.at(torch.tensor(PICTURED_X)[None, :, None])
-    return Examples(x[0], y[0])
+def pictured() -> Pictured:
+    """A curve by five points in one half of the domain, as in the paper's figure 3."""
+    given, whole = (_PICTURED.at(x[None]) for x in (torch.tensor(_PICTURED_X)[:, None], grid()))
+    return Pictured(*(Examples(x[0], y[0]) for x, y in (given, whole)))
 
 
 def grid() -> Tensor:

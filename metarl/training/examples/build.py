@@ -18,6 +18,7 @@ from metarl.supervised.learners.learner import Learner
 from metarl.supervised.model import Model
 from metarl.supervised.names import find_builder
 from metarl.supervised.networks.network import Network
+from metarl.training.examples.fits import Fits, fits_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Supervised:
             seed=self.config.seed,
             task_map=self.task_map,
         )
+
+    def fits(self, parameters: Parameters) -> Fits | None:
+        """What figures show of the learner; None of data that are no curves."""
+        task, steps = self.source.pictured, int(self.config.training.evaluation_steps)
+        return None if task is None else fits_of(self.learner.predict, parameters, task, steps)
 
 
 def build_supervised(config: SupervisedExperiment) -> Supervised:

@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from metarl.adaptation.figures.style import png
 from metarl.experiment.experiments import SupervisedExperiment
 from metarl.runs.files import EVENTS, PROGRESS
 from metarl.runs.progress import ITERATION, ProgressCsv
 from metarl.supervised.evaluation import Scores
+from metarl.training.examples.fits import Fits, fits_figure
 from metarl.training.progress_bar import Progress, write_line
 from metarl.training.tensorboard.events import EventWriter
 
 Metrics = Mapping[str, float]
+_FITS = "fits/before_and_after"
 _MEANINGS = {
     "training/loss": "Mean loss of the queries of an iteration's tasks, at adapted parameters.",
     "training/gradient_norm": "Length of the meta-gradient before it is cut.",
     "training/learning_rate": "Of the outer step.",
+    _FITS: "A new curve, the points of it that are given, and the network before and after inner steps.",
 }
 _COLUMNS = (
     ("iteration", ITERATION, "d"),
@@ -61,6 +65,13 @@ class Recording:
         """Keeps an evaluation on the charts."""
         for name, value in _points(scores).items():
             self._events.scalar(f"{split}/{name}", value, iterations)
+        self._events.flush()
+
+    def fits(self, iterations: int, fits: Fits) -> None:
+        """Keeps a figure of them, by the number of iterations before."""
+        figure = fits_figure(fits, f"A new curve after {iterations:,} iterations")
+        width, height = figure.get_size_inches() * figure.dpi
+        self._events.image(_FITS, png(figure), (round(width), round(height)), iterations)
         self._events.flush()
 
     def _show(self, row: Metrics) -> None:

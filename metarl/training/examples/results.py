@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from metarl.runs.files import EVALUATION, SUMMARY, TABLE, write_atomically
+from metarl.adaptation.figures.style import png
+from metarl.runs.files import EVALUATION, FITS, SUMMARY, TABLE, write_atomically
 from metarl.runs.results import csv_bytes, new_evaluation
 from metarl.runs.tables import Table
 from metarl.supervised.evaluation import Scores
+from metarl.training.examples.fits import Fits, fits_figure
 
 
-def write_scores(run_dir: Path, scores: Scores, protocol: Mapping[str, Any]) -> None:
-    """Writes adaptation.csv, a line for every task, and adaptation.json, the means and their intervals.
+def write_scores(run_dir: Path, scores: Scores, protocol: Mapping[str, Any], fits: Fits | None) -> None:
+    """Writes adaptation.csv, a line for every task, adaptation.json, the means and their intervals, and
+    fits.png where there are fits.
 
     Args:
         protocol: how they were measured.
@@ -30,6 +33,8 @@ def write_scores(run_dir: Path, scores: Scores, protocol: Mapping[str, Any]) -> 
         "protocol": dict(protocol),
     }
     write_atomically(folder / SUMMARY, f"{json.dumps(found, indent=2)}\n".encode())
+    if fits is not None:
+        write_atomically(folder / FITS, png(fits_figure(fits, "A new curve before and after adaptation")))
 
 
 def find_scores(run_dir: Path, protocol: Mapping[str, Any]) -> Scores | None:

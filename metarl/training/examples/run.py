@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map
 
-from metarl.errors import NonFiniteError, RunError, TrainingError
-from metarl.experiment.experiments import SupervisedExperiment
+from metarl.errors import NonFiniteError, RunError, TrainingError, check_kinds
+from metarl.experiment.config import read_config, with_overrides
+from metarl.experiment.experiments import SupervisedExperiment, supervised
+from metarl.experiment.reading import Overrides, Source
 from metarl.meta_learners.learner import LearnerState, named_tensors, with_tensors
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, write_checkpoint
 from metarl.runs.files import CHECKPOINT, PROGRESS
@@ -23,23 +26,56 @@ from metarl.training.examples.build import Supervised, build_supervised
 from metarl.training.examples.recording import Recording
 from metarl.training.examples.results import find_scores, score_table, write_scores
 
+_KINDS = {"overrides": (Mapping, Sequence, NoneType), "resume": (bool,), "quiet": (bool,)}
 TASKS = 1
 """In random keys, [seed, purpose, iteration]: the tasks of training."""
 
 
-def train_supervised(config: SupervisedExperiment, resume: bool = False, quiet: bool = False) -> Scores:
-    """Trains in the config's run folder, and evaluates on the test split.
+def train_supervised(
+    config: Source | SupervisedExperiment,
+    *,
+    overrides: Overrides | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Scores:
+    """Trains on labelled examples in the config's run folder, and evaluates on the test split.
 
     An interrupt keeps every finished iteration: `resume` goes on from there, to the same bits.
+
+    Args:
+        config: a YAML file, the name of a shipped config such as "sinusoid/maml", the sections of one as a
+            dict, or what `metarl.read_config` returns.
+        overrides: values by their key, {"data.ways": 20}, or words as on the command line.
+        resume: go on with the run in the folder, or start it where there is none.
+        quiet: print nothing; otherwise a table of the iterations, and a progress bar.
 
     Returns:
         The scores on test tasks, which the folder `evaluation` keeps too.
 
     Raises:
-        ConfigError: the data cannot be had, or a section does not suit another.
+        TypeError: an argument of another type.
+        ConfigError: the config is wrong or learns a policy, the data cannot be had, or a section does not
+            suit another.
         RunError: the folder holds another run, or one that is not to be resumed, or cannot be written.
         TrainingError: something was not finite.
+
+    Examples:
+        >>> import metarl
+        >>> few = {"training.iterations": 2, "training.evaluation_tasks": 5}
+        >>> metarl.train_supervised("sinusoid/maml", overrides=few, quiet=True).of_tasks.shape
+        (5, 11)
     """
+    check_kinds(_KINDS, locals())
+    return _run(_read(config, overrides or ()), resume, quiet)
+
+
+def _read(config: Source | SupervisedExperiment, overrides: Overrides) -> SupervisedExperiment:
+    if not isinstance(config, SupervisedExperiment):
+        return supervised(read_config(config, overrides))
+    return supervised(with_overrides(config, overrides)) if overrides else config
+
+
+def _run(config: SupervisedExperiment, resume: bool, quiet: bool) -> Scores:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads take whole tasks
     try:
@@ -50,6 +86,7 @@ def train_supervised(config: SupervisedExperiment, resume: bool = False, quiet: 
                 final = _train(built, start, recording)
                 scores = _final_scores(built, final)
                 recording.scores(final.iteration, "test", scores)
+                _record_fits(built, final, recording)
             return scores
     finally:
         torch.set_num_threads(threads)
@@ -130,6 +167,8 @@ def _train(built: Supervised, start: Checkpoint, recording: Recording) -> Checkp
             due = settings.evaluate_every and current.iteration % int(settings.evaluate_every) == 0
             validation = built.evaluate(current.state.parameters, "validation") if due else None
             recording.iteration(current.iteration - 1, metrics, validation)
+            if due and current.iteration < settings.iterations:  # the last one's come with its scores
+                _record_fits(built, current, recording)
             if current.iteration % int(settings.checkpoint_every) == 0:
                 write_checkpoint(run_dir / CHECKPOINT, current)
                 saved = current
@@ -167,8 +206,14 @@ def _final_scores(built: Supervised, final: Checkpoint) -> Scores:
     if known := find_scores(run_dir, how):
         return known
     scores = built.evaluate(final.state.parameters, "test")
-    write_scores(run_dir, scores, how)
+    write_scores(run_dir, scores, how, built.fits(final.state.parameters))
     return scores
+
+
+def _record_fits(built: Supervised, current: Checkpoint, recording: Recording) -> None:
+    fits = built.fits(current.state.parameters)
+    if fits is not None:
+        recording.fits(current.iteration, fits)
 
 
 def _resumed(found: Checkpoint, built: Supervised) -> Checkpoint:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from metarl.supervised.data.sinusoid import DOMAIN, PICTURED, grid, pictured_points
+from metarl.training.examples.fits import Fits, draw_fits
 
 Array = NDArray[np.float64]
 STEPS = 0, 1, 5, 10
@@ -21,21 +21,16 @@ PAPER = {
     "*MAML in Finn et al. 2017*": ("", "*0.67*", "*0.38*", "*0.35*"),
     "*pre-training in Finn et al. 2017*": ("", "*2.41*", "*2.23*", "*2.19*"),
 }
-DRAWN = (  # step, colour, line style, width, label
-    (0, "0.55", (0, (1, 1.2)), 1.4, "before"),
-    (1, "tab:orange", (0, (5, 1.5)), 1.6, "after 1 step"),
-    (10, "tab:blue", "solid", 2.0, "after 10 steps"),
-)
 
 
 class Result(NamedTuple):
-    """One method's run: errors [task, step + 1], and its curves [step + 1, point] on the pictured task."""
+    """One method's run: errors [task, step + 1], and its fits to the pictured task."""
 
     title: str
     iterations: int
     seconds: float
     errors: Array
-    curves: Array
+    fits: Fits
 
     @property
     def mean(self) -> Array:
@@ -92,17 +87,5 @@ def plot(results: Sequence[Result], path: Path) -> None:
 
 
 def _panel(axes: Axes, result: Result) -> None:
-    x = grid().squeeze(-1).numpy()
-    truth, points = PICTURED.at(grid()[None]), pictured_points()
-    axes.plot(
-        x, truth.y.flatten().numpy(), color="0.85", linewidth=6, solid_capstyle="round", label="true curve"
-    )
-    for step, colour, style, width, label in DRAWN:
-        axes.plot(x, result.curves[step], color=colour, linestyle=style, linewidth=width, label=label)
-    axes.plot(
-        *(v.flatten().numpy() for v in points), "o", color="black", markersize=5, label="the five points"
-    )
+    draw_fits(axes, result.fits)
     axes.set_title(f"{result.title}: {result.mean[1]:.2f}, {result.mean[10]:.2f}", fontsize=11)
-    axes.set_xlim(*DOMAIN)
-    axes.set_ylim(-6.5, 6.5)
-    axes.spines[["top", "right"]].set_visible(False)
