@@ -14,7 +14,8 @@ from metarl.experiment.config import ExperimentConfig, read_config
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.folder import hold_run_folder
 from metarl.training.observers import Observer
-from metarl.training.run_training import prepare_run, run_training
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import run_training
 
 SMALL = {
     "seed": 3,
