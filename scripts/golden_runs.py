@@ -26,7 +26,8 @@ from metarl.meta_learners.learner import named_tensors
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import PROGRESS
 from metarl.runs.load import load_meta_policy
-from metarl.training.run_training import prepare_run, run_training
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs/quickstart.yaml"
 LIBRARIES = ("mujoco", "numpy", "torch")

@@ -15,7 +15,8 @@ from metarl.experiment.experiments import ExperimentConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.folder import hold_run_folder
 from metarl.training.observers import Observer
-from metarl.training.run_training import prepare_run, run_training
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import run_training
 
 SMALL = {
     "seed": 3,

@@ -6,7 +6,8 @@ import pytest
 
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
-from metarl.training.run_training import prepare_run, run_training
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import run_training
 
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 

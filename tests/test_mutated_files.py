@@ -21,7 +21,7 @@ from metarl.runs.checkpoint import load_snapshots
 from metarl.runs.folder import hold_run_folder
 from metarl.runs.starting_point import initial_state
 from metarl.training.recorders import CsvRecorder
-from metarl.training.run_training import prepare_run
+from metarl.training.run_start import prepare_run
 from metarl.training.several_runs import find_outcome
 from tests.conftest import SMALL
 from tests.from_scratch.conftest import SCRATCH

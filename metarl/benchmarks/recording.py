@@ -20,7 +20,8 @@ from metarl.training.films import check_films, film_recorders
 from metarl.training.held_out import evaluate_run
 from metarl.training.observers import Evaluated, Iteration, Observer
 from metarl.training.recorders import CsvRecorder
-from metarl.training.run_training import prepare_run, train_run
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import train_run
 from metarl.training.tensorboard.recorder import TensorBoardRecorder
 
 EVALUATION, FIGURES, CHARTS = "evaluation", "its charts and figures", "its charts alone"

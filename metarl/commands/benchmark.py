@@ -40,7 +40,8 @@ from metarl.experiment.shipped import find_config
 from metarl.training.console import ProgressBar
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import track, write_line
-from metarl.training.run_training import prepare_run, run_training
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import run_training
 
 
 def sampler(experiment: Experiment, repeats: int) -> list[Row]:

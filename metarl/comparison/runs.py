@@ -20,7 +20,8 @@ from metarl.from_scratch.training import train_from_scratch
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
 from metarl.runs.progress import read_progress
 from metarl.training.observers import Observer
-from metarl.training.run_training import prepare_run, train_run
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import train_run
 
 
 @dataclass(frozen=True)

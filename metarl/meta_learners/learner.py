@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metarl.math.parameters import Parameters
 from metarl.policies.policy import AnyPolicy, TaskState
-from metarl.rollouts.replay import Replay
+from metarl.rollouts.replay_shard import AnyReplay
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 
@@ -23,13 +23,14 @@ class LearnerState:
         parameters: the meta-parameters, learned step sizes and contexts among them.
         optimiser: what the outer step keeps between updates: a NamedTuple of tensors, parameter dicts and
             such NamedTuples.
-        replay: rows of old episodes that it learns from again; None of a learner that keeps none. They are
-            kept in files of their own, of which a checkpoint adds new ones and removes the oldest.
+        replay: rows of old episodes that it learns from again, all or this rank's shard of them; None of a
+            learner that keeps none. They are kept in files of their own, of which a checkpoint adds new ones
+            and removes the oldest.
     """
 
     parameters: Parameters
     optimiser: Any = ()
-    replay: Replay | None = None
+    replay: AnyReplay | None = None
 
 
 class Update(NamedTuple):

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_map
 from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters, flatten, kind
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
+from metarl.meta_learners.outer.replay_draws import ReplayDraws
 from metarl.meta_learners.outer.soft_actor_critic import (
     Losses,
     Noise,
@@ -32,11 +33,10 @@ from metarl.meta_learners.outer.soft_actor_critic import (
     soft_start,
     with_latent,
 )
-from metarl.meta_learners.outer.trial_rows import Pools, nothing_done, pools_of, rows_of
+from metarl.meta_learners.outer.trial_rows import nothing_done, rows_of
 from metarl.policies.posterior import PosteriorPolicy
-from metarl.rollouts.replay import Replay
+from metarl.rollouts.replay_shard import ReplayShard
 from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
-from metarl.rollouts.row_groups import draw, draw_groups
 
 NOT_FINITE = "not finite: try a smaller learning_rate"
 
@@ -95,7 +95,8 @@ def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> Me
 
     def start(parameters: Parameters) -> LearnerState:
         count = torch.zeros((), dtype=torch.int64)
-        return LearnerState(parameters, PearlOptimiser(soft_start(parameters), count), nothing_done(policy))
+        nothing = nothing_done(policy, task_map.reduction)
+        return LearnerState(parameters, PearlOptimiser(soft_start(parameters), count), nothing)
 
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         return _update(policy, config, state, batch.query, task_map)
@@ -115,11 +116,12 @@ def gradient_steps(config: PearlConfig, before: int, after: int) -> int:
 def _update(
     policy: PosteriorPolicy, config: PearlConfig, state: LearnerState, batch: Batch, task_map: TaskMap
 ) -> Update:
-    """Every rank remembers all tasks' steps, and descends on its share of those that a step draws."""
+    """Every rank remembers its tasks' steps, and descends on its share of those that a step draws."""
     optimiser: PearlOptimiser = state.optimiser
-    everywhere, iteration = task_map.all_tasks(batch), int(optimiser.iterations)
-    before = state.replay or nothing_done(policy)
-    longer = before.append(rows_of(everywhere, policy, iteration))
+    iteration, seeds = int(optimiser.iterations), task_map.all_tasks(seeds_of(batch))
+    before = state.replay
+    assert isinstance(before, ReplayShard)
+    longer = before.append(rows_of(batch, policy, iteration, task_map))
     number = gradient_steps(config, before.ever, longer.ever)
     replay = longer.without_oldest(int(config.replay_capacity))
     descent = SoftDescent(policy, config, state.parameters, optimiser.soft, task_map, iteration)
@@ -129,10 +131,13 @@ def _update(
         "replay_rows": float(replay.length),
         "learning_rate": descent.learning_rate,
     }
-    generator = torch.Generator().manual_seed(int(seeds_of(everywhere)[0]))
-    share, pools = dealt(config, batch, task_map), pools_of(replay, config.exploration_contexts)
+    generator = torch.Generator().manual_seed(int(seeds[0]))
+    share, draws = (
+        dealt(config, len(seeds), task_map),
+        ReplayDraws(replay.own, config.exploration_contexts, task_map),
+    )
     for _ in range(number):
-        drawn = _drawn(policy, config, replay, pools, generator, kind(state.parameters)).of(share)
+        drawn = _drawn(policy, config, draws, generator, kind(state.parameters)).of(share)
         losses = descent.step(*drawn)
     parameters = descent.parameters
     after = PearlOptimiser(descent.state, optimiser.iterations + 1)
@@ -147,10 +152,9 @@ def _update(
     return Update(LearnerState(parameters, after, replay), {**metrics, "accepted": 1.0})
 
 
-def dealt(config: PearlConfig, batch: Batch, task_map: TaskMap) -> Tensor:
+def dealt(config: PearlConfig, everywhere: int, task_map: TaskMap) -> Tensor:
     """Which of a gradient step's tasks this rank's gradients are of: they are dealt out to the places
     of all ranks' tasks in turn; [drawn] bool."""
-    everywhere = len(task_map.all_tasks(batch.terminated))
     own = task_map.own_tasks(torch.arange(everywhere))
     return torch.isin(torch.arange(int(config.meta_batch)) % everywhere, own)
 
@@ -158,26 +162,22 @@ def dealt(config: PearlConfig, batch: Batch, task_map: TaskMap) -> Tensor:
 def _drawn(
     policy: PosteriorPolicy,
     config: PearlConfig,
-    replay: Replay,
-    pools: Pools,
+    draws: ReplayDraws,
     generator: torch.Generator,
     of: tuple[torch.dtype, torch.device],
 ) -> Drawn:
     """A context and other steps of drawn tasks, the same on all ranks."""
     dtype, device = of
-    tasks = draw_groups(pools.steps, int(config.meta_batch), generator)
-    contexts = replay.pick(draw(pools.contexts, tasks, int(config.context_steps), generator))
-    rows = replay.pick(draw(pools.steps, tasks, int(config.batch_size), generator))
-    seen, steps = (_steps(picked, dtype, device) for picked in (contexts, rows))
-    latent, action = (len(tasks), int(policy.latent_size)), steps.actions.shape
+    sizes = int(config.meta_batch), int(config.context_steps), int(config.batch_size)
+    seen, steps = (_converted(rows, dtype, device) for rows in draws.draw(*sizes, generator))
+    latent, action = (len(steps.rewards), int(policy.latent_size)), steps.actions.shape
     noise = (torch.randn(shape, generator=generator) for shape in (latent, action, action))
     context = policy.encoded(seen.observations, seen.actions, seen.rewards, seen.next_observations)
     return Drawn(context, steps, Noise(*(values.to(device, dtype) for values in noise)))
 
 
-def _steps(rows: dict[str, Tensor], dtype: torch.dtype, device: torch.device) -> Steps:
-    terminated = rows["terminated"].to(device)
-    return Steps(*(rows[name].to(device, dtype) for name in Steps._fields))._replace(terminated=terminated)
+def _converted(rows: Steps, dtype: torch.dtype, device: torch.device) -> Steps:
+    return Steps(*(value.to(device, dtype) for value in rows))._replace(terminated=rows.terminated.to(device))
 
 
 def _moved(policy: PosteriorPolicy, before: Parameters, after: Parameters, drawn: Drawn) -> Tensor:

@@ -60,13 +60,29 @@ class Replay:
             capacity: 0 for all rows.
         """
         beyond = max(0, self.length - capacity) if capacity else 0
-        leaving = beyond // self.chunk * self.chunk
+        return self.without(beyond // self.chunk * self.chunk)
+
+    def without(self, number: int) -> Replay:
+        """The view without so many of the oldest rows."""
         return replace(
             self,
-            length=self.length - leaving,
-            start=self.start + leaving,
-            dropped=self.dropped + leaving,
+            length=self.length - number,
+            start=self.start + number,
+            dropped=self.dropped + number,
         )
+
+    def after(self, dropped: int) -> Replay:
+        """The view of no rows, before which so many have left."""
+        return replace(self, length=0, dropped=dropped)
+
+    @property
+    def latest(self) -> Replay:
+        """The rows that may stand in no file yet, among others."""
+        return self
+
+    def saved(self) -> Replay:
+        """The view when files hold all rows."""
+        return self
 
     def append(self, rows: Mapping[str, Tensor]) -> Replay:
         """The view that has further rows [row, ...] of every column, converted to its kind.

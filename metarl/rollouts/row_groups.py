@@ -39,24 +39,30 @@ def latest(labels: Tensor, numbers: Tensor) -> Tensor:
     """Whether a row has the greatest number among those of its label, [row] bool.
 
     Args:
-        labels, numbers: of every row, [row] integers, at least one; labels are not negative.
+        labels, numbers: of every row, [row] integers; labels are not negative.
     """
     index = labels.long()
-    lowest = numbers.new_full((int(labels.max()) + 1,), torch.iinfo(numbers.dtype).min)
+    kinds = int(labels.max()) + 1 if len(labels) else 0
+    lowest = numbers.new_full((kinds,), torch.iinfo(numbers.dtype).min)
     return numbers == lowest.scatter_reduce(0, index, numbers, "amax")[index]
 
 
-def draw(groups: Groups, chosen: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Numbers of rows of chosen groups, drawn uniformly and with replacement; [chosen, count].
+def draw_places(counts: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """Places within groups of so many rows each, drawn uniformly and with replacement; [group, number]."""
+    uniform = torch.rand(len(counts), number, generator=generator, dtype=torch.float64)
+    return (uniform * counts.unsqueeze(1)).long()
+
+
+def rows_at(groups: Groups, chosen: Tensor, places: Tensor) -> Tensor:
+    """Numbers of the rows at places within chosen groups; [chosen, ...].
 
     Args:
         chosen: positions in the groups' order, [chosen].
+        places: within each of them, [chosen, ...].
     """
-    uniform = torch.rand(len(chosen), count, generator=generator, dtype=torch.float64)
-    places = (uniform * groups.counts[chosen].unsqueeze(1)).long()
     return groups.rows[groups.starts[chosen].unsqueeze(1) + places]
 
 
-def draw_groups(groups: Groups, count: int, generator: torch.Generator) -> Tensor:
-    """Positions of so many different groups, or of all in some order where there are fewer; [chosen]."""
-    return torch.randperm(len(groups.labels), generator=generator)[:count]
+def draw_groups(groups: int, number: int, generator: torch.Generator) -> Tensor:
+    """Positions of so many different ones of the groups, or of all in some order; [chosen]."""
+    return torch.randperm(groups, generator=generator)[:number]

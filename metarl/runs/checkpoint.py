@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import Tensor
 
 from metarl.errors import RunError
 from metarl.math.parameters import Parameters
@@ -13,7 +15,7 @@ from metarl.meta_learners.learner import LearnerState, named_tensors
 from metarl.runs.description import PolicyDescription
 from metarl.runs.files import CHECKPOINT, CONFIG, POLICY, snapshot_file, snapshot_files
 from metarl.runs.policy_file import PolicyFile, metadata_of, read_policy, ties_of, write_policy
-from metarl.runs.replay_files import read_replay, remove_dropped, write_replay
+from metarl.runs.replay_files import read_rows, remove_dropped, write_replay
 from metarl.runs.run_config import config_digest, config_digests
 from metarl.runs.tensor_files import in_order, read_metadata, read_tensors, write_tensors
 
@@ -39,15 +41,21 @@ class Checkpoint:
     description: PolicyDescription | None = None
 
 
-def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> None:
-    """Writes rows to replay, the checkpoint, its policy; a crash leaves the old or the new file of each."""
-    if checkpoint.state.replay is not None:
+def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> Checkpoint:
+    """Writes rows to replay, the checkpoint, its policy; a crash leaves the old or the new file of each.
+
+    Returns:
+        The checkpoint, whose rows of other ranks need not be held any more.
+    """
+    state = checkpoint.state
+    if state.replay is not None:
         kept = int(read_metadata(run_dir / CHECKPOINT).get(_REPLAY_ROWS, 0))
-        write_replay(run_dir, checkpoint.state.replay, kept, checkpoint.config_digest)
+        write_replay(run_dir, state.replay, kept, checkpoint.config_digest)
     write_checkpoint(run_dir / CHECKPOINT, checkpoint)
-    if checkpoint.state.replay is not None:
-        remove_dropped(run_dir, checkpoint.state.replay)
-    save_policy(run_dir, checkpoint.state.parameters, checkpoint.config_digest, checkpoint.description)
+    if state.replay is not None:
+        remove_dropped(run_dir, state.replay)
+    save_policy(run_dir, state.parameters, checkpoint.config_digest, checkpoint.description)
+    return replace(checkpoint, state=replace(state, replay=state.replay and state.replay.saved()))
 
 
 def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
@@ -57,28 +65,44 @@ def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:
     write_checkpoint(path, replace(checkpoint, state=LearnerState(checkpoint.state.parameters)))
 
 
-def load_checkpoint(run_dir: Path, *, with_replay: bool = False) -> Checkpoint:
+def load_checkpoint(run_dir: Path) -> Checkpoint:
     """Reads the checkpoint of a run folder; its optimiser's tensors are by name, in no learner's own form.
 
-    Args:
-        with_replay: also the rows that its learner replays, which learning goes on from, and nothing else.
+    Without rows to replay, which learning alone goes on from: `saved_rows` has them.
 
     Raises:
-        RunError: there is none, it is not a whole checkpoint, not that of the config beside it, or rows to
-            replay are missing, damaged or another run's.
+        RunError: there is none, it is not a whole checkpoint, or not that of the config beside it.
 
     Warns:
         UserWarning: it is of version 0.1.0, which ties no file to its config.
     """
     found = _read_checkpoint(run_dir / CHECKPOINT)
     _check_tied(run_dir, {run_dir / CHECKPOINT: found.config_digest})
-    metadata = read_metadata(run_dir / CHECKPOINT)
-    counts = (int(metadata.get(name, 0)) for name in (_REPLAY_ROWS, _REPLAY_DROPPED, _REPLAY_FILES))
-    rows, dropped, files = counts
-    if not (with_replay and rows):
-        return found
-    replay = read_replay(run_dir, rows, dropped, files, found.config_digest)
-    return replace(found, state=replace(found.state, replay=replay))
+    return found
+
+
+@dataclass(frozen=True)
+class SavedRows:
+    """The rows to replay of a checkpoint.
+
+    Args:
+        dropped: rows before them, which have left.
+        pieces: of their columns, in their order, a file's at a time. Raises RunError where a file is missing,
+            damaged or another run's.
+    """
+
+    dropped: int
+    pieces: Iterator[dict[str, Tensor]]
+
+
+def saved_rows(run_dir: Path) -> SavedRows:
+    """The rows to replay of a run folder's checkpoint; none where there is no checkpoint."""
+    path = run_dir / CHECKPOINT
+    metadata = read_metadata(path)
+    rows, dropped, files = (
+        int(metadata.get(name, 0)) for name in (_REPLAY_ROWS, _REPLAY_DROPPED, _REPLAY_FILES)
+    )
+    return SavedRows(dropped, read_rows(run_dir, rows, dropped, files, ties_of(path, metadata)[0]))
 
 
 def load_snapshots(run_dir: Path) -> list[Checkpoint]:

@@ -7,34 +7,34 @@ resume cuts. Files of rows that left are removed after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from metarl.errors import RunError
-from metarl.rollouts.replay import Replay
+from metarl.rollouts.replay_shard import AnyReplay
 from metarl.runs.files import REPLAY, replay_file, replay_files
 from metarl.runs.tensor_files import read_tensors, write_tensors
 
 
-def write_replay(run_dir: Path, replay: Replay, kept: int, config_digest: str | None) -> None:
+def write_replay(run_dir: Path, replay: AnyReplay, kept: int, config_digest: str | None) -> None:
     """Writes the rows that are not kept yet, and those before them in the same file.
 
     Args:
+        replay: the first rank's, where it is a shard.
         kept: rows that were ever added and that the files hold already.
         config_digest: of the run's config.
     """
-    each = replay.chunk
+    each, latest = replay.chunk, replay.latest
     (run_dir / REPLAY).mkdir(exist_ok=True)
-    for first in range(max(kept // each * each, replay.dropped), replay.ever, each):
-        rows = slice(first - replay.dropped, min(first + each, replay.ever) - replay.dropped)
-        tensors = {name: replay.column(name)[rows] for name in replay.columns}
+    for first in range(max(kept // each * each, latest.dropped), latest.ever, each):
+        rows = slice(first - latest.dropped, min(first + each, latest.ever) - latest.dropped)
+        tensors = {name: latest.column(name)[rows] for name in latest.columns}
         write_tensors(replay_file(run_dir, first // each), tensors, _metadata(first, config_digest))
 
 
-def remove_dropped(run_dir: Path, replay: Replay) -> None:
+def remove_dropped(run_dir: Path, replay: AnyReplay) -> None:
     """Removes the files of rows that have left."""
     first = replay_file(run_dir, replay.dropped // replay.chunk)
     for path in replay_files(run_dir):
@@ -42,8 +42,10 @@ def remove_dropped(run_dir: Path, replay: Replay) -> None:
             path.unlink()
 
 
-def read_replay(run_dir: Path, rows: int, dropped: int, files: int, config_digest: str | None) -> Replay:
-    """The checkpoint's rows, without those in the files that came after it.
+def read_rows(
+    run_dir: Path, rows: int, dropped: int, files: int, config_digest: str | None
+) -> Iterator[dict[str, Tensor]]:
+    """The checkpoint's rows, a file at a time, without those that came after it.
 
     Args:
         rows: that were ever added.
@@ -53,10 +55,9 @@ def read_replay(run_dir: Path, rows: int, dropped: int, files: int, config_diges
     Raises:
         RunError: a file is missing, damaged, cut or another run's.
     """
-    pieces: list[Mapping[str, Tensor]] = []
-    found = dropped
+    found, number = dropped, files
     while found < rows:
-        path = replay_file(run_dir, files + len(pieces))
+        path = replay_file(run_dir, number)
         if not path.is_file():
             raise RunError(
                 f"{run_dir / REPLAY}: expected {rows - dropped} rows to replay, found {found - dropped}: "
@@ -68,10 +69,9 @@ def read_replay(run_dir: Path, rows: int, dropped: int, files: int, config_diges
             raise RunError(
                 f"{path}: expected rows of this run, {expected}, got {metadata}: put back the run's own file"
             )
-        pieces.append(tensors)
+        yield {name: value[: rows - found] for name, value in tensors.items()}
         found += len(next(iter(tensors.values())))
-    columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
-    return Replay(columns, rows - dropped, dropped=dropped)
+        number += 1
 
 
 def _metadata(first: int, config_digest: str | None) -> dict[str, str]:

@@ -27,7 +27,8 @@ from metarl.runs.meta_policy import MetaPolicy
 from metarl.training.console import console_observers
 from metarl.training.memory_needed import check_memory
 from metarl.training.observers import Iteration, Observer, as_observer
-from metarl.training.run_training import prepare_run, run_training
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import run_training
 
 _OF_TRAINING = {
     "overrides": (Mapping, Sequence, NoneType),

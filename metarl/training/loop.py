@@ -22,6 +22,7 @@ from metarl.rollouts.random_keys import ROLLOUTS
 from metarl.rollouts.rollout import with_slots
 from metarl.runs.checkpoint import Checkpoint, save_checkpoint
 from metarl.runs.files import CHECKPOINT
+from metarl.runs.uninterrupted import uninterrupted
 from metarl.training.observers import Evaluated, Iteration, Observer, show_evaluation, show_iteration
 
 
@@ -86,8 +87,7 @@ def train(
             if fault is not None:
                 raise fault
             if reduction.first and current.iteration % config.checkpoint_every == 0:
-                save_checkpoint(run_dir, current)
-                saved = current
+                current = saved = save_checkpoint(run_dir, current)
             del iteration, evaluated  # their episodes must not stand in memory beside the next ones
     except ForeignEnvError as error:
         kept = f"go on from {run_dir / CHECKPOINT} with --resume true" if current.iteration else "start again"
@@ -95,7 +95,8 @@ def train(
         raise TrainingError(f"{where}: {error}; {kept}") from error
     finally:
         if reduction.first and (current is not saved or not (run_dir / CHECKPOINT).exists()):
-            save_checkpoint(run_dir, current)
+            with uninterrupted():
+                save_checkpoint(run_dir, current)
     return current
 
 

@@ -16,7 +16,8 @@ from metarl.comparison.runs import run_entry
 from metarl.experiment.build import Experiment, build_experiment
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.run_config import config_digest
-from metarl.training.run_training import prepare_run, train_run
+from metarl.training.run_start import prepare_run
+from metarl.training.run_training import train_run
 from tests.comparison.conftest import BUDGET, compare, judged_file
 from tests.conftest import SMALL
 

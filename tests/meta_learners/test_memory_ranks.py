@@ -41,6 +41,15 @@ def test_two_ranks_learn_what_one_learns(name, first):
     assert any(not torch.allclose(alone[n], value, rtol=1e-4) for n, value in whole.state.parameters.items())
 
 
+def test_two_ranks_remember_half_of_the_tasks_each():
+    whole = updated("pearl", slice(4), Reduction()).state.replay
+    parts, exchange = (slice(1), slice(1, 4)), Exchange((1, 3))
+    found = exchange.both(lambda reduction, rank: updated("pearl", parts[rank], reduction))
+    own = [update.state.replay.own for update in found]
+    assert sum(replay.length for replay in own) == whole.length == whole.own.length
+    assert [set(replay.column("slot").tolist()) for replay in own] == [{0, 2}, {1, 5, 7}]
+
+
 @pytest.mark.parametrize("name", ["varibad", "pearl"])
 def test_what_a_learner_draws_follows_from_seed_iteration_and_task(name):
     made = memory_learner(name)

@@ -7,12 +7,14 @@ from itertools import pairwise
 import pytest
 import torch
 
+from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.meta_learners.learner import named_tensors
+from metarl.meta_learners.outer.replay_draws import pools_of
 from metarl.meta_learners.outer.soft_actor_critic import posterior_of
-from metarl.meta_learners.outer.trial_rows import nothing_done, pools_of, rows_of
+from metarl.meta_learners.outer.trial_rows import nothing_done, rows_of
 from metarl.meta_learners.pearl import PearlConfig, gradient_steps, pearl
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.policy import TaskState, Transition
@@ -24,7 +26,8 @@ from tests.support.tiny import through_a_checkpoint, tiny_policy
 POLICY = PosteriorPolicy(3, 2, latent_size=2, encoder_sizes=(6,), hidden_sizes=(7,), exploration_episodes=1)
 CONFIG = PearlConfig(critic_sizes=(5,), replay_ratio=0.2, meta_batch=3, batch_size=8, context_steps=4)
 LENGTHS = torch.tensor([[4, 2], [1, 4], [3, 3]])
-HORIZON = 4
+HORIZON, ONE = 4, TaskMap()
+NOTHING = nothing_done(POLICY, Reduction())
 
 
 def learner(config=CONFIG):
@@ -51,7 +54,7 @@ def batch(seed=0, slots=None, padding=math.nan):
 
 def test_a_memory_holds_every_step_with_its_successor_and_no_padding():
     given = batch(slots=[5, 0, 9]).query
-    rows = rows_of(given, POLICY, 3)
+    rows = rows_of(given, POLICY, 3, ONE)
     assert all(torch.isfinite(value.double()).all() for value in rows.values())
     assert rows["slot"].tolist() == [5] * 6 + [0] * 5 + [9] * 6
     assert rows["trial"].tolist() == [3] * 17
@@ -68,46 +71,46 @@ def test_a_memory_holds_every_step_with_its_successor_and_no_padding():
 
 def test_tasks_that_do_not_come_again_are_tasks_of_their_own():
     given = batch().query
-    assert [sorted(set(rows_of(given, POLICY, trial)["slot"].tolist())) for trial in (0, 2)] == [
+    assert [sorted(set(rows_of(given, POLICY, trial, ONE)["slot"].tolist())) for trial in (0, 2)] == [
         [0, 1, 2],
         [6, 7, 8],
     ]
 
 
 def test_contexts_are_the_latest_exploration_of_the_same_task():
-    replay = nothing_done(POLICY)
+    replay = NOTHING
     for trial, slots in enumerate(([5, 0, 9], [0, 5, 2])):
-        replay = replay.append(rows_of(batch(trial, slots).query, POLICY, trial))
-    pools = pools_of(replay, True)
+        replay = replay.append(rows_of(batch(trial, slots).query, POLICY, trial, ONE))
+    pools = pools_of(replay.own, True)
     assert pools.steps.labels.tolist() == pools.contexts.labels.tolist() == [0, 2, 5, 9]
     for i, (label, explored, total) in enumerate(((0, 4, 11), (2, 3, 6), (5, 1, 11), (9, 3, 6))):
         rows = pools.contexts.rows[pools.contexts.starts[i] :][: pools.contexts.counts[i]]
         assert len(rows) == explored
-        assert set(replay.column("slot")[rows].tolist()) == {label}
-        assert replay.column("explores")[rows].all()
-        assert set(replay.column("trial")[rows].tolist()) == {0 if label == 9 else 1}
+        assert set(replay.own.column("slot")[rows].tolist()) == {label}
+        assert replay.own.column("explores")[rows].all()
+        assert set(replay.own.column("trial")[rows].tolist()) == {0 if label == 9 else 1}
         assert pools.steps.counts[i] == total
 
 
 def test_contexts_are_of_all_episodes_of_the_latest_trial_where_asked():
-    replay = nothing_done(POLICY)
+    replay = NOTHING
     for trial, slots in enumerate(([5, 0, 9], [0, 5, 2])):
-        replay = replay.append(rows_of(batch(trial, slots).query, POLICY, trial))
-    contexts = pools_of(replay, False).contexts
+        replay = replay.append(rows_of(batch(trial, slots).query, POLICY, trial, ONE))
+    contexts = pools_of(replay.own, False).contexts
     assert (contexts.labels.tolist(), contexts.counts.tolist()) == ([0, 2, 5, 9], [6, 6, 5, 6])
 
 
 def test_a_task_whose_exploration_has_left_the_memory_is_not_drawn(monkeypatch):
-    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * nothing_done(POLICY).row_bytes)
-    replay = nothing_done(POLICY).append(rows_of(batch(0, [5, 0, 9]).query, POLICY, 0)).without_oldest(12)
-    assert (replay.length, replay.column("slot")[0]) == (13, 5)
-    pools = pools_of(replay, True)
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * NOTHING.latest.row_bytes)
+    replay = NOTHING.append(rows_of(batch(0, [5, 0, 9]).query, POLICY, 0, ONE)).without_oldest(12)
+    assert (replay.length, replay.own.column("slot")[0]) == (13, 5)
+    pools = pools_of(replay.own, True)
     assert pools.steps.labels.tolist() == pools.contexts.labels.tolist() == [0, 9]
-    assert not (replay.column("slot")[pools.steps.rows] == 5).any()
+    assert not (replay.own.column("slot")[pools.steps.rows] == 5).any()
 
 
 def test_a_memory_has_its_capacity_and_gradient_steps_are_of_all_steps_ever(monkeypatch):
-    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * nothing_done(POLICY).row_bytes)
+    monkeypatch.setattr(replay_module, "CHUNK_BYTES", 4 * NOTHING.latest.row_bytes)
     made = learner(replace(CONFIG, replay_capacity=20))
     state, steps = made.start(made.initial_parameters(torch.Generator().manual_seed(0))), []
     for seed in range(3):
@@ -126,7 +129,7 @@ def test_gradient_steps_add_up_to_the_replay_ratio(starts, expected):
 
 def test_what_acting_carries_is_the_posterior_of_all_steps():
     theta = learner().initial_parameters(torch.Generator().manual_seed(1))
-    rows = rows_of(batch(slots=[0, 1, 2]).query, POLICY, 0)
+    rows = rows_of(batch(slots=[0, 1, 2]).query, POLICY, 0, ONE)
     carry = POLICY.begin_trial(theta, 1, 1)
     for i in range(17):
         row = {name: value[i].view(1, 1, *value.shape[1:]) for name, value in rows.items()}

@@ -5,7 +5,7 @@ import torch
 
 from metarl.rollouts import replay as replay_module
 from metarl.rollouts.replay import Replay
-from metarl.rollouts.row_groups import draw, draw_groups, grouped, latest
+from metarl.rollouts.row_groups import draw_groups, draw_places, grouped, latest, rows_at
 
 
 def rows(first, number):
@@ -84,9 +84,13 @@ def test_groups_hold_their_own_rows_in_order():
     assert (groups.starts.tolist(), groups.counts.tolist()) == ([0, 3, 5], [3, 2, 1])
 
 
+def draw(groups, chosen, number, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return rows_at(groups, chosen, draw_places(groups.counts[chosen], number, generator))
+
+
 def test_draws_are_of_the_chosen_groups_alone_and_even():
-    groups = grouped(LABELS, ROWS)
-    found = draw(groups, torch.tensor([1, 0]), 30_000, torch.Generator().manual_seed(0))
+    found = draw(grouped(LABELS, ROWS), torch.tensor([1, 0]), 30_000, 0)
     for drawn, expected in zip(found, ([10, 12], [11, 13, 14]), strict=True):
         numbers, counts = drawn.unique(return_counts=True)
         assert numbers.tolist() == expected
@@ -96,19 +100,19 @@ def test_draws_are_of_the_chosen_groups_alone_and_even():
 
 
 def test_draws_follow_from_the_generator_alone():
-    groups = grouped(LABELS, ROWS)
-    again = [draw(groups, torch.tensor([0, 2]), 5, torch.Generator().manual_seed(4)) for _ in range(2)]
-    assert torch.equal(*again)
-    assert not torch.equal(again[0], draw(groups, torch.tensor([0, 2]), 5, torch.Generator().manual_seed(5)))
+    groups, chosen = grouped(LABELS, ROWS), torch.tensor([0, 2])
+    first, again, other = (draw(groups, chosen, 5, seed) for seed in (4, 4, 5))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_chosen_groups_are_different_ones():
-    groups = grouped(torch.arange(20), torch.arange(20))
-    chosen = draw_groups(groups, 8, torch.Generator().manual_seed(0))
+    chosen = draw_groups(20, 8, torch.Generator().manual_seed(0))
     assert len(set(chosen.tolist())) == 8
-    assert sorted(draw_groups(groups, 30, torch.Generator().manual_seed(0)).tolist()) == list(range(20))
+    assert sorted(draw_groups(20, 30, torch.Generator().manual_seed(0)).tolist()) == list(range(20))
 
 
 def test_the_latest_rows_of_every_label():
     numbers = torch.tensor([0, 0, 3, 1, 1, 0])
     assert latest(LABELS, numbers).tolist() == [False, False, True, True, True, True]
+    assert latest(LABELS[:0], numbers[:0]).tolist() == []

@@ -20,7 +20,7 @@ from metarl.runs.files import CONFIG, POLICY
 from metarl.runs.load import load_meta_policy
 from metarl.runs.policy_file import PolicyFile, write_policy
 from metarl.runs.run_config import config_digest
-from metarl.training.run_training import prepare_run
+from metarl.training.run_start import prepare_run
 from tests.support.tiny_envs import Drift
 
 ROOT = Path(__file__).parents[2]

@@ -50,11 +50,12 @@ class Half(Reduction):
     """One of two ranks; what they have is added by hand."""
 
     def __init__(self, rank, exchange):
-        self._rank, self._exchange, self._calls = rank, exchange, 0
+        self.rank, self.size = rank, 2
+        self._exchange, self._calls = exchange, 0
 
     def _swap(self, value):
         self._calls += 1
-        return self._exchange.swap(self._rank, self._calls, value)
+        return self._exchange.swap(self.rank, self._calls, value)
 
     def mean(self, values):
         (one, other), (n, m) = self._swap(values.sum(0)), self._swap(len(values))
@@ -64,4 +65,4 @@ class Half(Reduction):
         return torch.cat(self._swap(values))
 
     def own(self, values):
-        return values.split(self._exchange.sizes)[self._rank]
+        return values.split(self._exchange.sizes)[self.rank]

@@ -25,6 +25,7 @@ from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.runs.files import CONFIG
 from metarl.runs.run_config import config_digest
 from tests.support.references import log_density, path
+from tests.support.replayed import restored
 
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]
@@ -168,6 +169,8 @@ def through_a_checkpoint(state: LearnerState, folder: Path) -> LearnerState:
     """The state, written to a run folder and read again."""
     (folder / CONFIG).write_text("seed: 3\n")
     save_checkpoint(folder, Checkpoint(state, 1, 0, config_digest(folder)))
-    found = load_checkpoint(folder, with_replay=True).state
+    found = load_checkpoint(folder).state
+    replay = state.replay and restored(state.replay, folder)
     forgotten = tree_map(torch.zeros_like, state.optimiser)
-    return replace(found, optimiser=with_tensors(forgotten, named_tensors(found.optimiser)))
+    optimiser = with_tensors(forgotten, named_tensors(found.optimiser))
+    return replace(found, optimiser=optimiser, replay=replay)

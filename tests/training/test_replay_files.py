@@ -11,6 +11,7 @@ from metarl.runs import replay_files
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from metarl.runs.files import REPLAY, replay_file
 from metarl.runs.run_config import config_digest
+from tests.support.replayed import whole_replay
 
 
 def rows(number, seed=0):
@@ -38,7 +39,7 @@ def save(folder, number, iteration=1):
 
 
 def loaded(folder):
-    return load_checkpoint(folder, with_replay=True).state.replay
+    return whole_replay(folder)
 
 
 def check(folder, number):
@@ -152,4 +153,4 @@ def test_damage_is_told_in_one_line(folder, damage, message):
 def test_a_learner_without_rows_has_no_files(folder):
     save_checkpoint(folder, Checkpoint(LearnerState({"a": torch.ones(2)}), 1, 0, config_digest(folder)))
     assert not (folder / REPLAY).exists()
-    assert load_checkpoint(folder, with_replay=True).state.replay is None
+    assert loaded(folder) is None

@@ -16,6 +16,7 @@ from metarl.meta_learners.learner import named_tensors
 from metarl.rollouts import replay as replay_module
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT, REPLAY
+from tests.support.replayed import whole_replay
 
 ROOT = Path(__file__).parents[2]
 PEARL = {
@@ -54,13 +55,14 @@ def remembering(small_config_file):
 
 
 def check_same(one, other, least=100):
-    whole, found = (load_checkpoint(folder, with_replay=True).state for folder in (one, other))
+    whole, found = (load_checkpoint(folder).state for folder in (one, other))
     for name, value in {**whole.parameters, **named_tensors(whole.optimiser)}.items():
         assert torch.equal({**found.parameters, **named_tensors(found.optimiser)}[name], value), name
-    assert whole.replay.length == found.replay.length > least
-    assert whole.replay.dropped == found.replay.dropped
-    for name in whole.replay.columns:
-        assert torch.equal(whole.replay.column(name), found.replay.column(name)), name
+    expected, replay = (whole_replay(folder) for folder in (one, other))
+    assert expected.length == replay.length > least
+    assert expected.dropped == replay.dropped
+    for name in expected.columns:
+        assert torch.equal(expected.column(name), replay.column(name)), name
 
 
 def test_a_resumed_run_is_the_uninterrupted_run(remembering, train_small, tmp_path, monkeypatch):
@@ -82,7 +84,7 @@ def test_a_resumed_run_forgets_as_the_uninterrupted_one(remembering, train_small
     train_small(*folders[1], "--training.iterations", "4")
     train_small(*folders[1], "--training.iterations", "6", resume=True)
     check_same(tmp_path / "whole", tmp_path / "halves", least=39)
-    replay = load_checkpoint(tmp_path / "whole", with_replay=True).state.replay
+    replay = whole_replay(tmp_path / "whole")
     assert replay.dropped > 40
     assert replay.length < 40 + 7
     assert len(list((tmp_path / "whole" / REPLAY).iterdir())) <= 8
