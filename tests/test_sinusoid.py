@@ -170,7 +170,7 @@ def test_points_lie_on_their_curves():
 
 def test_short_training_adapts_far_better_than_pre_training():
     after = {
-        name: sinusoid.run(0, name, iterations=300, seed=0, tasks=200, quiet=True).mean
+        name: sinusoid.run(0, name, iterations=300, seed=0, tasks=200, quiet=True).scores.mean
         for name in ("maml", "pre_training")
     }
     assert after["maml"][1] < 0.75 * after["pre_training"][1]

@@ -114,9 +114,9 @@ def run(
     except TrainingError as error:
         return error
     seconds, parameters = time.perf_counter() - started, current.state.parameters
-    fits, errors = built.fits(parameters), built.evaluate(parameters, "test").of_tasks
+    fits, scores = built.fits(parameters), built.evaluate(parameters, "test")
     assert fits is not None
-    return Result(title, number, seconds, errors, fits)
+    return Result(title, number, seconds, scores, fits)
 
 
 def method_config(name: str, iterations: int | None, seed: int, tasks: int) -> SupervisedExperiment:

@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from metarl.supervised.evaluation import Scores
 from metarl.training.examples.fits import Fits, draw_fits
 
-Array = NDArray[np.float64]
 STEPS = 0, 1, 5, 10
 PAPER = {
     "*MAML in Finn et al. 2017*": ("", "*0.67*", "*0.38*", "*0.35*"),
@@ -24,23 +23,13 @@ PAPER = {
 
 
 class Result(NamedTuple):
-    """One method's run: errors [task, step + 1], and its fits to the pictured task."""
+    """One method's run: its scores on test tasks, and its fits to the pictured task."""
 
     title: str
     iterations: int
     seconds: float
-    errors: Array
+    scores: Scores
     fits: Fits
-
-    @property
-    def mean(self) -> Array:
-        """[step + 1]."""
-        return np.asarray(self.errors.mean(0))
-
-    @property
-    def half_width(self) -> Array:
-        """Half the mean's 95 % interval, 1.96 standard errors over tasks; [step + 1]."""
-        return np.asarray(1.96 * self.errors.std(0, ddof=1) / math.sqrt(len(self.errors)))
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -48,7 +37,7 @@ def markdown(results: Sequence[Result]) -> str:
     header = ["MSE", "before", "1 step", "5 steps", "10 steps", "training"]
     rows = [[title, *errors, ""] for title, errors in PAPER.items()]
     for result in results:
-        mean, half = result.mean, result.half_width
+        mean, half = result.scores.mean, result.scores.half_width
         errors = [f"{mean[k]:.2f} ± {half[k]:.2f}" for k in STEPS]
         rows.append([result.title, *errors, f"{result.iterations:,} iterations, {result.seconds:.0f} s"])
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
@@ -61,14 +50,16 @@ def markdown(results: Sequence[Result]) -> str:
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
     """A row for every method: the errors after 0, 1, ..., 10 steps and half their 95 % intervals."""
-    steps = range(results[0].errors.shape[1])
+    steps = range(results[0].scores.of_tasks.shape[1])
     errors = [f"{name}_{k}" for k in steps for name in ("mse", "half_width")]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["method", "iterations", "seconds", "tasks", *errors])
         for result in results:
-            values = np.stack([result.mean, result.half_width], axis=1).reshape(-1)
-            writer.writerow([result.title, result.iterations, result.seconds, len(result.errors), *values])
+            values = np.stack([result.scores.mean, result.scores.half_width], axis=1).reshape(-1)
+            writer.writerow(
+                [result.title, result.iterations, result.seconds, len(result.scores.of_tasks), *values]
+            )
 
 
 def plot(results: Sequence[Result], path: Path) -> None:
@@ -88,4 +79,5 @@ def plot(results: Sequence[Result], path: Path) -> None:
 
 def _panel(axes: Axes, result: Result) -> None:
     draw_fits(axes, result.fits)
-    axes.set_title(f"{result.title}: {result.mean[1]:.2f}, {result.mean[10]:.2f}", fontsize=11)
+    mean = result.scores.mean
+    axes.set_title(f"{result.title}: {mean[1]:.2f}, {mean[10]:.2f}", fontsize=11)
