@@ -162,6 +162,18 @@ def test_overrides_reach_nested_keys_and_scientific_numbers(small_config):
     assert config.environment.horizon == 9
 
 
+def test_another_name_leaves_out_what_the_config_says_of_the_one_before(small_config, small_config_file):
+    config = small_config("--meta_learner.name=rl2", "--meta_learner.epochs=3")
+    assert (config.policy.name, config.meta_learner.epochs) == ("gru", 3)
+    assert "hidden_sizes" not in config.policy.settings
+    with pytest.raises(ConfigError, match=r"policy\.hidden_sizes: expected one of the keys"):
+        small_config("--meta_learner.name=rl2", "--policy.hidden_sizes=[4]")
+    text = small_config_file.read_text()
+    small_config_file.write_text(text.replace("name: maml", "name: rl2"))
+    with pytest.raises(ConfigError, match=r"policy\.hidden_sizes: expected one of the keys"):
+        small_config()
+
+
 def test_the_last_of_several_overrides_counts(small_config):
     names = ("--meta_learner.name", "promp", "--meta_learner.name", "cavia")
     config = small_config(*names, "--sampling.tasks", "3", "--sampling.tasks", "5")

@@ -49,7 +49,7 @@ def quickstart(train_small, tmp_path, monkeypatch):
 
 
 def test_every_block_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 15
+    assert len(BLOCKS) == TEXT.count("```python") == 16
 
 
 def test_the_readme_is_short_and_compare_finds_its_place_there():

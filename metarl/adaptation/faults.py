@@ -16,5 +16,8 @@ def name_fault(error: NonFiniteError, environment_name: str, tasks: Tasks, where
         f"{environment_name}, task {json.dumps(task)}, {where}: expected finite numbers, got {error.what}; "
         "every iteration before it is kept"
     )
-    advice = "; try a smaller meta_learner.inner_step_size, or if it went well at first a smaller outer step"
+    advice = (
+        "; try smaller steps: inner ones (meta_learner.inner_step_size) where the meta-learner takes them, "
+        "or if it went well at first outer ones"
+    )
     return TrainingError(fault + advice * error.of_learner)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
-from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.evaluation import AdaptationCurve, Points
 from metarl.commands.parser import CommandParser
 from metarl.commands.train_help import print_keys
 from metarl.compute.ranks import RANK_SECONDS, joined_ranks
@@ -140,17 +140,19 @@ def train_several(arguments: argparse.Namespace, overrides: list[str]) -> int:
     outcomes, failures = run_all(runs, resume, lambda config: learn(config, resume, quiet)[0], show)
     if outcomes:
         one = next(iter(runs.values()))
+        between = _trial_episodes(one)
         what = "Scores" if isinstance(one, SupervisedExperiment) else "Return on evaluation tasks"
-        print(f"\n{what}, by {_counted(one)}:\n\n{format_outcomes(outcomes)}")
+        print(f"\n{what}, by {Points(1, between).counted}:\n\n{format_outcomes(outcomes, between)}")
     for name, error in failures.items():
         print(f"error: {name} broke down: {error}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _counted(config: AnyExperiment) -> str:
-    """What a config's returns are told by."""
-    remembering = isinstance(config, ExperimentConfig) and has_memory(find_policy(config.policy.name))
-    return "episodes before" if remembering else "number of inner steps"
+def _trial_episodes(config: AnyExperiment) -> int | None:
+    """As of `Points`: the episodes between two returns of a policy with memory."""
+    if isinstance(config, ExperimentConfig) and has_memory(find_policy(config.policy.name)):
+        return int(config.training.evaluation_episodes)
+    return None
 
 
 def learn(config: AnyExperiment, resume: bool, quiet: bool) -> tuple[Outcome, str]:

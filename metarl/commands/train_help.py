@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from metarl.errors import MetaRLError
 from metarl.experiment.config import read_config, sections_of
@@ -14,19 +13,13 @@ def print_keys(config: str | None, overrides: list[str]) -> int:
     """Prints every key of the config with its value, MAML's with their defaults without one."""
     try:
         kind = sections_of(config or {"meta_learner": {"name": "maml"}}, overrides)
-        given = own_values(config, overrides)
+        given = read_config(config, overrides).as_dict() if config else {}
     except MetaRLError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     which = f"value in {config}" if given else "default"
-    print(f"\nKeys of a config, each with its {which}; --meta_learner.name NAME --help shows another's.\n")
+    named = "learner" if kind.supervised is not None else "meta_learner"
+    others = f"; --{named}.name NAME --help shows another's" if named in kind.sections else ""
+    print(f"\nKeys of a config, each with its {which}{others}.\n")
     print(explain_keys(kind, given))
     return 0
-
-
-def own_values(config: str | None, overrides: list[str]) -> dict[str, Any]:
-    """A config's values; none where words name another learner, whose keys it does not have."""
-    try:
-        return read_config(config, overrides).as_dict() if config else {}
-    except MetaRLError:
-        return {}

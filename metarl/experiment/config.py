@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,10 @@ def _read(
         check_plain(values)
         values = migrated(values)
         kind = take_kind(values, words)
+        renamed = _renamed(kind, chosen)
+        for section in renamed:
+            values[section] = _known(values.get(section, {}), section, kind, chosen)
+        stated = {key for key in stated if key.partition(".")[0] not in renamed}
         made = parse_sections(values, words, kind.sections)
         unread = unread_keys(kind, made)
         check_given(sorted(chosen if is_saved(made["run_dir"]) else chosen | stated), unread)
@@ -117,6 +121,21 @@ def _read(
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
     return config
+
+
+def _renamed(kind: Kind, chosen: set[str]) -> set[str]:
+    """The sections in which overrides name another thing; another learner may take another policy."""
+    renamed = {section for section in kind.sections if f"{section}.name" in chosen}
+    return renamed | ({"policy"} if "meta_learner" in renamed else set())
+
+
+def _known(section: Any, name: str, kind: Kind, chosen: set[str]) -> Any:
+    """A section without what the file says of another thing than the one that overrides name."""
+    if not isinstance(section, dict):
+        return section
+    known = {field.name for field in fields(kind.sections[name])}
+    known |= {key.split(".")[1] for key in chosen if key.startswith(f"{name}.")}
+    return {key: value for key, value in section.items() if key in known}
 
 
 def _config(kind: Kind, sections: dict[str, Any]) -> AnyExperiment:

@@ -29,5 +29,5 @@ def find_config(name: str | Path) -> Path:
     if str(name) in shipped:
         return CONFIGS / f"{name}.yaml"
     near = get_close_matches(str(name), shipped, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise ConfigError(f"expected a config file, or one of the shipped configs {shipped}, got {name}{hint}")
+    known = f"did you mean {near[0]}?" if near else f"they are {shipped}"
+    raise ConfigError(f"expected a config file, or the name of a shipped config, got {name}; {known}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from metarl.adaptation.evaluation import Points
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
@@ -109,11 +110,15 @@ def find_outcome(config: AnyExperiment) -> Outcome | None:
     return None if means is None else Outcome(done.environment_steps, means)
 
 
-def format_outcomes(outcomes: dict[str, Outcome]) -> str:
-    """A table: a line for each run, with its environment steps and its returns by number of inner steps."""
+def format_outcomes(outcomes: dict[str, Outcome], trial_episodes: int | None = None) -> str:
+    """A table: a line for each run, with its environment steps and its returns by number of inner steps.
+
+    Args:
+        trial_episodes: as of `Points`, of policies with memory.
+    """
     width = max(map(len, ["run", *outcomes]))
-    steps = range(max((len(one.returns) for one in outcomes.values()), default=0))
-    titles = [f"{step} inner step{'s' * (step != 1)}" for step in steps]
+    points = Points(max((len(one.returns) for one in outcomes.values()), default=0), trial_episodes)
+    titles = [points.text(point) for point in range(points.count)]
     taken = {
         name: one.environment_steps for name, one in outcomes.items() if one.environment_steps is not None
     }

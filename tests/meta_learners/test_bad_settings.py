@@ -101,7 +101,7 @@ def test_a_setting_that_an_algorithm_does_not_read_is_unknown(small_config, name
 @pytest.mark.parametrize("name", NAMES)
 def test_an_inner_step_that_overflows_is_named(train_small, name):
     """In an evaluation, where training takes none."""
-    advice = r"try a smaller meta_learner\.inner_step_size"
+    advice = r"try smaller steps: inner ones \(meta_learner\.inner_step_size\)"
     what = rf"expected finite numbers, got (adapted parameters|action).*{advice}"
     where = r"PointNavigation.*task.*goal.*(iteration 0|evaluation after 4 iterations)"
     with pytest.raises(TrainingError, match=f"{where}: {what}"):

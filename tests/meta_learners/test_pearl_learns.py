@@ -22,14 +22,14 @@ class Sides(Game):
     def draw(n, rng):
         return {"theta": rng.uniform(-1, 1, n)}
 
-    def step(self, actions):
-        self.elapsed += 1
-        over = np.full(self.num_envs, self.elapsed == self.horizon)
-        paid = actions[:, 0].clip(-1, 1) * self.tasks["theta"]
-        return self.begin(), paid, np.zeros_like(over), over, {}
+    def chosen(self, actions):
+        return actions[:, 0].clip(-1, 1)
 
     def begin(self):
         return np.ones((self.num_envs, 1))
+
+    def play(self, moves):
+        return self.begin(), moves * self.tasks["theta"]
 
 
 def test_it_learns_to_use_the_context_of_the_task():

@@ -44,13 +44,17 @@ class Game(ABC):
         return self.begin(), {}
 
     def step(self, actions: NDArray[Any]) -> Any:
-        observations, rewards = self.play(actions.argmax(-1))
+        observations, rewards = self.play(self.chosen(actions))
         self.elapsed += 1
         over = np.full(self.num_envs, self.elapsed == self.horizon)
         return observations, rewards, np.zeros_like(over), over, {}
 
     def close(self) -> None:
         self.tasks = {}
+
+    def chosen(self, actions: NDArray[Any]) -> NDArray[Any]:
+        """Moves [env] of actions [env, action]."""
+        return np.asarray(actions.argmax(-1))
 
     @abstractmethod
     def begin(self) -> NDArray[Any]:
