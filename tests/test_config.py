@@ -170,7 +170,7 @@ def test_another_name_leaves_out_what_the_config_says_of_the_one_before(small_co
         small_config("--meta_learner.name=rl2", "--policy.hidden_sizes=[4]")
     text = small_config_file.read_text()
     small_config_file.write_text(text.replace("name: maml", "name: rl2"))
-    with pytest.raises(ConfigError, match=r"policy\.hidden_sizes: expected one of the keys"):
+    with pytest.raises(ConfigError, match=r"inner_step_size: expected one of the keys"):
         small_config()
 
 
