@@ -8,11 +8,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from metarl.math.parameters import Parameters
+from metarl.math.parameters import Parameters, difference, flatten
 
 Data = TypeVar("Data")
 Loss = Callable[[Parameters, Data], Tensor]
-_LONGER, _SHORTER = 1.2, 0.5
 
 
 def descent_path(
@@ -20,9 +19,9 @@ def descent_path(
 ) -> list[Parameters]:
     """Where gradient descent is after 0, 1, ..., K trials of a step, whose size follows from the last.
 
-    A step that does not lower the loss is not taken, and the next trial is half as long; after one that is
-    taken the next is 1.2 times as long (the "bold driver" of neural networks' training). Nothing is
-    differentiated through it.
+    After a step s that changed the gradient by y, the size is s.y / y.y (Barzilai and Borwein 1988), one over
+    the curvature that was met, or twice the last size where that was not positive. A step that does not lower
+    the loss is not taken, and the next trial is half as long. Nothing is differentiated through it.
 
     Args:
         step_size: the first trial's.
@@ -34,10 +33,12 @@ def descent_path(
     for _ in range(steps):
         tried = {name: at - size * slope[name] for name, at in phi.items()}
         its_slope, its_value = slope_and_value(tried, data)
+        step, change = flatten(difference(tried, phi)), flatten(difference(its_slope, slope))
+        curved = step.dot(change) > 0
+        following = torch.where(curved, step.dot(change) / change.dot(change), 2 * size)
         lower = its_value < value
         phi = {name: torch.where(lower, tried[name], at) for name, at in phi.items()}
         slope = {name: torch.where(lower, its_slope[name], at) for name, at in slope.items()}
-        value = torch.where(lower, its_value, value)
-        size = torch.where(lower, _LONGER, _SHORTER) * size
+        value, size = torch.where(lower, its_value, value), torch.where(lower, following, size / 2)
         path.append(phi)
     return path

@@ -29,8 +29,8 @@ class ImamlConfig(StepConfig):
     """iMAML.
 
     Args:
-        inner_step_size: of the first of the solver's gradient steps, which an evaluation counts; later ones
-            are as long as they lower the problem.
+        inner_step_size: of the first of the solver's gradient steps, which an evaluation counts; the
+            problem's curvature decides how long the others are.
         regularisation: lambda; a solution lies about gradient / lambda from the meta-parameters.
         solver_steps: gradient steps that solve a task's problem, at most.
         solution_cg_iterations: of the conjugate gradient for the meta-gradient, at most.
