@@ -29,6 +29,25 @@ OfStep = Callable[[int], float]
 """The number of an inner step, from 0 -> a setting."""
 
 
+Minimise = Callable[[Loss[Any], Parameters, Any, float, int], Parameters]
+"""(one task's problem, where to start, its data, step size, steps) -> what minimises the problem."""
+
+
+def minimise(problem: Loss[Data], start: Parameters, data: Data, step_size: float, steps: int) -> Parameters:
+    """Gradient descent, as far as every step is at most as long as the first.
+
+    On a convex problem none is longer, with a step size that is stable; where one is, descent would only
+    leave the neighbourhood that the problem describes.
+    """
+    phi = inner_step(problem, start, data, step_size, first_order=True)
+    longest = _distance(phi, start)
+    for _ in range(steps - 1):
+        further = inner_step(problem, phi, data, step_size, first_order=True)
+        taken = _distance(further, phi) <= longest
+        phi = {name: torch.where(taken, value, phi[name]) for name, value in further.items()}
+    return phi
+
+
 class Solver(NamedTuple):
     """How the problems are solved.
 
@@ -37,11 +56,13 @@ class Solver(NamedTuple):
         cg_iterations: of the conjugate gradient for the meta-gradient, at most.
         cg_tolerance: the share of the outer gradient's squared norm at which its squared residual is small
             enough.
+        minimise: the solver of an inner problem.
     """
 
     steps: int
     cg_iterations: int
     cg_tolerance: float
+    minimise: Minimise = minimise
 
 
 def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solver) -> InnerRule[Data]:
@@ -55,7 +76,7 @@ def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solv
     """
 
     def step(theta: Parameters, data: Data, k: int) -> Parameters:
-        return minimise(proximal_loss(loss, theta, strength(k)), theta, data, size(k), solver.steps)
+        return solver.minimise(proximal_loss(loss, theta, strength(k)), theta, data, size(k), solver.steps)
 
     def of_tasks(
         theta: Parameters, gain: Gain[Data], support: Sequence[Data], query: Data
@@ -100,21 +121,6 @@ def implicit_rule(loss: Loss[Data], size: OfStep, strength: OfStep, solver: Solv
         return Linearised(moved, moves)
 
     return InnerRule(step, gradient, linearised, no_entries)
-
-
-def minimise(problem: Loss[Data], start: Parameters, data: Data, step_size: float, steps: int) -> Parameters:
-    """Gradient descent, as far as every step is at most as long as the first.
-
-    On a convex problem none is longer, with a step size that is stable; where one is, descent would only
-    leave the neighbourhood that the problem describes.
-    """
-    phi = inner_step(problem, start, data, step_size, first_order=True)
-    longest = _distance(phi, start)
-    for _ in range(steps - 1):
-        further = inner_step(problem, phi, data, step_size, first_order=True)
-        taken = _distance(further, phi) <= longest
-        phi = {name: torch.where(taken, value, phi[name]) for name, value in further.items()}
-    return phi
 
 
 def _distance(one: Parameters, other: Parameters) -> Tensor:

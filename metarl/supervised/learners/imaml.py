@@ -13,9 +13,10 @@ from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
+from metarl.math.descent import descent_path
 from metarl.math.implicit import proximal_loss
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.inner.implicit_rule import Solver, implicit_rule, minimise
+from metarl.meta_learners.inner.implicit_rule import Solver, implicit_rule
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.supervised.examples import Episodes, Examples, repeated
 from metarl.supervised.learners.learner import Learner, compose
@@ -28,7 +29,8 @@ class ImamlConfig(StepConfig):
     """iMAML.
 
     Args:
-        inner_step_size: of the solver's gradient steps, which an evaluation counts.
+        inner_step_size: of the first of the solver's gradient steps, which an evaluation counts; the
+            problem's curvature decides how long the others are.
         regularisation: lambda; a solution lies about gradient / lambda from the meta-parameters.
         solver_steps: gradient steps that solve a task's problem, at most.
         solution_cg_iterations: of the conjugate gradient for the meta-gradient, at most.
@@ -46,7 +48,10 @@ def imaml(model: Model, config: ImamlConfig, task_map: TaskMap) -> Learner:
     """The learner phi_i = argmin L_i + lambda / 2 |phi - theta|^2, phi' = (I + H / lambda)^-1."""
     strength, size = float(config.regularisation), float(config.inner_step_size)
     solver = Solver(
-        int(config.solver_steps), int(config.solution_cg_iterations), float(config.solution_cg_tolerance)
+        int(config.solver_steps),
+        int(config.solution_cg_iterations),
+        float(config.solution_cg_tolerance),
+        lambda *problem: descent_path(*problem)[-1],
     )
     rule = implicit_rule(model.loss, config.step_size, lambda k: strength, solver)
 
@@ -55,8 +60,7 @@ def imaml(model: Model, config: ImamlConfig, task_map: TaskMap) -> Learner:
 
     def predict(parameters: Parameters, support: Examples, x: Tensor, steps: int) -> Tensor:
         problem = proximal_loss(model.loss, parameters, strength)
-        solutions = [minimise(problem, parameters, support, size, k) for k in range(1, steps + 1)]
-        path = [parameters, *solutions]
+        path = descent_path(problem, parameters, support, size, steps)
         return torch.stack([model.network.apply_beside(at, support.x, x) for at in path])
 
     return compose(model.network.initial_parameters, direction, config.adam, predict)

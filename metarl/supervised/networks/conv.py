@@ -88,6 +88,8 @@ def normalised(x: Tensor, scale: Tensor, shift: Tensor, statistics_of: int | Non
         statistics_of: how many examples, the first ones, mean and variance are of; None for all.
     """
     known = x[:statistics_of]
-    mean = known.mean((0, 2, 3), keepdim=True)
-    variance = (known - mean).square().mean((0, 2, 3), keepdim=True)
-    return (x - mean) * torch.rsqrt(variance + _EPSILON) * scale[:, None, None] + shift[:, None, None]
+    mean = known.mean((0, 2, 3))
+    variance = (known - mean[:, None, None]).square().mean((0, 2, 3))
+    gain = scale * torch.rsqrt(variance + _EPSILON)
+    # The maps are what costs: one product and one sum of them, four of numbers by channel.
+    return x * gain[:, None, None] + (shift - mean * gain)[:, None, None]
