@@ -44,7 +44,7 @@ def test_a_shipped_config_is_found_by_its_name(tmp_path, monkeypatch):
     assert find_config("quickstart") == CONFIGS / "quickstart.yaml"
     (tmp_path / "quickstart").write_text("seed: 1")
     assert find_config("quickstart") == Path("quickstart")
-    with pytest.raises(ConfigError, match=r"or one of the shipped .*did you mean point_navigation/promp"):
+    with pytest.raises(ConfigError, match=r"or the name of a shipped .*did you mean point_navigation/promp"):
         find_config("point_navigation/prmp")
 
 

@@ -67,7 +67,7 @@ def test_what_is_given_stays_as_it_is():
         ({**GIVEN, "policy": 3}, (), r"^config: policy: expected a section of keys, got 3$"),
         ({**GIVEN, 3: 4}, (), r"^config: 3: expected one of the keys \["),
         ({"seed": 3}, (), r"^config: meta_learner\.name: expected one of \["),
-        ("quickstrat", (), "^expected a config file, or one of the shipped .*; did you mean quickstart"),
+        ("quickstrat", (), "^expected a config file, or the name of a shipped .*; did you mean quickstart"),
     ],
 )
 def test_what_is_wrong_is_one_line(config, overrides, message):

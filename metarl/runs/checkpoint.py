@@ -55,7 +55,9 @@ def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> Checkpoint:
     if state.replay is not None:
         remove_dropped(run_dir, state.replay)
     save_policy(run_dir, state.parameters, checkpoint.config_digest, checkpoint.description)
-    return replace(checkpoint, state=replace(state, replay=state.replay and state.replay.saved()))
+    if state.replay is None:
+        return checkpoint
+    return replace(checkpoint, state=replace(state, replay=state.replay.saved()))
 
 
 def save_snapshot(run_dir: Path, checkpoint: Checkpoint) -> None:

@@ -28,13 +28,23 @@ def slopes_of(loss, theta):
 
 
 def test_imamls_steps_are_those_of_its_solver():
+    """The first of the size that is given, the others of one over the curvature met on the way."""
     model, learner, theta, support, query = task_of("imaml", regularisation=3.0)
-    found, phi = learner.predict(theta, support, query.x, 3), theta
-    for k in range(4):
-        expected = model.network.apply_beside(phi, support.x, query.x)
-        torch.testing.assert_close(found[k], expected)
+    found, phi, size, before = learner.predict(theta, support, query.x, 3), theta, ALPHA, None
+
+    def slopes_at(phi):
         slopes = slopes_of(lambda at: cross_entropy(model.network.apply(at, support.x), support.y), phi)
-        phi = {n: v - ALPHA * (slopes[n] + 3.0 * (v - theta[n])) for n, v in phi.items()}
+        return {n: slope + 3.0 * (phi[n] - theta[n]) for n, slope in slopes.items()}
+
+    for k in range(4):
+        torch.testing.assert_close(found[k], model.network.apply_beside(phi, support.x, query.x))
+        slopes = slopes_at(phi)
+        if before is not None:
+            step = {n: phi[n] - before[0][n] for n in phi}
+            change = {n: slopes[n] - before[1][n] for n in phi}
+            size = sum((step[n] * change[n]).sum() for n in phi) / sum(change[n].square().sum() for n in phi)
+        before = phi, slopes
+        phi = {n: v - size * slopes[n] for n, v in phi.items()}
 
 
 def test_maml_pps_steps_have_the_norms_and_sizes_of_their_number_and_then_the_last():

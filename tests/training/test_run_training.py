@@ -185,7 +185,8 @@ def faulty_step(fault):
 
 def test_an_overflowing_inner_step_is_named(train_small, tmp_path):
     with pytest.raises(
-        TrainingError, match=r"PointNavigation.*goal.*iteration 0.*smaller meta_learner\.inner_step_size"
+        TrainingError,
+        match=r"PointNavigation.*goal.*iteration 0.*smaller steps: .*meta_learner\.inner_step_size",
     ):
         train_small("--meta_learner.inner_step_size", "1e38", "--meta_learner.inner_steps", "2")
 
