@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from metarl.compute.pieces import Pieces
 from metarl.compute.reduction import Reduction
 
 Result = TypeVar("Result")
@@ -69,12 +70,14 @@ class TaskMap:
         if size >= tasks:
             return mapped(*shared, *arguments)
 
-        def chunk(start: int) -> Any:
-            piece = tree_map(lambda tensor: tensor[start : start + size], arguments)
-            return mapped(*shared, *piece)
+        results = Pieces(tasks)
 
-        results = self.run([partial(chunk, start) for start in range(0, tasks, size)])
-        return tree_map(lambda *pieces: torch.cat(pieces), *results)
+        def chunk(start: int) -> None:
+            piece = tree_map(lambda tensor: tensor[start : start + size], arguments)
+            results.put(start, mapped(*shared, *piece))
+
+        self.run([partial(chunk, start) for start in range(0, tasks, size)])
+        return results.joined()
 
     def mean(self, values: Any) -> Any:
         """The mean over all tasks of a pytree of tensors [task, ...]; [...] each."""
