@@ -1,5 +1,8 @@
 """Meta-reinforcement learning: policies that adapt to a new task in a few episodes."""
 
+import metarl.interrupts  # before what takes long  # noqa: F401
+
+# isort: split
 from importlib import import_module
 from typing import TYPE_CHECKING
 

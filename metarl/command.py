@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import threading
 from importlib import import_module
 
 from metarl.errors import one_line
+from metarl.interrupts import end_at_once, raise_interrupts
 
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 _LOWER = "lower sampling.tasks, sampling.episodes, training.tasks_at_once or the policy's sizes"
@@ -50,9 +50,16 @@ def run(name: str) -> int:
         files or memory fail.
     """
     threading.excepthook = _in_a_thread
+    code = _run(name)
+    end_at_once(code, "")
+    return code
+
+
+def _run(name: str) -> int:
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        code: int = import_module(f"metarl.commands.{name}").main()
+        command = import_module(f"metarl.commands.{name}")
+        raise_interrupts()
+        code: int = command.main()
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

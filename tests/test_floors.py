@@ -19,7 +19,7 @@ def read_floors():
 HOUSES = dict(zip(("metarl", "metarl_envs", "scripts"), read_floors(), strict=True))
 FLOORS = HOUSES["metarl"]
 SCRIPTS = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-FLAT = {"errors", "command", "__main__"}
+FLAT = {"errors", "interrupts", "command", "__main__"}
 
 
 def modules():

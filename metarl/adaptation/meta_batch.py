@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from metarl.adaptation.walk import Visit, Walk
+from metarl.compute.pieces import in_pieces
 from metarl.compute.reduction import Reduction
 from metarl.errors import NonFiniteError
 from metarl.math.directions import mean_cosine, unit_vectors
 from metarl.math.parameters import Parameters, difference
 from metarl.meta_learners.learner import MetaLearner
 from metarl.policies.policy import Policy, TaskState, remembers
-from metarl.rollouts.rollout import MetaBatch
+from metarl.rollouts.rollout import Batch, MetaBatch
 
 _JUDGED_TASKS = 2
 """Of the cosine that takes a further adaptation."""
@@ -51,12 +52,13 @@ def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Se
     reduction = walk.task_map.reduction
     visits: list[Visit] = []
     inner: list[dict[str, float]] = []
-    moves: list[Parameters] = []
+    first_move: Parameters = {}
     for step, (visit, adapted) in enumerate(walk.walk(state, tasks, key, steps)):
         visits.append(visit)
-        moves.append(difference(adapted.parameters, state.parameters))
+        move = difference(adapted.parameters, state.parameters)
+        first_move = first_move or move
         if not remembers(walk.learner.policy):
-            moved = _lengths(walk.learner, moves[-1], step, reduction)
+            moved = _lengths(walk.learner, move, step, reduction)
             inner.append({"inner/kl": _kl(walk.learner.policy, adapted, visit, reduction), **moved})
         state = adapted
     query = walk.visit(state, tasks, [*key, steps])
@@ -64,8 +66,8 @@ def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Se
     visits.append(query)
     environment_steps = _total(reduction, sum(visit.rollout.environment_steps for visit in visits))
     metrics = {**_metrics(visits, environment_steps, reduction), **_mean_of_steps(inner)}
-    if moves and not remembers(walk.learner.policy):
-        metrics |= _support_query_cosine(walk, moves[0], query)
+    if first_move and not remembers(walk.learner.policy):
+        metrics |= _support_query_cosine(walk, first_move, query)
     returns = torch.stack([reduction.gather(visit.rollout.returns.mean(-1)) for visit in visits])
     return Collected(batch, metrics, environment_steps, returns)
 
@@ -170,7 +172,10 @@ def _lengths(learner: MetaLearner, moves: Parameters, step: int, reduction: Redu
 
 def _kl(policy: Policy, adapted: TaskState, visit: Visit, reduction: Reduction) -> float:
     """How far an adaptation moved the policies: mean KL(behaviour || adapted)."""
+
+    def divergence_of(parameters: Parameters, batch: Batch) -> Tensor:
+        return batch.behaviour.kl_divergence(policy(parameters, batch.observations))
+
     with torch.no_grad():
-        distribution = policy(adapted.parameters, visit.batch.observations)
-        divergence = visit.batch.behaviour.kl_divergence(distribution)
+        divergence = in_pieces(divergence_of, adapted.parameters, visit.batch)
         return _mean_of_valid(divergence, visit.batch.valid, reduction)

@@ -1,6 +1,7 @@
-"""Times a config's sampling, update or whole iteration, its records and figures, all families' sampling, or
-long inner loops:
-metarl benchmark sampler|families|update|memory|iteration|recording|examples --config X.yaml [--key value ..].
+"""Times a config's sampling, update or whole iteration, its records and figures, all families' sampling,
+long inner loops, or iterations of ever more tasks:
+metarl benchmark sampler|families|update|memory|iteration|growth|recording|examples --config X.yaml
+[--key value ..].
 The update is any meta-learner's; of MAML on a Gaussian MLP, its curvature product in several ways, too;
 examples times MAML's update on labelled examples, e.g. of glyphs/maml, against loops over tasks."""
 
@@ -24,6 +25,7 @@ from jsonargparse.typing import PositiveInt
 from metarl_envs.registration import FAMILIES
 
 from metarl.benchmarks.bare_mujoco import bare_references
+from metarl.benchmarks.growth import growth
 from metarl.benchmarks.measures import TORCH_THREADS, Row, alternate, line, resident, rollout_rate
 from metarl.benchmarks.memory import memory
 from metarl.benchmarks.recording import recording
@@ -117,6 +119,7 @@ def as_lines(rows: list[Row]) -> list[str]:
         value = f"{row['median']:{',.0f' if row['unit'] == 'steps/s' else '.3f'}} {row['unit']}"
         faster = [f"{row[key]:9.2f}x" for key in ("speedup_of_medians", "median_of_speedups") if key in row]
         found = [f"  {key} {row[key]:.2g}" for key in ("peak_gib", "relative_difference") if key in row]
+        found += [f"  peak {row['peak_mib']:,.0f} MiB"] if "peak_mib" in row else []
         lines.append(f"{name:50}{value:>16}{''.join(faster):20}{''.join(found)}".rstrip())
     return lines
 
@@ -182,5 +185,6 @@ VERBS = {
     "update": update,
     "memory": memory,
     "iteration": iteration,
+    "growth": lambda experiment, repeats: growth(experiment.config, repeats),
     "recording": recording,
 }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from metarl.compute.pieces import Pieces
 from metarl.compute.reduction import Reduction
 
 Result = TypeVar("Result")
@@ -78,11 +79,14 @@ class TaskMap:
         if size >= tasks:
             return function(*arguments)
 
-        def chunk(start: int) -> Any:
-            return function(*tree_map(lambda tensor: tensor[start : start + size], arguments))
+        results = Pieces(tasks)
 
-        results = self.run([partial(chunk, start) for start in range(0, tasks, size)])
-        return tree_map(lambda *pieces: torch.cat(pieces), *results)
+        def chunk(start: int) -> None:
+            piece = tree_map(lambda tensor: tensor[start : start + size], arguments)
+            results.put(start, function(*piece))
+
+        self.run([partial(chunk, start) for start in range(0, tasks, size)])
+        return results.joined()
 
     def mean(self, values: Any) -> Any:
         """The mean over all tasks of a pytree of tensors [task, ...]; [...] each."""

@@ -8,6 +8,7 @@ import torch
 from jsonargparse.typing import ClosedUnitInterval
 from torch import Tensor
 
+from metarl.compute.pieces import in_pieces
 from metarl.math.returns import discounted_returns, generalised_advantages, normalise_per_task
 from metarl.rollouts import linear_features
 from metarl.rollouts.rollout import SEED, Batch, Rollout
@@ -37,24 +38,41 @@ def compute_advantages(rollout: Rollout, config: AdvantageConfig) -> tuple[Batch
     Returns:
         The batch, and the share of the returns' variance that the baseline explains, [task].
     """
-    valid, rewards = rollout.valid, rollout.rewards.double()
+
+    def estimate(*of_tasks: Tensor) -> tuple[Tensor, Tensor]:
+        return _advantages(config, *of_tasks)
+
+    read = (rollout.observations, rollout.rewards, rollout.valid, rollout.final_observations)
+    advantages, explained = in_pieces(estimate, *read, rollout.terminated)
+    return batch_of(rollout, advantages), explained
+
+
+def _advantages(
+    config: AdvantageConfig,
+    observations: Tensor,
+    rewards: Tensor,
+    valid: Tensor,
+    final_observations: Tensor,
+    terminated: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Of some of a rollout's tasks: advantages, and the share of the returns' variance explained."""
+    kind, rewards = rewards.dtype, rewards.double()
     time = torch.arange(rewards.shape[-1], device=rewards.device).expand_as(rewards)
-    inputs = linear_features.features(rollout.observations, time)
+    inputs = linear_features.features(observations, time)
     returns = discounted_returns(rewards, valid, config.discount)
     weights = linear_features.fit(inputs, returns, valid)
     values = linear_features.predict(weights, inputs)
     final_values = torch.zeros_like(values[..., 0])
     if config.bootstrap_truncated:
-        final_inputs = linear_features.features(rollout.final_observations, valid.sum(-1))
+        final_inputs = linear_features.features(final_observations, valid.sum(-1))
         bootstrap = linear_features.predict(weights, final_inputs)
-        final_values = torch.where(rollout.terminated, 0.0, bootstrap)
+        final_values = torch.where(terminated, 0.0, bootstrap)
     advantages = generalised_advantages(
         rewards, values, final_values, valid, config.discount, config.gae_lambda
     )
     if config.normalise:
         advantages = normalise_per_task(advantages, valid)
-    batch = batch_of(rollout, advantages.to(rollout.rewards.dtype))
-    return batch, _explained_variance(returns, values, valid)
+    return advantages.to(kind), _explained_variance(returns, values, valid)
 
 
 def batch_of(rollout: Rollout, advantages: Tensor) -> Batch:

@@ -102,12 +102,15 @@ class Recording:
         return over
 
     def rollout(self, final_observation: NDArray[Any]) -> Rollout:
-        """The finished rollout; episodes still running are truncated at the horizon."""
+        """The finished rollout, once; episodes still running are truncated at the horizon."""
         dtype = self._noise.dtype
+        observations = _time_last(self._observations)
+        del self._observations
         behaviour = tree_unflatten([self._of_lanes(part) for part in self._behaviour], self._structure)
+        self._behaviour.clear()
         actions = behaviour.mode if self._deterministic else behaviour.draw(_time_last(self._noise))
         return Rollout(
-            observations=_time_last(self._observations),
+            observations=observations,
             actions=actions,
             rewards=self._by_task(np.ascontiguousarray(self._rewards.T)).to(dtype),
             valid=self._by_task(np.ascontiguousarray(self._valid.T)),

@@ -2,7 +2,8 @@
 
 Pearlmutter's R-operator (Pearlmutter 1994) written out. What does not depend on the vector (layer
 inputs h, slopes s = act'(z), inner deltas d) is computed once an update; a product is then matrix
-multiplications on it, one task at a time, so that a task stays in cache.
+multiplications on it, one task at a time, so that a task stays in cache. What is kept of all tasks is
+bounded: those beyond are passed through anew at every product, to the same bits.
 
     J v = v - alpha H v for every inner step,   H = Hessian of the inner loss
     u   = F J v,                                 F = Fisher matrix on the query batch
@@ -33,6 +34,8 @@ from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.rollouts.rollout import Batch, MetaBatch
 
 FlatProduct = Callable[[Tensor], Tensor]
+KEPT_BYTES = 2**30
+"""Of the passes that are kept from one product to the next, about."""
 
 
 def mlp_curvature_product(
@@ -50,34 +53,55 @@ def mlp_curvature_product(
         sizes = [learned * size / rule.step_sizes[0] for size in rule.step_sizes]
         own = {name: value for name, value in parameters.items() if name != rule.log_size}
 
+    def path_of(task: int) -> list[Parameters]:
+        path = [own]
+        for data, step_size in zip(batch.support, sizes, strict=True):
+            path.append(inner_step(rule.loss, path[-1], select_task(data, task), step_size))
+        return path
+
+    def pushes_of(task: int) -> list[Tensor]:
+        return [
+            -step_size * flatten(torch.func.grad(rule.loss)(theta, select_task(data, task)))
+            for theta, data, step_size in zip(paths[task][:-1], batch.support, sizes, strict=True)
+        ]
+
     def prepare(task: int) -> FlatProduct:
-        support = [select_task(data, task) for data in batch.support]
-        trajectory = [own]
-        for data, step_size in zip(support, sizes, strict=True):
-            trajectory.append(inner_step(rule.loss, trajectory[-1], data, step_size))
-        fisher = _fisher_product(policy, trajectory[-1], select_task(batch.query, task))
+        fisher = _fisher_product(policy, paths[task][-1], select_task(batch.query, task))
         steps = [
-            _step_product(policy, rule, theta, data, step_size)
-            for theta, data, step_size in zip(trajectory[:-1], support, sizes, strict=True)
+            _step_product(policy, rule, theta, select_task(data, task), step_size)
+            for theta, data, step_size in zip(paths[task][:-1], batch.support, sizes, strict=True)
         ]
         if rule.log_size is None:
             return _task_curvature_product(steps, fisher)
-        pushes = [
-            -step_size * flatten(torch.func.grad(rule.loss)(theta, data))
-            for theta, data, step_size in zip(trajectory[:-1], support, sizes, strict=True)
-        ]
-        return _with_learned_size(steps, pushes, fisher)
+        return _with_learned_size(steps, pushes[task], fisher)
 
     with torch.no_grad():
-        products = task_map.run([partial(prepare, task) for task in range(batch.tasks)])
+        paths = task_map.run([partial(path_of, task) for task in range(batch.tasks)])
+        pushes = task_map.run([partial(pushes_of, task) for task in range(batch.tasks) if rule.log_size])
+        kept = task_map.run([partial(prepare, task) for task in range(_tasks_kept(policy, rule, batch))])
+
+    def task_product(task: int, vector: Tensor) -> Tensor:
+        return (kept[task] if task < len(kept) else prepare(task))(vector)
 
     def product(vector: Tensor) -> Tensor:
         with torch.no_grad():
-            results = task_map.run([partial(task_product, vector) for task_product in products])
+            results = task_map.run([partial(task_product, task, vector) for task in range(batch.tasks)])
         mean: Tensor = task_map.mean(torch.stack(results))
         return mean
 
     return product
+
+
+def _tasks_kept(policy: GaussianMLP, rule: PlainSteps, batch: MetaBatch) -> int:
+    """How many tasks' passes fit: layers' inputs and slopes, and of a Hessian deltas and curls."""
+    hidden, outer = sum(policy.hidden_sizes), policy.observation_size + 3 * policy.action_size
+    held = torch.zeros(batch.tasks, dtype=torch.int64)
+    passes = (
+        [(batch.query, 2)] if rule.first_order else [(batch.query, 2), *((one, 4) for one in batch.support)]
+    )
+    for data, of_hidden in passes:
+        held += data.valid.sum((-2, -1)) * (of_hidden * hidden + outer)
+    return int((held.cumsum(0) * batch.query.observations.element_size() <= KEPT_BYTES).sum())
 
 
 def _step_product(
