@@ -167,6 +167,36 @@ def test_declared_keys_are_keys():
                 assert {f"{name}.{other}" for other in condition} <= set(types)
 
 
+@pytest.mark.parametrize(
+    ("given", "key", "reason"),
+    [
+        ({"start_from": "some.zip"}, "policy.initial_std", "policy.start_from some.zip"),
+        ({"start_from": "some.zip"}, "policy.output_gain", "policy.start_from some.zip"),
+        ({"vectorization": "native"}, "sampling.timeout_seconds", "environment.vectorization native"),
+        ({}, "sampling.timeout_seconds", "environment.vectorization auto"),
+        ({"vectorization": "sync"}, "sampling.num_threads", "environment.vectorization sync"),
+    ],
+)
+def test_a_key_that_another_section_leaves_without_effect_is_refused(given, key, reason):
+    section = "policy" if "start_from" in given else "environment"
+    base = {**BARE, "meta_learner": {"name": "maml"}}
+    base[section] = {**base.get(section, {}), **given}
+    message = refused(lambda: read_config(base, {key: 2.0 if section == "policy" else 2}))
+    assert message == f"config: {key}: expected none with {reason}, which does not read it; leave it out"
+    assert read_config({**base, "environment": {**base["environment"], "vectorization": "async"}})
+
+
+def test_what_a_file_says_is_left_out_where_an_override_leaves_it_without_effect():
+    base = {**BARE, "meta_learner": {"name": "maml", "trust_region": {"max_kl": 0.5}}}
+    read = read_config(base, {"meta_learner.outer": "ppo"})
+    assert read.meta_learner.trust_region.max_kl == 0.01
+    assert "trust_region" not in read.as_dict()["meta_learner"]
+    stated = {**base, "meta_learner": {**base["meta_learner"], "outer": "ppo"}}
+    assert "trust_region.max_kl: expected none" in refused(lambda: read_config(stated))
+    both = {"meta_learner.outer": "ppo", "meta_learner.trust_region.max_kl": 0.3}
+    assert "trust_region.max_kl: expected none" in refused(lambda: read_config(base, both))
+
+
 @dataclass(frozen=True)
 class UsersConfig:
     mode: str = "a"
@@ -180,6 +210,7 @@ def users(policy, config: UsersConfig, task_map): ...
 
 def test_a_users_settings_declare_in_the_same_way():
     base = {**BARE, "meta_learner": {"name": f"{__name__}:users"}}
-    assert read_config(base, {"meta_learner.mode": "b", "meta_learner.strength": 2.0}).unread == {}
+    read = read_config(base, {"meta_learner.mode": "b", "meta_learner.strength": 2.0})
+    assert "meta_learner.strength" not in read.unread
     message = refused(lambda: read_config(base, {"meta_learner.strength": 2.0}))
     assert "meta_learner.strength: expected none with meta_learner.mode a, which" in message

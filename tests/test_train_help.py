@@ -44,6 +44,9 @@ def test_every_key_has_a_line_that_says_what_it_is(kind):
     names |= {f"{section}.name" for section in told_of.supervised or ()}
     assert set(found) == keys | names | {"seed", "run_dir"}
     assert [key for key, text in found.items() if len(text.partition(" (")[0]) < 5] == []
+    # A line stands alone: it begins with what the key is, not with a word that asks for the one before.
+    dangling = {"of", "at", "by", "in", "on", "as", "from", "with"}
+    assert [key for key, text in found.items() if text.split()[0] in dangling] == []
     assert list(found)[: len(set(COMMON) & set(found))] == [key for key in COMMON if key in found]
 
 

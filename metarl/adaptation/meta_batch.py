@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 from metarl.adaptation.walk import Visit, Walk
 from metarl.compute.pieces import in_pieces
 from metarl.compute.reduction import Reduction
+from metarl.compute.task_map import TaskMap
 from metarl.errors import NonFiniteError
 from metarl.math.directions import mean_cosine, unit_vectors
 from metarl.math.parameters import Parameters, difference
@@ -59,22 +60,22 @@ def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Se
         first_move = first_move or move
         if not remembers(walk.learner.policy):
             moved = _lengths(walk.learner, move, step, reduction)
-            inner.append({"inner/kl": _kl(walk.learner.policy, adapted, visit, reduction), **moved})
+            inner.append({"inner/kl": _kl(walk.learner.policy, adapted, visit, walk.task_map), **moved})
         state = adapted
     query = walk.visit(state, tasks, [*key, steps])
     batch = MetaBatch(tuple(visit.batch for visit in visits), query.batch)
     visits.append(query)
     environment_steps = _total(reduction, sum(visit.rollout.environment_steps for visit in visits))
-    metrics = {**_metrics(visits, environment_steps, reduction), **_mean_of_steps(inner)}
+    metrics = {**_metrics(visits, environment_steps, walk.task_map), **_mean_of_steps(inner)}
     if first_move and not remembers(walk.learner.policy):
         metrics |= _support_query_cosine(walk, first_move, query)
     returns = torch.stack([reduction.gather(visit.rollout.returns.mean(-1)) for visit in visits])
     return Collected(batch, metrics, environment_steps, returns)
 
 
-def _metrics(visits: Sequence[Visit], environment_steps: int, reduction: Reduction) -> dict[str, float]:
+def _metrics(visits: Sequence[Visit], environment_steps: int, task_map: TaskMap) -> dict[str, float]:
     """Of all rollouts of an iteration; the last one is the query's."""
-    query, seconds = visits[-1].rollout, Counter[str]()
+    query, seconds, reduction = visits[-1].rollout, Counter[str](), task_map.reduction
     for visit in visits:
         seconds.update(visit.seconds)
     behaviour = query.behaviour
@@ -84,8 +85,8 @@ def _metrics(visits: Sequence[Visit], environment_steps: int, reduction: Reducti
         "rollout/steps_per_episode": reduction.gather(query.valid.sum(-1)).double().mean().item(),
         **_success(visits, reduction),
         "rollout/diverged_episodes": float(diverged),
-        "policy/entropy": _mean_of_valid(behaviour.entropy(), query.valid, reduction),
-        "policy/std": _mean_of_valid(behaviour.std.mean(-1), query.valid, reduction),
+        "policy/entropy": task_map.masked_mean(behaviour.entropy(), query.valid).item(),
+        "policy/std": task_map.masked_mean(behaviour.std.mean(-1), query.valid).item(),
         **_explained(visits, reduction),
         **{f"time/{phase}_seconds": spent for phase, spent in seconds.items()},
         "time/environment_steps_per_second": environment_steps / seconds["sampling"],
@@ -94,12 +95,6 @@ def _metrics(visits: Sequence[Visit], environment_steps: int, reduction: Reducti
 
 def _total(reduction: Reduction, count: int) -> int:
     return int(reduction.total(torch.tensor(count)))
-
-
-def _mean_of_valid(values: Tensor, valid: Tensor, reduction: Reduction) -> float:
-    """The mean over the valid entries of all ranks' tasks."""
-    total = reduction.total(torch.where(valid, values, 0.0).sum())
-    return (total / reduction.total(valid.sum())).item()
 
 
 def _returns(visits: Sequence[Visit], reduction: Reduction) -> dict[str, float]:
@@ -170,7 +165,7 @@ def _lengths(learner: MetaLearner, moves: Parameters, step: int, reduction: Redu
     return found if cosine is None else {**found, "inner/task_cosine": cosine}
 
 
-def _kl(policy: Policy, adapted: TaskState, visit: Visit, reduction: Reduction) -> float:
+def _kl(policy: Policy, adapted: TaskState, visit: Visit, task_map: TaskMap) -> float:
     """How far an adaptation moved the policies: mean KL(behaviour || adapted)."""
 
     def divergence_of(parameters: Parameters, batch: Batch) -> Tensor:
@@ -178,4 +173,4 @@ def _kl(policy: Policy, adapted: TaskState, visit: Visit, reduction: Reduction) 
 
     with torch.no_grad():
         divergence = in_pieces(divergence_of, adapted.parameters, visit.batch)
-        return _mean_of_valid(divergence, visit.batch.valid, reduction)
+        return task_map.masked_mean(divergence, visit.batch.valid).item()

@@ -33,7 +33,7 @@ def is_baseline(config: ControlExperiment) -> bool:
     random initialisation, or an oracle."""
     if isinstance(config, ScratchExperiment):
         return True
-    untrained = config.training.iterations == 0
+    untrained = config.training.iterations == 0 and not config.policy.start_from
     told = bool(config.environment.options.get("observe_task", False))
     return untrained or told or config.meta_learner_name == "multi_task"
 

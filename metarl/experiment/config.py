@@ -21,7 +21,13 @@ from metarl.experiment.experiments import (
 from metarl.experiment.kinds import Kind, take_kind
 from metarl.experiment.migration import migrated
 from metarl.experiment.parsing import check_keys, check_plain, parse_sections
-from metarl.experiment.read_keys import Unread, check_given, given_keys, with_defaults
+from metarl.experiment.read_keys import (
+    Unread,
+    check_given,
+    given_keys,
+    unread_by_itself,
+    with_defaults,
+)
 from metarl.experiment.reading import Overrides, Source, apply_overrides, overridden_keys, read_values
 from metarl.experiment.sections import policy_config
 from metarl.experiment.shipped import find_config
@@ -111,7 +117,9 @@ def _read(
         stated = {key for key in stated if key.partition(".")[0] not in renamed}
         made = parse_sections(values, words, kind.sections)
         unread = unread_keys(kind, made)
-        check_given(sorted(chosen if is_saved(made["run_dir"]) else chosen | stated), unread)
+        check_given(sorted(chosen), unread)
+        if not is_saved(made["run_dir"]):
+            check_given(sorted(stated), unread_by_itself(unread, chosen))
         config = _config(kind, {name: _with_defaults(name, one, unread) for name, one in made.items()})
         saved = config.as_dict()
         check_keys(saved)

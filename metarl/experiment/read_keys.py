@@ -58,6 +58,11 @@ def check_given(given: Collection[str], unread: Unread) -> None:
                 raise ValueError(f"{key}: expected none with {reason}, which does not read it; leave it out")
 
 
+def unread_by_itself(unread: Unread, chosen: Collection[str]) -> Unread:
+    """Without what a chosen key leaves unread: overrides of a file cannot take out what it says."""
+    return {key: reason for key, reason in unread.items() if reason.partition(" ")[0] not in chosen}
+
+
 def given_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """The dotted keys of all values in sections."""
     for key, value in values.items():

@@ -38,7 +38,7 @@ class ScratchConfig:
     Args:
         algorithm: "ppo", "sac", or "trpo" of sb3-contrib.
         num_envs: environments that it learns in at once.
-        environment_steps: of all tasks together; each has an equal share.
+        environment_steps: the budget of all tasks together; each has an equal share.
         evaluation_interval: environment steps between evaluations, beside those after every inner step's
             worth.
         deterministic: evaluate by mean actions instead of drawn ones.

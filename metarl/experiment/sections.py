@@ -34,6 +34,11 @@ class EnvironmentConfig:
     options: dict[str, Any] = field(default_factory=dict)
     vectorization: Literal["auto", "native", "sync", "async"] = "auto"
 
+    read_with: ClassVar[dict[str, Any]] = {
+        "sampling.num_threads": {"vectorization": ("auto", "native", "async")},
+        "sampling.timeout_seconds": {"vectorization": ("async",)},
+    }
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -44,8 +49,8 @@ class PolicyConfig:
         settings: the named class's fields but for its sizes, checked; keys of the section beside `name`.
         start_from: a policy to start at: stable-baselines3's .zip, a run folder, or a policy's .safetensors;
             "" for none. Its network is this one's; PPO, A2C and TRPO of stable-baselines3 have such networks.
-        normalise_observations: by running moments of all that training sampled, frozen within an iteration;
-            they are parts of the policy that no gradient step moves.
+        normalise_observations: scale observations by running moments of all that training sampled, frozen
+            within an iteration; they are parts of the policy that no gradient step moves.
     """
 
     name: str = "gaussian_mlp"
@@ -102,6 +107,8 @@ def policy_keys(policy: type[Any]) -> type[Any]:
             own.append((key.name, hints[key.name], field(**default)))
     own += [("start_from", str, field(default="")), ("normalise_observations", bool, field(default=False))]
     read_with = {**conditions(policy), "start_from": {"normalise_observations": (False,)}}
+    if policy is GaussianMLP:
+        read_with |= {name: {"start_from": ("",)} for name in GaussianMLP.of_start}
     return make_dataclass(policy.__name__, own, frozen=True, kw_only=True, namespace={"read_with": read_with})
 
 

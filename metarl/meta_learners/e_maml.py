@@ -32,8 +32,8 @@ class EMamlConfig(GradientConfig):
     """E-MAML.
 
     Args:
-        credit_weight: of the credit, per support step. The mean number of a task's support steps per inner
-            step, times the standard deviation of the tasks' returns, makes the gradient exact, and very
+        credit_weight: weight of the credit, per support step. The mean number of a task's support steps per
+            inner step, times the standard deviation of the tasks' returns, makes the gradient exact, and very
             noisy. With the outer step "ppo" the credit's ratios are not clipped.
     """
 

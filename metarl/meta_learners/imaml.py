@@ -29,7 +29,7 @@ class ImamlConfig(OuterChoice, InnerSteps):
         regularisation: lambda; a solution lies about gradient / lambda from its centre. Steps after the
             first divide it by `later_step_scale`.
         solver_steps: gradient steps of size `inner_step_size` that solve an inner problem, at most.
-        solution_cg_iterations: of the conjugate gradient for the meta-gradient, at most.
+        solution_cg_iterations: iterations of the conjugate gradient for the meta-gradient, at most.
         solution_cg_tolerance: the share of the outer gradient's squared norm at which its squared residual
             is small enough.
     """

@@ -33,6 +33,10 @@ class LearnerState:
     replay: AnyReplay | None = None
 
 
+NOT_FINITE = "not finite: try a smaller learning_rate"
+"""Why an update by a learning rate is rejected that leads to what is not finite."""
+
+
 class Update(NamedTuple):
     """The new state, diagnostics by name, and why the outer step was rejected if it was."""
 

@@ -58,7 +58,8 @@ def plain_rule(policy: Policy, config: DifferentiatedSteps) -> InnerRule[Batch]:
 
 def plain_steps(policy: Policy, config: DifferentiatedSteps) -> PlainSteps | None:
     """What a hand-derived curvature takes; None where some of several steps are not differentiated."""
-    if config.differentiated_steps is not None:
+    first_order = {config.is_first_order(step) for step in range(config.inner_steps)}
+    if len(first_order) > 1:
         return None
     loss = inner_loss(policy, config.inner_objective)
-    return PlainSteps(config.inner_objective, loss, config.step_sizes, config.first_order)
+    return PlainSteps(config.inner_objective, loss, config.step_sizes, first_order.pop())

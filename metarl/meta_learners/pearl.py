@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 
 from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters, flatten, kind
-from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
+from metarl.meta_learners.learner import NOT_FINITE, LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.replay_draws import ReplayDraws
 from metarl.meta_learners.outer.soft_actor_critic import (
     Losses,
@@ -37,8 +37,6 @@ from metarl.meta_learners.outer.trial_rows import nothing_done, rows_of
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay_shard import ReplayShard
 from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
-
-NOT_FINITE = "not finite: try a smaller learning_rate"
 
 
 @dataclass(frozen=True)

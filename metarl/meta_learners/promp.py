@@ -38,9 +38,9 @@ class PrompConfig(LearnableStep):
         outer: "ppo", ProMP's only outer step.
         clipped: its settings.
         kl_penalty: eta, on how far every sampling policy moves from the one that sampled.
-        kl_target: with a target, every inner step has an eta of its own, which starts at `kl_penalty` and
-            after an update doubles where that KL is above 1.5 times the target, and halves where it is below
-            the target / 1.5, as in the authors' code (0.01 there); 0 for a fixed one.
+        kl_target: where that KL should be: every inner step has an eta of its own, which starts at
+            `kl_penalty` and after an update doubles where the KL is above 1.5 times the target, and halves
+            where it is below the target / 1.5, as in the authors' code (0.01 there); 0 for a fixed one.
 
     Raises:
         ValueError: a target for a penalty of 0, which no factor changes.

@@ -54,10 +54,10 @@ class ReptileConfig(InnerSteps):
             before and after are the same, and an evaluation tells what adaptation gains.
         outer: "sgd" is the interpolation above; "adam" takes mean_i (theta - theta^K_i) as a gradient.
         outer_step_size: beta, or Adam's learning rate.
-        schedule: of `outer_step_size` over `schedule_updates` updates: "constant", or to
+        schedule: course of `outer_step_size` over `schedule_updates` updates: "constant", or to
             `final_outer_step_size` along a line ("linear", as Nichol et al. do) or half a cosine ("cosine").
         schedule_updates: updates after which it stays what it is.
-        final_outer_step_size: at the schedule's end.
+        final_outer_step_size: the step size at the schedule's end.
 
     Raises:
         ValueError: a schedule without updates, updates without a schedule, or a step size that Adam cannot

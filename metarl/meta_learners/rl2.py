@@ -17,9 +17,9 @@ from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.math.returns import without_padding
-from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
+from metarl.meta_learners.learner import NOT_FINITE, LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.clipped import adam_start
-from metarl.meta_learners.outer.trials import NOT_FINITE, TrialConfig, climb, value_parameters, values_of
+from metarl.meta_learners.outer.trials import TrialConfig, climb, value_parameters, values_of
 from metarl.policies.recurrent import GruPolicy
 from metarl.rollouts.rollout import MetaBatch
 from metarl.rollouts.trials import Trials, join_trials

@@ -72,6 +72,9 @@ class DifferentiatedSteps(InnerSteps):
         first_order: treat every inner gradient as a constant (FOMAML).
         differentiated_steps: differentiate through the last so many inner steps only; null for all.
         recompute: keep one inner step's graph at a time: memory that does not grow with inner_steps.
+
+    Raises:
+        ValueError: more differentiated steps than inner steps.
     """
 
     first_order: bool = False
@@ -79,6 +82,13 @@ class DifferentiatedSteps(InnerSteps):
     recompute: bool = False
 
     read_with: ClassVar[dict[str, Any]] = {"differentiated_steps": {"first_order": (False,)}}
+
+    def __post_init__(self) -> None:
+        if (self.differentiated_steps or 0) > self.inner_steps:
+            raise ValueError(
+                f"meta_learner.differentiated_steps: expected at most {self.inner_steps}, the inner_steps, "
+                f"got {self.differentiated_steps}"
+            )
 
     def is_first_order(self, step: int) -> bool:
         """Whether inner step number `step` is not differentiated through."""

@@ -19,7 +19,7 @@ from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, flatten
 from metarl.math.returns import without_padding
-from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
+from metarl.meta_learners.learner import NOT_FINITE, LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.clipped import (
     AdamState,
     adam_of,
@@ -29,7 +29,6 @@ from metarl.meta_learners.outer.clipped import (
 from metarl.meta_learners.outer.descent import descend, detached
 from metarl.meta_learners.outer.schedule import SCHEDULED, check_learning_rate
 from metarl.meta_learners.outer.trials import (
-    NOT_FINITE,
     TrialConfig,
     climb,
     value_parameters,
@@ -58,11 +57,11 @@ class VaribadConfig(TrialConfig):
     """VariBAD: PPO over whole trials, and a variational auto-encoder of them.
 
     Args:
-        belief_learning_rate: of Adam on L; by the same schedule, to `final_belief_learning_rate`.
-        final_belief_learning_rate: at the schedule's end.
+        belief_learning_rate: the rate of Adam on L; by the same schedule, to `final_belief_learning_rate`.
+        final_belief_learning_rate: the rate at the schedule's end.
         belief_updates: steps on L per iteration.
-        belief_trials: of the iteration's trials in such a step; 0 for all.
-        prefixes: of a trial that decode in a step, drawn; 0 for all.
+        belief_trials: how many of the iteration's trials are in such a step; 0 for all.
+        prefixes: how many of a trial decode in a step, drawn; 0 for all.
         decodes: steps of a trial that each of them decodes, drawn; 0 for all.
         kl_weight: the KL term's weight, beta.
         decodes_states: whether observations that follow are decoded too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
@@ -42,6 +42,9 @@ class GaussianMLP:
     initial_std: PositiveFloat = 1.0
     min_std: PositiveFloat = 1e-6
     output_gain: PositiveFloat = 1.0
+
+    of_start: ClassVar[tuple[str, ...]] = ("initial_std", "output_gain")
+    """Fields that the initial parameters alone follow from."""
 
     def __post_init__(self) -> None:
         check_floor(self.min_std, self.initial_std)

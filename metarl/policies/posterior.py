@@ -34,7 +34,7 @@ class PosteriorPolicy:
         latent_size: numbers z in which tasks may differ.
         encoder_sizes: units of the encoder's hidden layers, ReLU.
         hidden_sizes: units of the policy's hidden layers, ReLU.
-        exploration_episodes: of a trial that act on z from N(0, I).
+        exploration_episodes: episodes of a trial that act on z from N(0, I).
         reads_next_observations: whether a factor sees o' too; where dynamics differ between tasks.
         action_bound: the largest action; that of the environment's box.
     """

@@ -20,7 +20,7 @@ class AdvantageConfig:
 
     Args:
         discount: gamma, in [0, 1].
-        gae_lambda: in [0, 1]; 1 is the discounted return less the baseline.
+        gae_lambda: lambda in [0, 1]; 1 is the discounted return less the baseline.
         bootstrap_truncated: value the state after a truncated episode with the baseline instead of 0,
             the papers' finite-horizon convention.
         normalise: subtract the mean and divide by the standard deviation, per task.

@@ -8,7 +8,7 @@ from metarl.errors import NonFiniteError
 from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.gains import final_gain
 from metarl.meta_learners.gradient_learner import evaluate
-from metarl.meta_learners.maml import maml, plain_rule
+from metarl.meta_learners.maml import MamlConfig, maml, plain_rule, plain_steps
 from metarl.meta_learners.outer.trust_region import TrustRegionConfig
 from metarl.meta_learners.settings import GradientConfig
 from metarl.objectives.policy_gradient import surrogate
@@ -175,3 +175,18 @@ def test_later_steps_are_scaled():
 def test_the_settings_tell_which_later_steps_are_differentiated(settings, constant):
     config = GradientConfig(inner_steps=3, **settings)
     assert [config.is_first_order(k) for k in range(3)] == constant
+
+
+@pytest.mark.parametrize(("differentiated", "first_order"), [(None, False), (3, False), (0, True)])
+def test_steps_that_are_all_alike_take_the_hand_derived_curvature(differentiated, first_order):
+    config = MamlConfig(inner_steps=3, differentiated_steps=differentiated)
+    assert plain_steps(tiny_policy(), config).first_order is first_order
+
+
+def test_steps_that_differ_take_the_generic_curvature():
+    assert plain_steps(tiny_policy(), MamlConfig(inner_steps=3, differentiated_steps=1)) is None
+
+
+def test_more_differentiated_steps_than_inner_steps_are_refused():
+    with pytest.raises(ValueError, match="differentiated_steps: expected at most 2, the inner_steps, got 3"):
+        MamlConfig(inner_steps=2, differentiated_steps=3)

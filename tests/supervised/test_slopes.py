@@ -8,7 +8,6 @@ from torch.nn.functional import cross_entropy
 
 from metarl.math.parameters import flatten
 from metarl.supervised.examples import Examples, keyed_generator
-from metarl.supervised.learners.learner import Moments
 from metarl.supervised.learners.reptile import parts
 from metarl.supervised.learners.statistician import Normal, divergence
 from tests.support.tiny_labelled import (
@@ -40,9 +39,7 @@ def climbed(name, model, source, **settings):
     theta = doubled(learner.initial_parameters(torch.Generator().manual_seed(0)))
     episodes = draw(source)
     moments = learner.update(learner.start(theta), episodes).state.optimiser
-    assert isinstance(moments, Moments)
-    both = {**moments.network.exp_avg, **moments.beside.exp_avg}
-    return theta, episodes, {n: -10 * value for n, value in both.items()}
+    return theta, episodes, {n: -10 * value for n, value in moments.exp_avg.items()}
 
 
 def mean_loss(episodes, loss):

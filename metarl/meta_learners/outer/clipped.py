@@ -138,14 +138,18 @@ def _climb(
             break
         gradient = found[-1].gradient
         length = torch.linalg.vector_norm(flatten(gradient)).item()
-        longest: float = config.max_gradient_norm
-        scale = min(1.0, longest / length) if longest and length else 1.0
+        scale = scale_within(float(config.max_gradient_norm), length)
         for name, leaf in leaves.items():
             leaf.grad = -scale * gradient[name]
         adam.step()
     for leaf in leaves.values():
         leaf.grad = None
     return found
+
+
+def scale_within(longest: float, length: float) -> float:
+    """What a gradient of some length is multiplied by so that none is longer; 0 for no bound."""
+    return min(1.0, longest / length) if longest and length else 1.0
 
 
 def why_wild(parameters: Parameters, after: SurrogateAndKl, setting: str) -> str | None:
@@ -184,11 +188,19 @@ def adam_state(adam: torch.optim.Adam, leaves: Parameters) -> AdamState:
 
 
 def adam_ascent(
-    parameters: Parameters, state: AdamState, direction: Parameters, learning_rate: float
+    parameters: Parameters,
+    state: AdamState,
+    direction: Parameters,
+    learning_rate: float,
+    paces: Mapping[str, float] = _ALIKE,
 ) -> tuple[Parameters, AdamState]:
-    """One step of Adam up a direction; the new parameters and state."""
+    """One step of Adam up a direction; the new parameters and state.
+
+    Args:
+        paces: as of `clipped_ascent`.
+    """
     leaves = {name: value.clone() for name, value in parameters.items()}
-    adam = adam_of(leaves, state, learning_rate)
+    adam = adam_of(leaves, state, learning_rate, paces)
     for name, leaf in leaves.items():
         leaf.grad = -direction[name]
     adam.step()

@@ -56,10 +56,10 @@ class ScheduledRate:
 
     Args:
         learning_rate: the size of Adam's steps.
-        schedule: of the learning rate over `schedule_updates` updates: "constant", or from `learning_rate`
-            to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
+        schedule: course of the learning rate over `schedule_updates` updates: "constant", or from
+            `learning_rate` to `final_learning_rate` along a line ("linear") or half a cosine ("cosine").
         schedule_updates: updates after which the rate stays what it is; 0 for a constant one alone.
-        final_learning_rate: at the schedule's end.
+        final_learning_rate: the rate at the schedule's end.
 
     Raises:
         ValueError: a schedule without updates, updates without a schedule, or a learning rate that Adam

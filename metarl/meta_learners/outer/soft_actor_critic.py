@@ -49,9 +49,9 @@ class SoftConfig(ScheduledRate):
     """Soft actor-critic on replayed steps.
 
     Args:
-        learning_rate: of Adam, for all networks and the temperature; at the schedule's start.
+        learning_rate: the rate of Adam, for all networks and the temperature; at the schedule's start.
         discount: gamma.
-        target_rate: of the target critics' way to the critics, at every gradient step.
+        target_rate: share of the target critics' way to the critics, at every gradient step.
         kl_weight: lambda, of the posterior's KL to N(0, I), both terms means over tasks.
         critic_sizes: units of a critic's hidden layers, ReLU.
         initial_temperature: alpha at the start.

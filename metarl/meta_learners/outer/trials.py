@@ -27,7 +27,6 @@ from metarl.policies.heads import tanh_layers, tanh_parameters
 from metarl.rollouts.trials import Trials
 
 VALUE = "value"
-NOT_FINITE = "not finite: try a smaller learning_rate"
 Unroll = Callable[[Parameters, Trials], tuple[DiagonalGaussian, Tensor]]
 """(parameters, trials) -> the distribution of every step's action [task, time, action], and the values."""
 
@@ -37,9 +36,9 @@ class TrialConfig(ScheduledRate):
     """PPO over whole trials; a trial is the task's `sampling.episodes` episodes.
 
     Args:
-        learning_rate: of Adam on it, at the schedule's start.
+        learning_rate: the rate of Adam on it, at the schedule's start.
         epochs: passes over the trials of an iteration.
-        minibatches: of whole trials in a pass; fewer where there are fewer tasks.
+        minibatches: parts of a pass, of whole trials; fewer where there are fewer tasks.
         clip: ratios beyond 1 +- clip gain nothing.
         discount: gamma, along the trial.
         gae_lambda: lambda, along the trial.

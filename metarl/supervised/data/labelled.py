@@ -27,7 +27,7 @@ class EpisodeConfig:
         ways: classes of a task.
         shots: examples of each that a learner adapts to.
         queries: other examples of each that it is judged on in training.
-        evaluation_queries: as many in an evaluation.
+        evaluation_queries: queries of a task in an evaluation.
 
     Raises:
         ValueError: one class in a task.
@@ -48,7 +48,7 @@ class SplitConfig(EpisodeConfig):
     """Settings of sets whose classes are split by chance; the rest is the test split.
 
     Args:
-        training_classes, validation_classes: how many are in these splits.
+        training_classes, validation_classes: how many classes are in this split.
         split_seed: decides which are.
     """
 

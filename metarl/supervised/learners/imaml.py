@@ -29,11 +29,11 @@ class ImamlConfig(StepConfig):
     """iMAML.
 
     Args:
-        inner_step_size: of the first of the solver's gradient steps, which an evaluation counts; the
+        inner_step_size: the size of the first of the solver's gradient steps, which an evaluation counts; the
             problem's curvature decides how long the others are.
         regularisation: lambda; a solution lies about gradient / lambda from the meta-parameters.
         solver_steps: gradient steps that solve a task's problem, at most.
-        solution_cg_iterations: of the conjugate gradient for the meta-gradient, at most.
+        solution_cg_iterations: iterations of the conjugate gradient for the meta-gradient, at most.
         solution_cg_tolerance: the share of the outer gradient's squared norm at which its squared residual
             is small enough.
     """

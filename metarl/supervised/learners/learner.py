@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from jsonargparse.typing import NonNegativeFloat
@@ -14,7 +14,7 @@ from metarl.math.parameters import Parameters, flatten
 from metarl.meta_learners.inner.gradient_step import InnerStep, inner_path
 from metarl.meta_learners.inner.meta_gradient import MetaGradient
 from metarl.meta_learners.learner import LearnerState, Update, learned_metrics
-from metarl.meta_learners.outer.clipped import AdamState, adam_ascent, adam_start, updates_done
+from metarl.meta_learners.outer.clipped import adam_ascent, adam_start, scale_within, updates_done
 from metarl.meta_learners.outer.schedule import ScheduledRate
 from metarl.supervised.examples import Episodes, Examples
 from metarl.supervised.model import Model
@@ -56,13 +56,6 @@ class Learner:
     predict: Predict
 
 
-class Moments(NamedTuple):
-    """Adam's state of the network's parameters, and of what is learned beside them."""
-
-    network: AdamState
-    beside: AdamState
-
-
 def compose(
     initial_parameters: Callable[[torch.Generator], Parameters],
     direction: Direction,
@@ -83,35 +76,28 @@ def compose(
         own = initial_parameters(generator)
         return {**own, **entries(own)}
 
-    beside = frozenset(all_parameters(torch.Generator())) - frozenset(initial_parameters(torch.Generator()))
-
-    def parts(values: Parameters) -> tuple[Parameters, Parameters]:
-        own = {name: value for name, value in values.items() if name not in beside}
-        return own, {name: value for name, value in values.items() if name in beside}
+    pace = entries_rate / float(adam.learning_rate)
+    paces = dict.fromkeys(entries(initial_parameters(torch.Generator())), pace)
 
     def start(parameters: Parameters) -> LearnerState:
-        return LearnerState(parameters, Moments(*map(adam_start, parts(parameters))))
+        return LearnerState(parameters, adam_start(parameters))
 
     def update(state: LearnerState, episodes: Episodes) -> Update:
-        done = updates_done(state.optimiser.network, 1)
+        done = updates_done(state.optimiser, 1)
         found = direction(state.parameters, episodes, done)
         length = torch.linalg.vector_norm(flatten(found.gradient)).item()
-        up = _cut(found.gradient, length, float(adam.max_gradient_norm))
+        scale = scale_within(float(adam.max_gradient_norm), length)
+        up = {name: scale * value for name, value in found.gradient.items()}
         rate = adam.rate(done)
-        moved, moments = adam_ascent(parts(state.parameters)[0], state.optimiser.network, parts(up)[0], rate)
-        other, other_moments = parts(state.parameters)[1], state.optimiser.beside
-        if other:
-            other_rate = entries_rate * rate / float(adam.learning_rate)
-            other, other_moments = adam_ascent(other, other_moments, parts(up)[1], other_rate)
-        parameters = {name: {**moved, **other}[name] for name in state.parameters}
+        parameters, moments = adam_ascent(state.parameters, state.optimiser, up, rate, paces)
         metrics = {
             "loss": -found.gain,
             "gradient_norm": length,
             "learning_rate": rate,
             **found.metrics,
-            **learned_metrics(parameters, dict.fromkeys(other)),
+            **learned_metrics(parameters, paces),
         }
-        return Update(LearnerState(parameters, Moments(moments, other_moments)), metrics)
+        return Update(LearnerState(parameters, moments), metrics)
 
     return Learner(all_parameters, start, update, predict)
 
@@ -124,9 +110,3 @@ def by_steps(model: Model, step: InnerStep[Examples]) -> Predict:
         return torch.stack([model.network.apply_beside(at, support.x, x) for at in path])
 
     return predict
-
-
-def _cut(direction: Parameters, length: float, longest: float) -> Parameters:
-    if not longest or length <= longest:
-        return direction
-    return {name: longest / length * value for name, value in direction.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
@@ -18,11 +18,12 @@ from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.gains import multi_step_weights
+from metarl.meta_learners.gains import multi_step_weights, weighted_sum
 from metarl.meta_learners.inner.gradient_rules import learned_layer_sizes
 from metarl.meta_learners.inner.gradient_step import inner_path
 from metarl.meta_learners.inner.meta_gradient import MetaGradient, Path
 from metarl.meta_learners.inner.rule import InnerRule
+from metarl.meta_learners.settings import AtLeast
 from metarl.supervised.examples import Episodes, Examples
 from metarl.supervised.learners.learner import Learner, compose
 from metarl.supervised.learners.settings import StepConfig
@@ -36,7 +37,7 @@ class MamlPpConfig(StepConfig):
     Args:
         inner_step_size: where all learned step sizes start.
         inner_steps: K; later steps of an evaluation take the last one's sizes and norms.
-        step_size_learning_rate: of the learned step sizes, which follow the schedule of `adam`.
+        step_size_learning_rate: the rate of the learned step sizes, which follow the schedule of `adam`.
         multi_step_updates: updates over which the loss moves to the last inner step; 0 for it alone.
         first_order_updates: updates at the start that treat inner gradients as constants.
         recompute: keep one inner step's graph at a time: memory that does not grow with inner_steps.
@@ -47,6 +48,8 @@ class MamlPpConfig(StepConfig):
     multi_step_updates: NonNegativeInt = 500
     first_order_updates: NonNegativeInt = 0
     recompute: bool = False
+
+    read_with: ClassVar[dict[str, Any]] = {"multi_step_updates": {"inner_steps": AtLeast(2)}}
 
 
 class Numbered(NamedTuple):
@@ -92,12 +95,10 @@ def maml_pp(model: Model, config: MamlPpConfig, task_map: TaskMap) -> Learner:
         weights = multi_step_weights(steps, updates, int(config.multi_step_updates))
 
         def gain(path: Path, support: Sequence[Numbered], query: Numbered) -> Tensor:
-            losses = [
-                weight * model.loss_beside(of_step(at, seen.step), seen.examples, query.examples)
-                for weight, at, seen in zip(weights, path[1:], support, strict=True)
-                if weight
-            ]
-            return -torch.stack(losses).sum()
+            def after(parameters: Parameters, seen: Numbered) -> Tensor:
+                return -model.loss_beside(of_step(parameters, seen.step), seen.examples, query.examples)
+
+            return weighted_sum(after, weights, path, support)
 
         numbers = torch.arange(steps, device=episodes.query.x.device).expand(episodes.tasks, -1).unbind(1)
         support = tuple(Numbered(episodes.support, number) for number in numbers)

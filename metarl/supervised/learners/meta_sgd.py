@@ -21,7 +21,7 @@ class MetaSgdConfig(MamlConfig):
     """Meta-SGD.
 
     Args:
-        step_size_learning_rate: of the learned step sizes, which follow the schedule of `adam`.
+        step_size_learning_rate: the rate of the learned step sizes, which follow the schedule of `adam`.
     """
 
     step_size_learning_rate: PositiveFloat = 1e-3

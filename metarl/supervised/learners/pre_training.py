@@ -33,7 +33,7 @@ class PreTrainingConfig(StepConfig):
 
     Args:
         adaptation: "fine_tuning", gradient steps on the support, or "nearest_centroids" of its features.
-        inner_step_size: of fine-tuning.
+        inner_step_size: the step size of fine-tuning.
     """
 
     adaptation: Literal["fine_tuning", "nearest_centroids"] = "fine_tuning"

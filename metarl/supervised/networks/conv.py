@@ -25,8 +25,8 @@ class ConvConfig:
 
     Args:
         filters: channels of every block.
-        blocks: how many; each halves both sides.
-        halving: by convolutions of stride 2 ("stride", as MAML on Omniglot) or by max pooling ("pool").
+        blocks: how many blocks; each halves both sides.
+        halving: what halves: "stride" of 2 in convolutions, as MAML on Omniglot, or max pooling ("pool").
         transductive: normalise queries by their own batch's statistics, so that they tell of one another, as
             MAML's code does; false for the support's statistics.
     """
