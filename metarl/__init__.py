@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from metarl.adaptation.evaluation import AdaptationCurve, Evaluation
     from metarl.experiment.config import read_config
     from metarl.experiment.experiments import ExperimentConfig, ScratchExperiment, SupervisedExperiment
+    from metarl.from_scratch.results import ScratchResult
     from metarl.meta_learners.registry import register_meta_learner
     from metarl.policies.registry import register_policy
     from metarl.runs.load import load
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from metarl.training.api import evaluate, train
     from metarl.training.examples.run import train_supervised
     from metarl.training.observers import Evaluated, Iteration, Observer
+    from metarl.training.scratch import train_from_scratch
 else:
     _MODULES = {
         "AdaptationCurve": "metarl.adaptation.evaluation",
@@ -33,6 +35,7 @@ else:
         "Iteration": "metarl.training.observers",
         "MetaPolicy": "metarl.runs.meta_policy",
         "Observer": "metarl.training.observers",
+        "ScratchResult": "metarl.from_scratch.results",
         "ScratchExperiment": "metarl.experiment.experiments",
         "SupervisedExperiment": "metarl.experiment.experiments",
         "Scores": "metarl.supervised.evaluation",
@@ -42,6 +45,7 @@ else:
         "register_meta_learner": "metarl.meta_learners.registry",
         "register_policy": "metarl.policies.registry",
         "train": "metarl.training.api",
+        "train_from_scratch": "metarl.training.scratch",
         "train_supervised": "metarl.training.examples.run",
     }
 
@@ -73,6 +77,7 @@ __all__ = [
     "RunError",
     "Scores",
     "ScratchExperiment",
+    "ScratchResult",
     "SupervisedExperiment",
     "TrainingError",
     "evaluate",
@@ -81,5 +86,6 @@ __all__ = [
     "register_meta_learner",
     "register_policy",
     "train",
+    "train_from_scratch",
     "train_supervised",
 ]

@@ -16,10 +16,12 @@ def policy():
 FUNCTIONS = {
     "load": ("path", "device", "trust", "environment_options", "iteration"),
     "train": ("observers", "resume", "quiet"),
+    "train_from_scratch": ("overrides", "resume", "quiet"),
+    "train_supervised": ("overrides", "resume", "quiet"),
     "evaluate": ("tasks", "episodes", "steps", "seed"),
     "adapt": ("env", "episodes", "steps", "seed", "task"),
 }
-MAY_BE_NONE = {"environment_options", "iteration", "task"}
+MAY_BE_NONE = {"environment_options", "iteration", "task", "overrides"}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,8 @@ def test_an_argument_of_another_type_is_told_by_its_name(policy, function, name,
     given = {
         "load": {"path": "zoo/point_navigation"},
         "train": {"config": "quickstart"},
+        "train_from_scratch": {"config": "point_navigation/sb3_ppo"},
+        "train_supervised": {"config": "sinusoid/maml"},
         "evaluate": {"policy": policy},
         "adapt": {"env": gymnasium.make("metarl/PointNavigation-v0")},
     }[function]

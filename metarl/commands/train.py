@@ -29,18 +29,18 @@ from metarl.experiment.experiments import (
     meta_learned,
 )
 from metarl.experiment.shipped import shipped_configs
-from metarl.from_scratch.training import planned_steps, run_from_scratch
 from metarl.policies.policy import has_memory
 from metarl.policies.registry import find_policy
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.files import EVALUATION, PROGRESS, RESULTS
-from metarl.runs.folder import find_run, hold_run_folder
+from metarl.runs.folder import find_run
 from metarl.training.api import train
 from metarl.training.next_commands import CHARTS, charts_command, next_commands, resume_command
 from metarl.training.observers import Evaluated, Iteration, Observer
 from metarl.training.on_demand import examples_room
-from metarl.training.progress_bar import Progress, add_quiet, write_line
+from metarl.training.progress_bar import add_quiet, write_line
 from metarl.training.run_training import format_curve
+from metarl.training.scratch import train_from_scratch
 from metarl.training.several_runs import Outcome, find_outcome, format_outcomes, plan_runs, run_all
 from metarl.training.sweeps import add_sweeps, read_seeds, read_sweeps
 
@@ -204,14 +204,8 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
 
 
 def learn_from_scratch(config: ScratchExperiment, resume: bool, quiet: bool) -> tuple[Outcome, str]:
-    settings, training = config.from_scratch, config.training
-    tasks = training.evaluation_tasks
-    if not quiet:
-        what = f"{config.environment.id}: {settings.algorithm} from scratch on {tasks} tasks"
-        write_line(f"{what}, run folder {config.run_dir}")
-    bar = Progress(planned_steps(config), "step", leave=True, quiet=quiet)
-    with hold_run_folder(Path(config.run_dir)), bar:
-        result = run_from_scratch(config, resume, bar.advance)
+    training = config.training
+    result = train_from_scratch(config, resume=resume, quiet=quiet)
     learned = held_out_phrase(task_distribution(config), result.curve.tasks)
     inner_step = training.evaluation_episodes * config.environment.horizon
     text = (

@@ -16,7 +16,7 @@ from metarl.comparison.statistics import LearningCurve
 from metarl.experiment.build import build_experiment
 from metarl.experiment.environments import HELD_OUT, held_out_tasks, list_name, strata_of, task_distribution
 from metarl.experiment.experiments import ScratchExperiment
-from metarl.from_scratch.training import train_from_scratch
+from metarl.from_scratch.training import learn_tasks
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
 from metarl.runs.progress import read_progress
 from metarl.training.observers import Observer
@@ -106,7 +106,7 @@ def _run_from_scratch(
     tasks = {name: values[:learned] for name, values in listed.items()}
     find_run(config, resume=True)
     make_run_folder(config)
-    found = train_from_scratch(
+    found = learn_tasks(
         config,
         tasks,
         steps=protocol.steps,

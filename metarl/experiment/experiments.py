@@ -122,7 +122,7 @@ _WITHOUT_POLICY: Mapping[type[RunConfig], tuple[str, str, str, str]] = {
     ScratchExperiment: (
         "from_scratch",
         "every task anew and leaves no policy that adapts",
-        "metarl train runs it",
+        "metarl.train_from_scratch and metarl train run it",
         "tasks",
     ),
     SupervisedExperiment: (
@@ -161,6 +161,18 @@ def supervised(config: AnyExperiment) -> SupervisedExperiment:
     raise ConfigError(
         "learner: expected this section, got environment, in which policies learn; metarl train runs it"
     )
+
+
+def from_scratch(config: AnyExperiment) -> ScratchExperiment:
+    """The config, which learns every task from scratch.
+
+    Raises:
+        ConfigError: it learns what adapts, or labelled examples.
+    """
+    if isinstance(config, ScratchExperiment):
+        return config
+    got = "learner" if isinstance(config, SupervisedExperiment) else "meta_learner"
+    raise ConfigError(f"from_scratch: expected this section, got {got}; metarl train runs it")
 
 
 def of_control(config: AnyExperiment) -> ControlExperiment:

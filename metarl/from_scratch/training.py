@@ -52,13 +52,13 @@ def run_from_scratch(
 
     Raises:
         RunError: the folder holds another run, or cannot be written.
-        ConfigError, TrainingError: as `train_from_scratch`.
+        ConfigError, TrainingError: as `learn_tasks`.
     """
     settings = config.training
     tasks = held_out_tasks(config, settings.evaluation_tasks, config.seed)
     find_run(config, resume)
     make_run_folder(config)
-    result = train_from_scratch(
+    result = learn_tasks(
         config,
         tasks,
         steps=settings.evaluation_steps,
@@ -91,7 +91,7 @@ def planned_steps(config: ScratchExperiment) -> int:
     return int(max(share, adaptation) * settings.evaluation_tasks)
 
 
-def train_from_scratch(
+def learn_tasks(
     config: ScratchExperiment,
     tasks: Tasks,
     *,

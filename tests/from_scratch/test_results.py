@@ -12,7 +12,7 @@ from stable_baselines3 import PPO
 import metarl
 from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.experiment.environments import held_out_tasks
-from metarl.from_scratch.training import run_from_scratch, train_from_scratch
+from metarl.from_scratch.training import learn_tasks, run_from_scratch
 from tests.from_scratch.conftest import kept
 
 ROOT = Path(__file__).parents[2]
@@ -78,14 +78,14 @@ def test_results_are_those_of_a_task_and_damage_is_told(config, tmp_path):
     run_from_scratch(config(), False)
     protocol = {"steps": 3, "episodes": 2, "environment_steps_per_task": 100, "run_dir": tmp_path / "run"}
     tasks = held_out_tasks(config(), 4, 3)
-    assert train_from_scratch(config(), tasks, **protocol).returns.shape == (7, 4)
+    assert learn_tasks(config(), tasks, **protocol).returns.shape == (7, 4)
     assert kept(tmp_path / "run") == ["0000", "0001", "0002", "0003"]
     exchanged = {"goal": tasks["goal"][[1, 0]]}
-    train_from_scratch(config(), exchanged, **protocol)
+    learn_tasks(config(), exchanged, **protocol)
     assert kept(tmp_path / "run") == ["0000", "0000", "0001", "0001", "0002", "0003"]
     next((tmp_path / "run/tasks").glob("0003*")).write_text("{")
     with pytest.raises(RunError, match=r"0003-.*\.json: expected the results of a task, found a damaged fi"):
-        train_from_scratch(config(), tasks, **protocol)
+        learn_tasks(config(), tasks, **protocol)
 
 
 def test_learning_that_breaks_down_names_the_task(config, tmp_path):

@@ -13,6 +13,13 @@ from metarl.errors import ConfigError, RunError
 from metarl.runs.folder import hold_run_folder
 from tests.conftest import SMALL
 
+OF_PUBLIC = (
+    metarl.train,
+    metarl.train_from_scratch,
+    metarl.train_supervised,
+    metarl.evaluate,
+    metarl.Observer,
+)
 ONE = {"training.iterations": 1}
 
 
@@ -27,7 +34,7 @@ def same(one, other):
 
 def test_the_docstrings_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for public in (metarl.train, metarl.train_supervised, metarl.evaluate, metarl.Observer):
+    for public in OF_PUBLIC:
         (example,) = doctest.DocTestFinder(recurse=False).find(public, public.__name__)
         assert example.examples
         assert doctest.DocTestRunner().run(example).failed == 0
