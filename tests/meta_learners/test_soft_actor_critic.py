@@ -169,6 +169,19 @@ def test_critics_teach_the_encoder_and_the_actor_does_not():
     torch.testing.assert_close(descent.state.critics.exp_avg["encoder.1.weight"], 0.1 * gradient)
 
 
+def test_a_step_tells_the_critics_mean_value_and_how_far_posteriors_are_from_the_prior():
+    """At the parameters before it; nats are summed over z, and means are over tasks."""
+    policy, config, theta, context, given, noise = problem()
+    told, _ = after(policy, config, theta, context, given, noise)
+    posterior = policy.factors(theta, context).product(1).gaussian()
+    normal, unit = torch.distributions.Normal(posterior.mean, posterior.std), torch.distributions.Normal(0, 1)
+    latent = posterior.draw(noise.latent).unsqueeze(1).expand(-1, ROWS, -1)
+    values = judged(theta, given.observations, latent, given.actions)
+    torch.testing.assert_close(told.values, values.mean())
+    torch.testing.assert_close(told.kl, torch.distributions.kl_divergence(normal, unit).sum(-1).mean())
+    torch.testing.assert_close(told.posterior_std, posterior.std.mean())
+
+
 def test_the_divergence_from_the_prior_weighs_on_the_encoder_alone():
     policy, config, theta, context, given, noise = problem(kl_weight=0.0)
     _, free = after(policy, config, theta, context, given, noise)

@@ -111,6 +111,17 @@ def test_the_bound_is_that_of_a_slow_loop(padding):
     torch.testing.assert_close(found.kl, divergences.mean())
 
 
+def test_an_update_tells_the_bound_of_its_last_step():
+    """Of its only step: at the parameters before it, with the draws of the trials' own seeds."""
+    theta, made = parameters(), learner(replace(CONFIG, belief_updates=1))
+    batch, _ = acted(theta)
+    noise = belief_draws(torch.arange(TASKS) + 17, 0, 0, 0, EPISODES * HORIZON, 2).noise
+    lost, divergences = slow_bound(theta, batch, noise)
+    told = made.update(made.start(theta), MetaBatch((), batch)).metrics
+    assert told["reconstruction"] == pytest.approx(lost.mean().item())
+    assert told["belief_kl"] == pytest.approx(divergences.mean().item())
+
+
 def test_the_bounds_gradient_is_that_of_finite_differences():
     theta = parameters()
     trials = join_trials(acted(theta)[0])

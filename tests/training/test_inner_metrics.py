@@ -8,9 +8,10 @@ import torch
 
 from metarl.adaptation.meta_batch import collect_meta_batch
 from metarl.adaptation.walk import Walk
-from metarl.compute.task_map import TaskMap
+from metarl.compute.task_map import TaskMap, select_task
 from metarl.meta_learners.learner import LearnerState
 from metarl.rollouts.advantages import AdvantageConfig
+from tests.support.references import inner_loss
 from tests.support.tiny import tiny_learner, tiny_state
 from tests.support.walks import GOALS, SETTINGS, Kept
 
@@ -55,6 +56,29 @@ def test_cosines_between_tasks_are_of_two_gradients_at_least(unpaid):
     assert "task_cosine" not in update
     assert "inner/support_query_cosine" not in found.metrics  # of tasks 0 and 1
     assert (found.metrics["inner/step_norm"] > 0) == (len(unpaid) < 3)
+
+
+def test_lengths_of_inner_gradients_are_means_over_tasks_and_steps():
+    """By autograd of the reference's loss, at the parameters that each step begins with."""
+    learner, config = tiny_learner("maml", 2)
+    sampler, theta = Kept(learner.policy), tiny_state(learner)
+    walk = Walk(sampler, learner, AdvantageConfig(**SETTINGS), TaskMap(2, 2))
+    metrics = collect_meta_batch(walk, theta, TASKS, KEY).metrics
+    state, norms = walk.start(theta, 3), []
+    for visit, after in walk.walk(state, TASKS, KEY, 2):
+        for i in range(3):
+            at = {n: value[i].clone().requires_grad_() for n, value in state.parameters.items()}
+            loss = inner_loss(at, select_task(visit.batch, i), config.inner_objective)
+            slopes = torch.autograd.grad(loss, list(at.values()))
+            norms.append(torch.cat([slope.flatten() for slope in slopes]).norm().item())
+        state = after
+    assert metrics["inner/gradient_norm"] == pytest.approx(np.mean(norms), rel=1e-4)
+
+
+def test_steps_per_episode_are_those_after_adaptation():
+    found, _ = collected_by("maml")
+    played = [int(episode.sum()) for task in found.batch.query.valid for episode in task]
+    assert found.metrics["rollout/steps_per_episode"] == pytest.approx(np.mean(played))
 
 
 def test_a_task_without_a_gradient_has_no_part_in_the_mean_cosine():
