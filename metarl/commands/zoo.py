@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def zoo_table(cards: Mapping[str, Card], cell: Callable[[Interval], str] | None = None) -> Table:
-    """A row a meta-policy: its algorithm, its training's steps, and its returns by inner steps.
+    """A row a meta-policy: its environment, algorithm, training's steps, and returns by inner steps.
 
     Args:
         cards: by the policies' names.
@@ -48,7 +48,19 @@ def zoo_table(cards: Mapping[str, Card], cell: Callable[[Interval], str] | None 
     rows = []
     for name, card in cards.items():
         returns = [cell(one) if cell else number_text(one.mean) for one in card.intervals]
-        rows.append((f"zoo/{name}", card.algorithm, f"{card.environment_steps:,}", *returns))
+        rows.append(
+            (
+                f"zoo/{name}",
+                str(card.environment["id"]).removeprefix("metarl/"),
+                card.algorithm,
+                f"{card.environment_steps:,}",
+                *returns,
+            )
+        )
     titles = ("before", *(f"{k} step{'s' * (k > 1)}" for k in range(1, most)))[:most]
-    filled = [(*row, *[""] * (3 + most - len(row))) for row in rows]
-    return Table(("meta-policy", "algorithm", "steps", *titles), filled, left=("algorithm",))
+    filled = [(*row, *[""] * (4 + most - len(row))) for row in rows]
+    return Table(
+        ("meta-policy", "environment", "algorithm", "steps", *titles),
+        filled,
+        left=("environment", "algorithm"),
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from metarl.experiment.experiments import ExperimentConfig
 from metarl.experiment.training_section import TrainingConfig
 from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.progress import ITERATION
+from metarl.training.next_commands import CHARTS, charts_command
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, write_line
 
@@ -32,7 +34,7 @@ def console_observers(config: ExperimentConfig) -> list[Observer]:
 
 
 class Heading(Observer):
-    """Lines that say what is trained where, and from which iteration on."""
+    """Lines that say what is trained where, what shows its charts, and from which iteration on."""
 
     def __init__(self, write: Callable[[str], None], config: ExperimentConfig) -> None:
         self._write = write
@@ -43,6 +45,7 @@ class Heading(Observer):
         device = next(iter(start.state.parameters.values())).device.type
         what = f"{config.environment.id}: {config.meta_learner_name} on {device}"
         self._write(f"{what}, run folder {config.run_dir}")
+        self._write(f"Charts: {charts_command(Path(config.run_dir))}   # then {CHARTS}")
         if start.iteration:
             budget = settings.environment_steps
             end = f"{budget:,} environment steps" if budget else settings.iterations
@@ -63,8 +66,10 @@ class ConsoleTable(Observer):
     def __init__(self, table: Callable[[str], None], every: int) -> None:
         self._table = table
         self._every = every
-        self._started = False
         self._waiting: dict[str, Any] | None = None
+
+    def on_start(self, start: Checkpoint) -> None:
+        self._table("".join(f"{title:>13}" for title, *_ in _COLUMNS))
 
     def on_iteration(self, iteration: Iteration) -> None:
         row = {ITERATION: iteration.number, **iteration.metrics}
@@ -77,9 +82,6 @@ class ConsoleTable(Observer):
             self._show(self._waiting)
 
     def _show(self, row: dict[str, Any]) -> None:
-        if not self._started:
-            self._table("".join(f"{title:>13}" for title, *_ in _COLUMNS))
-            self._started = True
         cells = (format(row[key], form) if key in row else "" for _, key, form in _COLUMNS)
         self._table("".join(f"{cell:>13}" for cell in cells))
 
