@@ -125,7 +125,7 @@ def test_a_stopped_rank_is_named_and_ends_the_others(small_config_file, tmp_path
         for r in range(2)
     ]
     try:
-        wait_for_rows(tmp_path / "run" / "progress.csv", 2, ranks[0])
+        wait_for_rows(tmp_path / "run" / "progress.csv", 3, ranks[0])
         os.kill(ranks[1].pid, signal.SIGSTOP)
         stopped = time.monotonic()
         told = ranks[0].communicate(timeout=120)[1]
