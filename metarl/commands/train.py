@@ -194,8 +194,9 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
         text += f"\n{share} were rejected and changed nothing; {where}.\n"
     run_dir = Path(config.run_dir)
     commands = "\n  ".join(next_commands(policy.experiment))
+    length = f"{end.iteration} iteration{'s' * (end.iteration != 1)}"
     text += (
-        f"\nTrained for {end.iteration} iterations, {end.environment_steps:,} environment steps. "
+        f"\nTrained for {length}, {end.environment_steps:,} environment steps. "
         f"The table is in {run_dir / EVALUATION}. Now:\n"
         f"  {charts_command(run_dir)}   # then {CHARTS}\n"
         f"  {commands}"
