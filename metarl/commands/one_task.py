@@ -165,7 +165,7 @@ def read_object(option: str, text: str, example: str) -> dict[str, Any]:
         found = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{option}: expected JSON such as {example}, or a file of it, got {given}"
+            f"{option}: expected JSON such as {example}, or the name of a file of it, got {given}"
         ) from error
     if not isinstance(found, dict):
         raise ConfigError(f"{option}: expected a JSON object, got {text}")

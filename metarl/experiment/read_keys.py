@@ -105,4 +105,6 @@ def is_within(key: str, section: str) -> bool:
 
 def as_word(value: Any) -> str:
     """A value as it stands in a config."""
+    if value == "":
+        return '""'
     return str(value).lower() if isinstance(value, bool) else str(value)

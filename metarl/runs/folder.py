@@ -94,7 +94,7 @@ def find_run(config: RunConfig, resume: bool) -> bool:
     if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
         raise RunError(
             f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
-            "folder by --run_dir DIR"
+            "folder by --run_dir DIR (in Python by resume=True, or overrides={'run_dir': DIR})"
         )
     return False
 

@@ -277,3 +277,19 @@ NUMBERS = "sample_tasks: task 'goal': expected numbers or arrays of numbers of o
 def test_sampled_tasks_that_are_no_numbers_are_named(tasks, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         SampledTasks(Drawing(tasks)).sample(2, np.random.default_rng(0))
+
+
+def test_a_hook_whose_name_is_misspelt_is_told():
+    """Its tasks would go to options that nothing reads."""
+
+    class Misspelt(Line):
+        def settask(self, task): ...
+
+        def sample_tasks(self, n):
+            return [{"goal": 0.0}] * n
+
+    with pytest.raises(ValueError, match=r"expected set_task\(task\), got settask; rename it"):
+        apply_task(Misspelt(), {"goal": 0.5})
+    said = Misspelt()
+    said.reads_task_option = True
+    assert apply_task(said, {"goal": 0.5}) == {"task": {"goal": 0.5}}

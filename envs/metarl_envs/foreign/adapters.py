@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 from weakref import finalize
 
@@ -46,7 +47,14 @@ def apply_task(env: AnyEnv, task: Mapping[str, Any]) -> dict[str, Any]:
 def _reads_task_option(env: AnyEnv) -> bool:
     if env.has_wrapper_attr("reads_task_option"):
         return bool(env.get_wrapper_attr("reads_task_option"))
-    return env.has_wrapper_attr("sample_tasks")
+    if not env.has_wrapper_attr("sample_tasks"):
+        return False
+    if misspelt := get_close_matches("set_task", dir(env.unwrapped), n=1, cutoff=0.85):
+        raise ValueError(
+            f"expected set_task(task), got {misspelt[0]}; rename it, or say "
+            'reads_task_option = True where tasks come by reset(options={"task": ...})'
+        )
+    return True
 
 
 def close_env(env: AnyEnv) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from metarl_envs.task_parameters import Array
 
 from metarl.adaptation.evaluation import AdaptationCurve, Points
-from metarl.adaptation.figures.style import count_in_thousands, panels, step_colours
+from metarl.adaptation.figures.style import count_in_thousands, legend_below, panels, step_colours
 from metarl.adaptation.statistics import Interval, over_episodes
 
 if TYPE_CHECKING:
@@ -65,7 +65,10 @@ def adaptation_figure(
         axes.set_xticks(steps)
     axes.set_xlabel(next(iter(curves.values())).points.axis)
     axes.set_ylabel("return")
-    axes.legend(loc="lower right", frameon=False)
+    if len(curves) > 1:
+        legend_below(figure)
+    else:
+        axes.legend(loc="lower right", frameon=False)
     return figure
 
 
