@@ -241,3 +241,14 @@ def test_divergences_are_torchs():
         *(torch.distributions.Normal(each.mean, (each.log_variance / 2).exp()) for each in (one, other))
     )
     torch.testing.assert_close(divergence(one, other), expected.sum(-1))
+
+
+def test_maml_pp_tells_how_much_the_last_step_weighs():
+    """(Antoniou et al. 2019, section 4): all alike at first, and the last alone at the end."""
+    model, source = tiny_model()
+    learner = tiny_learner("maml_pp", model, inner_steps=3, multi_step_updates=4)
+    state = learner.start(doubled(learner.initial_parameters(torch.Generator().manual_seed(0))))
+    for updates in range(6):
+        state, metrics, _ = learner.update(state, draw(source))
+        earlier = max(1 - updates / 4, 0.03) / 3 if updates < 4 else 0.0
+        assert metrics["final_step_weight"] == pytest.approx(1 - 2 * earlier)
