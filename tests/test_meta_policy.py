@@ -178,3 +178,11 @@ def test_a_task_that_is_no_mapping_is_told(train_small, tmp_path, task):
     meta_policy = metarl.load(tmp_path / "run")
     with pytest.raises(TypeError, match="task: expected Mapping or NoneType, got"):
         meta_policy.adapt(make_env(meta_policy.experiment.config), task, episodes=1)
+
+
+def test_a_policy_says_what_it_is():
+    policy = metarl.load("zoo/point_navigation")
+    assert repr(policy).startswith("MetaPolicy(metarl/PointNavigation-v0, GaussianMLP(observation_size=2,")
+    env = gymnasium.make("metarl/PointNavigation-v0", preset="maml")
+    adapted = policy.adapt(env, task={"goal": [0.25, -0.5]}, episodes=1)
+    assert repr(adapted).endswith(", task={'goal': [0.25, -0.5]})")

@@ -143,6 +143,8 @@ def train_several(arguments: argparse.Namespace, overrides: list[str]) -> int:
         between = _trial_episodes(one)
         what = "Scores" if isinstance(one, SupervisedExperiment) else "Return on evaluation tasks"
         print(f"\n{what}, by {Points(1, between).counted}:\n\n{format_outcomes(outcomes, between)}")
+        print(f"\nEach run is in a folder of its own in {Path(one.run_dir).parent}. Now:")
+        print(f"  {charts_command(Path(one.run_dir))}   # then {CHARTS}")
     for name, error in failures.items():
         print(f"error: {name} broke down: {error}", file=sys.stderr)
     return 1 if failures else 0

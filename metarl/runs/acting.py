@@ -56,6 +56,11 @@ class ActingPolicy:
         self.action_space = description.actions.space
         self._generator = torch.Generator(self.device)
 
+    def __repr__(self) -> str:
+        told = self.description
+        task = "" if told.task is None else f", task={dict(told.task)}"
+        return f"{type(self).__name__}({told.environment['id']}, {self.policy}{task})"
+
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""

@@ -46,7 +46,7 @@ def list_tables(own: str, one: Measured) -> dict[str, Table]:
     by = "number of inner steps" if one.points.trial_episodes is None else one.points.axis
     tables = {f"Return on {one.phrase}, by {by}": _by_steps(own, one)}
     if one.by_episodes:
-        heading = "Return by episodes used, with the interval after the last step"
+        heading = "Return by episodes used, measured on further ones, with the interval after the last step"
         tables[heading] = _by_episodes(one)
     return tables
 

@@ -40,7 +40,7 @@ def command(small_config_file):
 
 def lines(done):
     """The rows of the table, by the run's name."""
-    table = done.stdout.partition("by number of inner steps:\n\n")[2].splitlines()
+    table = done.stdout.partition("by number of inner steps:\n\n")[2].partition("\n\n")[0].splitlines()
     return {line.split()[0]: line for line in table[1:]}
 
 
@@ -89,6 +89,7 @@ def test_every_combination_trains_in_a_folder_of_its_own(command, train_small, t
     assert done.returncode == 0, done.stderr
     assert list(lines(done)) == NAMES
     assert "Run 3 of 4, inner_step_size=0.2_seed=1" in done.stdout
+    assert "Each run is in a folder of its own in " in done.stdout
     for name in NAMES:
         config, final = load_run_config(tmp_path / "run" / name), load_checkpoint(tmp_path / "run" / name)
         assert f"inner_step_size={config.meta_learner.inner_step_size}_seed={config.seed}" == name
