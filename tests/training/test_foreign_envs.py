@@ -31,9 +31,10 @@ def foreign(tmp_path, folder="run", processes=2, mode="async", **options):
         "environment.id": "tests.support.tiny_envs:tests/Mortal-v0",
         "environment.options": options,
         "environment.vectorization": mode,
-        "sampling.num_threads": processes,
         "training.iterations": 2,
     }
+    if mode == "async":
+        settings["sampling.num_threads"] = processes
     return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
 
 

@@ -18,7 +18,9 @@ def trained(folder, place, what, vectorization="sync"):
         "vectorization": vectorization,
     }
     training = {**SMALL["training"], "iterations": 1}
-    sampling = {"tasks": 3, "episodes": 2, "num_threads": 1}
+    sampling = {"tasks": 3, "episodes": 2}
+    if vectorization == "async":
+        sampling["num_threads"] = 1
     sections = {**SMALL, "environment": environment, "training": training, "sampling": sampling}
     metarl.train({**sections, "run_dir": str(folder)}, quiet=True)
 
