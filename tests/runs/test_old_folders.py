@@ -78,7 +78,7 @@ def old(request, train_small, tmp_path):
     if name == "maml_pp":
         learner["clipped"] = {**CLIPPED, "max_gradient_norm": 10.0}
     learner |= WRITTEN[name]
-    del values["sampling"]["timeout_seconds"]
+    values["sampling"].pop("timeout_seconds", None)
     for key in ("figures", "record_video_every"):
         del values["training"][key]
     checkpoint, snapshots = load_checkpoint_of(folder)
