@@ -92,8 +92,9 @@ def test_a_run_is_evaluated_in_python(quickstart):
 def test_an_observer_stops_training(tmp_path, monkeypatch, small_config_file):
     config, train = str(small_config_file), metarl.train
     monkeypatch.setattr(metarl, "train", lambda name, **options: train(config, quiet=True, **options))
+    monkeypatch.chdir(tmp_path)
     run("stop_when_good")
-    assert len((tmp_path / "run/progress.csv").read_text().splitlines()) == 2
+    assert len((tmp_path / "runs/stopped/progress.csv").read_text().splitlines()) == 2
 
 
 def test_a_network_acts_where_the_package_is_not(quickstart, tmp_path):

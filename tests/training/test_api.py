@@ -103,8 +103,9 @@ def test_it_says_what_it_does_unless_it_is_quiet(sections, tmp_path, capsys):
     metarl.train(sections, overrides={"training.iterations": 3, "training.table_every": 1}, resume=True)
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == f"metarl/PointNavigation-v0: maml on cpu, run folder {tmp_path / 'run'}"
-    assert shown[1] == "Resumed at iteration 2 of 3."
-    assert [line.split()[0] for line in shown[2:]] == ["iteration", "2"]
+    assert shown[1].startswith("Charts: tensorboard --logdir ")
+    assert shown[2] == "Resumed at iteration 2 of 3."
+    assert [line.split()[0] for line in shown[3:]] == ["iteration", "2"]
 
 
 def test_evaluate_is_the_experiments_on_drawn_and_given_tasks(sections, tmp_path):
