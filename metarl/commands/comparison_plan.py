@@ -10,7 +10,7 @@ from pathlib import Path
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from metarl.commands.parser import CommandParser
-from metarl.comparison.entries import Entry, difference, make_entry
+from metarl.comparison.entries import Entry, difference, label_of, make_entry
 from metarl.comparison.judgement import Protocol
 from metarl.errors import ConfigError
 from metarl.experiment.shipped import find_config
@@ -29,7 +29,8 @@ def parse(description: str | None) -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="STEPS",
-        help="environment steps of a run: a number, or ENVIRONMENT=NUMBER each, e.g. AntDir=4e6",
+        help="environment steps of a run: a number, or ENVIRONMENT=NUMBER each, e.g. AntDir=4e6; ROW=NUMBER "
+        "for a row that needs fewer, e.g. pearl=2e5",
     )
     parser.add_argument("--output", type=Path, default=Path("runs/comparison"), help="(runs/comparison)")
     parser.add_argument("--tasks", type=PositiveInt, default=40, help="evaluation tasks (40)")
@@ -68,7 +69,7 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
     for seed, path, variant in product(read_seeds(arguments.seeds), paths, variants):
         name = environment_name(path, protocol, variant)
         folder = arguments.output / name
-        budget = budget_of(name, arguments.budget)
+        budget = budget_of(name, arguments.budget, label_of(path, variant))
         entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations, variant)
         group = groups.setdefault(name, [])
         if any((other.label, other.seed) == (entry.label, seed) for other in group):
@@ -77,9 +78,11 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
             if found := difference(other.config, entry.config):
                 raise ConfigError(f"{path}: {found}, to be compared with {other.label}")
         group.append(entry)
-    named = [word.partition("=")[0] for word in arguments.budget if "=" in word]
-    if unknown := [name for name in named if name not in groups]:
-        raise ConfigError(f"--budget: expected environments among {sorted(groups)}, got {unknown[0]}")
+    labels = sorted({entry.label for entries in groups.values() for entry in entries})
+    named = [word.rpartition("=")[0] for word in arguments.budget if "=" in word]
+    if unknown := [name for name in named if name not in (*groups, *labels)]:
+        known = f"environments among {sorted(groups)}, or rows among {labels}"
+        raise ConfigError(f"--budget: expected {known}, got {unknown[0]}")
     return groups
 
 
@@ -89,14 +92,17 @@ def environment_name(path: Path, protocol: Protocol, variant: Variant) -> str:
     return re.sub(r"-v\d+$", "", re.split(r"[/:]", env_id)[-1])
 
 
-def budget_of(name: str, given: list[str]) -> int:
+def budget_of(name: str, given: list[str], label: str = "") -> int:
     """The environment steps of an environment's runs.
+
+    Args:
+        label: of the row, which may have a budget of its own.
 
     Raises:
         ConfigError: none is given, or no whole number.
     """
     by_name = {word.rpartition("=")[0]: word.rpartition("=")[2] for word in given}
-    text = by_name.get(name, by_name.get("", "nothing"))
+    text = next((by_name[key] for key in (label, name, "") if key in by_name), "nothing")
     try:
         budget = float(text)
         whole = budget > 0 and budget == int(budget)

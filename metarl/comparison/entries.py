@@ -19,6 +19,8 @@ from metarl.experiment.experiments import (
 from metarl.experiment.training_section import TrainingConfig
 from metarl.from_scratch.model import check_from_scratch
 from metarl.from_scratch.training import planned_steps as scratch_steps
+from metarl.policies.policy import has_memory
+from metarl.policies.registry import find_policy
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.folder import find_run
@@ -62,7 +64,7 @@ def make_entry(
     """
     chosen = variant or {}
     own = of_control(read_config(path, variant_words(chosen)))
-    label = f"{path.stem}_{variant_name(chosen)}" if chosen else path.stem
+    label = label_of(path, chosen)
     overrides = {"seed": seed, "run_dir": folder / label / f"seed_{seed}"}
     if isinstance(own, ScratchExperiment):
         tasks = min(protocol.tasks, own.training.evaluation_tasks)
@@ -87,6 +89,11 @@ def make_entry(
     return Entry(label, seed, config)
 
 
+def label_of(path: Path, variant: Variant) -> str:
+    """What a config's row and folder are called."""
+    return f"{path.stem}_{variant_name(variant)}" if variant else path.stem
+
+
 def planned_steps(entry: Entry) -> int:
     """Environment steps that a run will have taken at its end."""
     config = entry.config
@@ -99,15 +106,18 @@ def difference(one: ControlExperiment, other: ControlExperiment) -> str | None:
     """Why two configs cannot be compared: "key: expected ..., got ..."; None if they can.
 
     They must have the same tasks and horizon; what a policy observes and its action box may differ. With
-    equally large meta-batches, a seed gives both the same training tasks.
+    equally large meta-batches, a seed gives both the same training tasks; policies with memory have trials of
+    few episodes, and meta-batches of their own size.
     """
 
-    def meta_trains(config: ControlExperiment) -> bool:
-        return isinstance(config, ExperimentConfig) and config.training.iterations > 0
+    def takes_steps(config: ControlExperiment) -> bool:
+        if not isinstance(config, ExperimentConfig) or not config.training.iterations:
+            return False
+        return not has_memory(find_policy(config.policy.name))
 
     if reason := other_tasks(one, other):
         return reason
-    if meta_trains(one) and meta_trains(other) and one.sampling.tasks != other.sampling.tasks:
+    if takes_steps(one) and takes_steps(other) and one.sampling.tasks != other.sampling.tasks:
         return f"sampling.tasks: expected {one.sampling.tasks}, got {other.sampling.tasks}"
     return None
 

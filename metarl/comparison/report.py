@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
@@ -57,6 +58,9 @@ def _exceptions(row: Row, rows: Sequence[Row]) -> str:
     fewer = [f"{row.seeds} of the seeds"] * (row.seeds < max(one.seeds for one in rows))
     if row.tasks < max(one.tasks for one in rows):
         fewer.append(f"{row.tasks} of the tasks" if row.existing is None else tasks_of(row))
+    trained = max((one.environment_steps for one in rows if not one.per_task), default=0.0)
+    if not row.per_task and 0 < row.environment_steps < 0.9 * trained:
+        fewer.append(f"{_short(row.environment_steps)} steps of training")
     return f" ({', '.join(fewer)})" if fewer else ""
 
 
@@ -104,52 +108,58 @@ def plot(
 ) -> None:
     """Adaptation curves, and the learning curves of all seeds of what learns from many tasks, as a PNG.
 
+    Learning is drawn over environment steps and over time: who needs less of one may need more of the other.
+
     Args:
         episodes: as of `markdown`.
     """
-    figure = Figure(figsize=(11, 4.8), dpi=150, layout="constrained")
-    adaptation, learning = figure.subplots(1, 2, sharey=True)
-    colours = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
+    figure = Figure(figsize=(15, 4.8), dpi=150, layout="constrained")
+    adaptation, by_steps, by_time = figure.subplots(1, 3, sharey=True)
+    tab20 = matplotlib.colormaps["tab20"].colors  # type: ignore[attr-defined]
+    colours = {row.label: tab20[i % len(tab20)] for i, row in enumerate(rows)}
+    _draw_adaptation(adaptation, rows, colours, episodes)
+    _draw_learning(by_steps, by_time, results, colours)
+    for axes in (by_steps, by_time):
+        axes.axhline(target, color="grey", linestyle=":", linewidth=1)
+    for axes in (adaptation, by_steps, by_time):
+        axes.grid(alpha=0.3)
+    figure.suptitle(title, fontsize=10)
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
+    figure.savefig(path)
+
+
+def _draw_adaptation(axes: Axes, rows: Sequence[Row], colours: Mapping[str, str], episodes: int) -> None:
     width = 0.5 / len(rows)
     for i, row in enumerate(rows):
-        colour = colours[i % len(colours)]
         mean, low, high = (np.array(column) for column in zip(*row.returns, strict=True))
-        steps = (
-            np.arange(len(mean)) + (i - (len(rows) - 1) / 2) * width
-        )  # apart, so that intervals can be seen
-        adaptation.errorbar(
-            steps,
+        apart = (i - (len(rows) - 1) / 2) * width  # so that intervals can be seen
+        axes.errorbar(
+            np.arange(len(mean)) + apart,
             mean,
             yerr=[np.maximum(mean - low, 0), np.maximum(high - mean, 0)],
-            color=colour,
+            color=colours[row.label],
             marker="o",
             markersize=4,
             capsize=2,
             label=row.label,
         )
-        for result in results:
-            meta_learned = result.label == row.label and not result.per_task
-            if meta_learned and len(result.learning.returns):
-                curve = result.learning
-                learning.plot(
-                    curve.environment_steps,
-                    curve.returns,
-                    color=colour,
-                    linewidth=1,
-                    marker=".",
-                    markersize=4,
-                )
-    learning.axhline(target, color="grey", linestyle=":", linewidth=1)
     ticks = range(len(rows[0].returns))
-    adaptation.set_xticks(ticks, [f"{step * episodes}" for step in ticks])
-    name = rows[0].tasks_name
-    adaptation.set_xlabel(f"episodes used on a {f'{name} ' * (rows[0].existing is None)}task")
-    adaptation.set_ylabel("return")
-    learning.xaxis.set_major_formatter(EngFormatter(sep=""))
-    learning.set_xlabel("environment steps of training, one line per seed")
-    learning.set_ylabel("return after adaptation")
-    for axes in (adaptation, learning):
-        axes.grid(alpha=0.3)
-    figure.suptitle(title, fontsize=10)
-    figure.legend(loc="outside right center", frameon=False, fontsize=8)
-    figure.savefig(path)
+    axes.set_xticks(ticks, [f"{step * episodes}" for step in ticks])
+    axes.set_xlabel(f"episodes used on a {f'{rows[0].tasks_name} ' * (rows[0].existing is None)}task")
+    axes.set_ylabel("return")
+
+
+def _draw_learning(
+    by_steps: Axes, by_time: Axes, results: Sequence[Result], colours: Mapping[str, str]
+) -> None:
+    for result in results:
+        curve = result.learning
+        if result.per_task or not len(curve.returns):
+            continue
+        for axes, x in ((by_steps, curve.environment_steps), (by_time, curve.seconds / 60)):
+            axes.plot(x, curve.returns, color=colours[result.label], linewidth=1, marker=".", markersize=4)
+    by_steps.xaxis.set_major_formatter(EngFormatter(sep=""))
+    by_steps.set_xlabel("environment steps of training, one line per seed")
+    by_time.set_xscale("symlog", linthresh=0.1)
+    by_time.set_xlabel("minutes of training")
+    by_steps.set_ylabel("return after adaptation")

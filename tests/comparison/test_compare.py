@@ -12,6 +12,9 @@ import yaml
 from filelock import FileLock
 
 import metarl
+from metarl import read_config
+from metarl.commands.comparison_plan import budget_of
+from metarl.comparison.entries import difference
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.run_config import load_run_config
@@ -88,6 +91,10 @@ def test_stopped_it_goes_on_to_the_same_table(configs, tmp_path):
         (["--budget", "many"], "--budget: expected a whole number of environment steps for PointNavigation"),
         (["--budget", "AntDir=100"], "for PointNavigation, got nothing"),
         (["--budget", "PointNavigation=100", "Pointnavigation=9"], "environments among ['PointNavigation']"),
+        (
+            ["--budget", "100", "mamml=9"],
+            "'scratch', 'untrained'], got mamml",
+        ),
         (["--into", "CONFIG"], "--into: expected a file with the line"),
     ],
 )
@@ -114,6 +121,21 @@ def test_configs_of_other_tasks_are_not_compared(configs, tmp_path):
     assert "sampling.tasks: expected 3, got 5, to be compared with maml" in done.stderr
     twice = compare([configs[0], configs[0]], tmp_path)
     assert "expected configs of different names, got maml twice" in twice.stderr
+
+
+def test_a_row_has_a_budget_of_its_own_where_one_is_named():
+    given = ["4e6", "PointNavigation=1e6", "pearl=2e5"]
+    budgets = [budget_of(*of) for of in (("AntDir", given), ("PointNavigation", given, "maml"))]
+    assert budgets == [4_000_000, 1_000_000]
+    assert budget_of("PointNavigation", given, "pearl") == 200_000
+
+
+def test_policies_with_memory_are_compared_whatever_the_size_of_their_meta_batches():
+    maml, anil, rl2 = (read_config(f"point_navigation/{name}") for name in ("maml_trpo", "anil", "rl2"))
+    assert maml.sampling.tasks != rl2.sampling.tasks
+    assert difference(maml, rl2) is difference(rl2, maml) is difference(maml, anil) is None
+    wider = read_config("point_navigation/anil", {"sampling.tasks": 21})
+    assert difference(maml, wider) == "sampling.tasks: expected 20, got 21"
 
 
 def test_a_finished_run_does_not_serve_a_smaller_budget(configs, tmp_path):

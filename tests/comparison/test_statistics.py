@@ -101,7 +101,7 @@ def test_a_target_that_some_seeds_miss_says_so(tmp_path):
     assert "| good | -1.5 [" in text
     assert "| 25% |" in text
     assert text.count("not reached") == 2
-    assert "| bad (1 of the seeds) |" in text
+    assert "| bad (1 of the seeds, 1k steps of training) |" in text
     assert "| single (1 of the seeds, 2 of the tasks) |" in text
     assert "| 50 a task | 30 s a task |" in text
     write_csv(tmp_path / "t.csv", rows)
