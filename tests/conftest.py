@@ -35,6 +35,26 @@ SMALL = {
 }
 
 
+LONGEST = (
+    "test_golden_runs",
+    "test_several_ranks",
+    "test_scripts",
+    "test_run_training",
+    "test_commands_of_pages",
+    "test_config",
+    "test_old_folders",
+    "test_every_learner",
+    "test_hostile_envs",
+)
+"""Files of tests that take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that processes which share out the files end together."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture
 def small_config_file(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
