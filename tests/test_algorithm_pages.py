@@ -16,7 +16,7 @@ ENVIRONMENT = {"id": "metarl/PointNavigation-v0", "horizon": 100}
 SECTIONS = {"fomaml": {"meta_learner": {"name": "maml"}}, "from_scratch": {"from_scratch": {}}}
 
 
-NOT_COMPARED = ("rl2", "varibad", "pearl")
+NOT_COMPARED = ("rl2", "varibad", "pearl", "recurrent_sac")
 
 
 def defaults(page):

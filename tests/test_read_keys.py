@@ -17,7 +17,7 @@ from metarl.policies.registry import POLICIES
 from metarl.training.tensorboard.settings import hyperparameters
 from tests.conftest import SMALL
 
-MEMORY = {"rl2": "gru", "varibad": "belief", "pearl": "posterior"}
+MEMORY = {"rl2": "gru", "varibad": "belief", "pearl": "posterior", "recurrent_sac": "squashed_gru"}
 BARE = {"environment": SMALL["environment"], "run_dir": "unused"}
 IDLE = [
     ("maml", {"outer": "ppo"}, "trust_region.max_kl", 0.01, "meta_learner.outer ppo"),

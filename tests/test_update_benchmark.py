@@ -13,7 +13,7 @@ def experiment(learner, **settings):
     return build_experiment(metarl.read_config(sections))
 
 
-@pytest.mark.parametrize("learner", ["reptile", "promp", "rl2", "pearl"])
+@pytest.mark.parametrize("learner", ["reptile", "promp", "rl2", "pearl", "recurrent_sac"])
 def test_another_learners_update_is_timed(learner):
     rows = update(experiment(learner), 1)
     assert [row["name"] for row in rows] == ["learner.update"]

@@ -8,46 +8,40 @@ The losses are those of `outer/soft_actor_critic.py`. Adaptation changes the pos
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import PositiveInt
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from metarl.compute.task_map import TaskMap
-from metarl.math.parameters import Parameters, flatten, kind
-from metarl.meta_learners.learner import NOT_FINITE, LearnerState, MetaLearner, Update, remembered
-from metarl.meta_learners.outer.replay_draws import ReplayDraws
+from metarl.math.parameters import Parameters, kind
+from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
+from metarl.meta_learners.outer.replay_draws import ReplayDraws, nothing_done, rows_of
+from metarl.meta_learners.outer.replaying import ReplayOptimiser, dealt, finished, remember
 from metarl.meta_learners.outer.soft_actor_critic import (
+    GROUPS,
+    LatentSoftConfig,
     Losses,
     Noise,
-    SoftConfig,
     SoftDescent,
-    SoftState,
     Steps,
     critic_parameters,
     posterior_of,
-    soft_start,
     with_latent,
 )
-from metarl.meta_learners.outer.trial_rows import nothing_done, rows_of
+from metarl.meta_learners.outer.soft_steps import soft_start
 from metarl.policies.posterior import PosteriorPolicy
-from metarl.rollouts.replay_shard import ReplayShard
 from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
 
 
 @dataclass(frozen=True)
-class PearlConfig(SoftConfig):
+class PearlConfig(LatentSoftConfig):
     """PEARL: soft actor-critic whose networks see a latent, with a posterior of it from context.
 
     Args:
-        replay_ratio: gradient steps per environment step.
-        learning_starts: environment steps before the first gradient step.
-        replay_capacity: environment steps that are remembered, of all tasks together; older ones leave, 8 MB
-            at a time, so that somewhat more are there. 0 for all.
         meta_batch: tasks of a gradient step.
         batch_size: steps of each of them that actor and critics learn from.
         context_steps: steps of each of them that the posterior is of.
@@ -55,20 +49,10 @@ class PearlConfig(SoftConfig):
             otherwise of all its episodes.
     """
 
-    replay_ratio: PositiveFloat = 0.03125
-    learning_starts: NonNegativeInt = 0
-    replay_capacity: NonNegativeInt = 5_000_000
     meta_batch: PositiveInt = 8
     batch_size: PositiveInt = 256
     context_steps: PositiveInt = 100
     exploration_contexts: bool = True
-
-
-class PearlOptimiser(NamedTuple):
-    """The gradient steps' state, and the iterations done."""
-
-    soft: SoftState
-    iterations: Tensor
 
 
 class Drawn(NamedTuple):
@@ -94,7 +78,7 @@ def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> Me
     def start(parameters: Parameters) -> LearnerState:
         count = torch.zeros((), dtype=torch.int64)
         nothing = nothing_done(policy, task_map.reduction)
-        return LearnerState(parameters, PearlOptimiser(soft_start(parameters), count), nothing)
+        return LearnerState(parameters, ReplayOptimiser(soft_start(parameters, GROUPS), count), nothing)
 
     def update(state: LearnerState, batch: MetaBatch) -> Update:
         return _update(policy, config, state, batch.query, task_map)
@@ -102,59 +86,28 @@ def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> Me
     return MetaLearner(policy, 0, initial_parameters, start, remembered, update)
 
 
-def gradient_steps(config: PearlConfig, before: int, after: int) -> int:
-    """How many are due when so many environment steps became so many; they add up over iterations."""
-
-    def due(steps: int) -> int:
-        return math.floor(max(0, steps - int(config.learning_starts)) * float(config.replay_ratio))
-
-    return due(after) - due(before)
-
-
 def _update(
     policy: PosteriorPolicy, config: PearlConfig, state: LearnerState, batch: Batch, task_map: TaskMap
 ) -> Update:
     """Every rank remembers its tasks' steps, and descends on its share of those that a step draws."""
-    optimiser: PearlOptimiser = state.optimiser
+    optimiser: ReplayOptimiser = state.optimiser
     iteration, seeds = int(optimiser.iterations), task_map.all_tasks(seeds_of(batch))
-    before = state.replay
-    assert isinstance(before, ReplayShard)
-    longer = before.append(rows_of(batch, policy, iteration, task_map))
-    number = gradient_steps(config, before.ever, longer.ever)
-    replay = longer.without_oldest(int(config.replay_capacity))
+    replay, number = remember(config, state, rows_of(batch, policy, iteration, task_map))
     descent = SoftDescent(policy, config, state.parameters, optimiser.soft, task_map, iteration)
-    metrics = {
-        "kl": 0.0,
-        "gradient_steps": float(number),
-        "replay_rows": float(replay.length),
-        "learning_rate": descent.learning_rate,
-    }
     generator = torch.Generator().manual_seed(int(seeds[0]))
-    share, draws = (
-        dealt(config, len(seeds), task_map),
-        ReplayDraws(replay.own, config.exploration_contexts, task_map),
-    )
+    share = dealt(int(config.meta_batch), len(seeds), task_map)
+    draws = ReplayDraws(replay.own, config.exploration_contexts, task_map)
     for _ in range(number):
         drawn = _drawn(policy, config, draws, generator, kind(state.parameters)).of(share)
         losses = descent.step(*drawn)
-    parameters = descent.parameters
-    after = PearlOptimiser(descent.state, optimiser.iterations + 1)
+    parameters = descent.steps.parameters
+    metrics = {"learning_rate": descent.steps.learning_rate}
     if number:
         moved = _moved(policy, state.parameters, parameters, drawn)
         weight = torch.tensor(len(drawn.context), device=moved.device)
         metrics |= _metrics(*task_map.weighted_mean((losses, moved), weight))
-        metrics["temperature"] = parameters["log_temperature"].exp().item()
-    if not torch.isfinite(flatten(parameters)).all():
-        kept = LearnerState(state.parameters, after._replace(soft=optimiser.soft), replay)
-        return Update(kept, {**metrics, "kl": 0.0, "accepted": 0.0}, NOT_FINITE)
-    return Update(LearnerState(parameters, after, replay), {**metrics, "accepted": 1.0})
-
-
-def dealt(config: PearlConfig, everywhere: int, task_map: TaskMap) -> Tensor:
-    """Which of a gradient step's tasks this rank's gradients are of: they are dealt out to the places
-    of all ranks' tasks in turn; [drawn] bool."""
-    own = task_map.own_tasks(torch.arange(everywhere))
-    return torch.isin(torch.arange(int(config.meta_batch)) % everywhere, own)
+    after = LearnerState(parameters, ReplayOptimiser(descent.steps.state, optimiser.iterations + 1), replay)
+    return finished(state, after, number, metrics)
 
 
 def _drawn(

@@ -21,6 +21,7 @@ from metarl.meta_learners.multi_task import multi_task
 from metarl.meta_learners.normalising import normalising
 from metarl.meta_learners.pearl import pearl
 from metarl.meta_learners.promp import promp
+from metarl.meta_learners.recurrent_sac import recurrent_sac
 from metarl.meta_learners.reptile import reptile
 from metarl.meta_learners.rl2 import rl2
 from metarl.meta_learners.varibad import varibad
@@ -169,3 +170,4 @@ register_meta_learner("multi_task", multi_task)
 register_meta_learner("rl2", rl2)
 register_meta_learner("varibad", varibad)
 register_meta_learner("pearl", pearl)
+register_meta_learner("recurrent_sac", recurrent_sac)

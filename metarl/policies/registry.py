@@ -11,6 +11,7 @@ from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.plug_ins import check_registered_name, find_named
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.policies.recurrent import GruPolicy
+from metarl.policies.squashed_gru import SquashedGruPolicy
 
 SIZES = ("observation_size", "action_size")
 """Fields of every policy class, which the environment determines."""
@@ -24,6 +25,7 @@ POLICIES: dict[str, type[Any]] = {
     "gru": GruPolicy,
     "belief": BeliefPolicy,
     "posterior": PosteriorPolicy,
+    "squashed_gru": SquashedGruPolicy,
 }
 
 

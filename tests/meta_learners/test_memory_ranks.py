@@ -25,7 +25,7 @@ def updated(name, chosen, reduction):
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
-@pytest.mark.parametrize("name", ["rl2", "varibad", "pearl"])
+@pytest.mark.parametrize("name", ["rl2", "varibad", "pearl", "recurrent_sac"])
 def test_two_ranks_learn_what_one_learns(name, first):
     """However many tasks each has: a rank may have none of a minibatch."""
     whole = updated(name, slice(4), Reduction())
@@ -50,7 +50,7 @@ def test_two_ranks_remember_half_of_the_tasks_each():
     assert [set(replay.column("slot").tolist()) for replay in own] == [{0, 2}, {1, 5, 7}]
 
 
-@pytest.mark.parametrize("name", ["varibad", "pearl"])
+@pytest.mark.parametrize("name", ["varibad", "pearl", "recurrent_sac"])
 def test_what_a_learner_draws_follows_from_seed_iteration_and_task(name):
     made = memory_learner(name)
     batches = [sampled(made, tiny_state(made), key) for key in (KEY, KEY, (2, *KEY[1:]), (3, 2, 4))]

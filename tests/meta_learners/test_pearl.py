@@ -12,10 +12,9 @@ from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.meta_learners.learner import named_tensors
-from metarl.meta_learners.outer.replay_draws import pools_of
+from metarl.meta_learners.outer.replay_draws import nothing_done, pools_of, rows_of
 from metarl.meta_learners.outer.soft_actor_critic import posterior_of
-from metarl.meta_learners.outer.trial_rows import nothing_done, rows_of
-from metarl.meta_learners.pearl import PearlConfig, gradient_steps, pearl
+from metarl.meta_learners.pearl import PearlConfig, pearl
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.policy import TaskState, Transition
 from metarl.policies.posterior import PosteriorPolicy
@@ -124,7 +123,7 @@ def test_a_memory_has_its_capacity_and_gradient_steps_are_of_all_steps_ever(monk
 def test_gradient_steps_add_up_to_the_replay_ratio(starts, expected):
     config = PearlConfig(replay_ratio=0.2, learning_starts=starts)
     lengths = [0, 7, 9, 14, 23, 30]
-    assert sum(gradient_steps(config, *pair) for pair in pairwise(lengths)) == expected
+    assert sum(config.gradient_steps(*pair) for pair in pairwise(lengths)) == expected
 
 
 def test_what_acting_carries_is_the_posterior_of_all_steps():

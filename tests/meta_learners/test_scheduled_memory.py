@@ -14,7 +14,7 @@ SHARES = {
     "linear": [1 - min(n / UPDATES, 1) for n in range(5)],
     "cosine": [(1 + math.cos(math.pi * min(n / UPDATES, 1))) / 2 for n in range(5)],
 }
-LEARNERS = ["rl2", "varibad", "pearl"]
+LEARNERS = ["rl2", "varibad", "pearl", "recurrent_sac"]
 
 
 def scheduled(name, shape):

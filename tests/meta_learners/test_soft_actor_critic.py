@@ -9,17 +9,20 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.outer.soft_actor_critic import (
+    GROUPS,
+    LatentSoftConfig,
     Noise,
-    SoftConfig,
     SoftDescent,
     Steps,
     critic_parameters,
-    soft_start,
 )
+from metarl.meta_learners.outer.soft_steps import soft_start
 from metarl.policies.posterior import PosteriorPolicy
 
 ROWS = 32
-CONFIG = SoftConfig(learning_rate=1e-3, critic_sizes=(16, 16), target_rate=0.02, initial_temperature=0.3)
+CONFIG = LatentSoftConfig(
+    learning_rate=1e-3, critic_sizes=(16, 16), target_rate=0.02, initial_temperature=0.3
+)
 
 
 class Box(gymnasium.Env):
@@ -82,7 +85,7 @@ def test_without_a_latent_it_is_the_soft_actor_critic_of_stable_baselines3(updat
     generator = torch.Generator().manual_seed(1)
     own = {**policy.initial_parameters(generator), **critic_parameters(policy, CONFIG, generator)}
     theta = {**own, **copied(model)}
-    ours = SoftDescent(policy, CONFIG, theta, soft_start(theta), TaskMap())
+    ours = SoftDescent(policy, CONFIG, theta, soft_start(theta, GROUPS), TaskMap())
     for update in range(updates):
         given = steps(generator)
         model.replay_buffer = Given(given)
@@ -95,14 +98,14 @@ def test_without_a_latent_it_is_the_soft_actor_critic_of_stable_baselines3(updat
     assert losses.critic.item() == pytest.approx(logged["train/critic_loss"], rel=1e-4)
     # Within its logarithm of 1 - tanh^2 stable-baselines3 adds 1e-6.
     assert losses.actor.item() == pytest.approx(logged["train/actor_loss"], rel=1e-4, abs=1e-4)
-    torch.testing.assert_close(ours.parameters["log_temperature"], model.log_ent_coef[0].detach())
+    torch.testing.assert_close(ours.steps.parameters["log_temperature"], model.log_ent_coef[0].detach())
     for name, value in copied(model).items():
-        torch.testing.assert_close(ours.parameters[name], value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ours.steps.parameters[name], value, rtol=1e-4, atol=1e-5)
     model.policy.critic, after = model.policy.critic_target, model.policy.critic
-    for name, value in ours.state.targets.items():
+    for name, value in ours.steps.state.targets.items():
         torch.testing.assert_close(value, copied(model)[name], rtol=1e-4, atol=1e-5)
     model.policy.critic = after
-    moments = {**ours.state.actor.exp_avg, **ours.state.critics.exp_avg}
+    moments = {**ours.steps.state.actor.exp_avg, **ours.steps.state.critics.exp_avg}
     for name, value in first_moments(model).items():
         torch.testing.assert_close(moments[name], value, rtol=1e-3, atol=1e-5)
 
@@ -110,7 +113,7 @@ def test_without_a_latent_it_is_the_soft_actor_critic_of_stable_baselines3(updat
 def problem(tasks=2, **settings):
     generator = torch.Generator().manual_seed(3)
     policy = PosteriorPolicy(3, 2, latent_size=2, encoder_sizes=(7,), hidden_sizes=(6,))
-    config = SoftConfig(critic_sizes=(5,), learning_rate=1e-3, **settings)
+    config = LatentSoftConfig(critic_sizes=(5,), learning_rate=1e-3, **settings)
     theta = {**policy.initial_parameters(generator), **critic_parameters(policy, config, generator)}
     theta = {name: value.double() for name, value in theta.items()}
     context = torch.randn(tasks, 9, 6, generator=generator, dtype=torch.float64)
@@ -120,7 +123,7 @@ def problem(tasks=2, **settings):
 
 
 def after(policy, config, theta, context, given, noise):
-    descent = SoftDescent(policy, config, theta, soft_start(theta), TaskMap())
+    descent = SoftDescent(policy, config, theta, soft_start(theta, GROUPS), TaskMap())
     return descent.step(context, given, noise), descent
 
 
@@ -136,8 +139,8 @@ def test_tasks_taken_twice_change_neither_losses_nor_gradients():
     same, both = after(policy, config, theta, doubled, twice(given), twice(noise))
     torch.testing.assert_close(tuple(losses), tuple(same))
     for group in ("critics", "actor"):
-        for name, value in getattr(once.state, group).exp_avg.items():
-            torch.testing.assert_close(getattr(both.state, group).exp_avg[name], value)
+        for name, value in getattr(once.steps.state, group).exp_avg.items():
+            torch.testing.assert_close(getattr(both.steps.state, group).exp_avg[name], value)
 
 
 def judged(theta, *parts):
@@ -166,7 +169,7 @@ def test_critics_teach_the_encoder_and_the_actor_does_not():
     values = judged(theta, given.observations, latent, given.actions)
     (gradient,) = torch.autograd.grad(0.5 * (values - targets).square().mean((1, 2)).sum(), leaf)
     assert gradient.abs().max() > 1e-6
-    torch.testing.assert_close(descent.state.critics.exp_avg["encoder.1.weight"], 0.1 * gradient)
+    torch.testing.assert_close(descent.steps.state.critics.exp_avg["encoder.1.weight"], 0.1 * gradient)
 
 
 def test_a_step_tells_the_critics_mean_value_and_how_far_posteriors_are_from_the_prior():
@@ -185,13 +188,15 @@ def test_a_step_tells_the_critics_mean_value_and_how_far_posteriors_are_from_the
 def test_the_divergence_from_the_prior_weighs_on_the_encoder_alone():
     policy, config, theta, context, given, noise = problem(kl_weight=0.0)
     _, free = after(policy, config, theta, context, given, noise)
-    _, weighed = after(policy, SoftConfig(critic_sizes=(5,), kl_weight=1.0), theta, context, given, noise)
-    for name, value in free.state.critics.exp_avg.items():
-        same = torch.allclose(value, weighed.state.critics.exp_avg[name])
+    _, weighed = after(
+        policy, LatentSoftConfig(critic_sizes=(5,), kl_weight=1.0), theta, context, given, noise
+    )
+    for name, value in free.steps.state.critics.exp_avg.items():
+        same = torch.allclose(value, weighed.steps.state.critics.exp_avg[name])
         assert same == name.startswith("critic."), name
 
 
 def test_a_temperature_that_is_not_learned_stays():
     policy, config, theta, context, given, noise = problem(learns_temperature=False)
     _, descent = after(policy, config, theta, context, given, noise)
-    assert torch.equal(descent.parameters["log_temperature"], theta["log_temperature"])
+    assert torch.equal(descent.steps.parameters["log_temperature"], theta["log_temperature"])

@@ -30,7 +30,7 @@ from tests.support.replayed import restored
 TASKS, EPISODES, HORIZON = 3, 4, 6
 Objective = Literal["vpg", "lvc"]
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
-BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad", "pearl"})
+BY_GRADIENT = sorted(set(META_LEARNERS) - {"rl2", "varibad", "pearl", "recurrent_sac"})
 """Learners whose adaptation is inner steps; any policy without memory is theirs."""
 
 

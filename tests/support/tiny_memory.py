@@ -11,6 +11,7 @@ from metarl.meta_learners.registry import META_LEARNERS
 from metarl.policies.belief import BeliefPolicy
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.policies.recurrent import GruPolicy
+from metarl.policies.squashed_gru import SquashedGruPolicy
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.sampler import RolloutSampler
 from tests.support.tiny_envs import Echo
@@ -20,6 +21,7 @@ POLICIES = {
     "rl2": GruPolicy(3, 2, hidden_size=5, head_sizes=(4,)),
     "varibad": BeliefPolicy(3, 2, hidden_size=5, latent_size=2, head_sizes=(4,)),
     "pearl": PosteriorPolicy(3, 2, latent_size=2, encoder_sizes=(6,), hidden_sizes=(7,)),
+    "recurrent_sac": SquashedGruPolicy(3, 2, hidden_size=5, hidden_sizes=(7,)),
 }
 PPO = {"epochs": 2, "value_sizes": (4,), "learning_rate": 1e-2}
 BELIEFS = {"decoder_sizes": (4,), "decodes_states": True, "prefixes": 0, "decodes": 4, "belief_trials": 2}
@@ -27,6 +29,12 @@ SETTINGS = {
     "rl2": {"minibatches": 3, **PPO},
     "varibad": {"minibatches": 2, **PPO, **BELIEFS},
     "pearl": {"critic_sizes": (5,), "replay_ratio": 0.1, "meta_batch": 3, "batch_size": 8},
+    "recurrent_sac": {
+        "critic_sizes": (5,),
+        "critic_hidden_size": 4,
+        "replay_ratio": 0.1,
+        "meta_batch": 3,
+    },
 }
 
 

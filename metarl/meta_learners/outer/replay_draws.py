@@ -1,15 +1,46 @@
-"""What gradient steps draw of rows that are shared out by task: the same on every rank, whoever has them."""
+"""Tasks' steps as rows to replay, and what gradient steps draw of them: the same on every rank."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
+from metarl.meta_learners.outer.shared_groups import SharedGroups
 from metarl.meta_learners.outer.soft_actor_critic import Steps
+from metarl.meta_learners.outer.trial_rows import fresh_slots, no_rows, trial_rows
+from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay import Replay
+from metarl.rollouts.replay_shard import ReplayShard
+from metarl.rollouts.rollout import SLOT, Batch
 from metarl.rollouts.row_groups import Groups, draw_groups, draw_places, grouped, latest, rows_at
+
+
+def nothing_done(policy: PosteriorPolicy, reduction: Reduction) -> ReplayShard:
+    """The memory before the first step; a task's rows are on one rank, by its number.
+
+    Columns: a step, `slot`, its task's number, `trial`, the iteration, and `explores`, whether z was drawn
+    from N(0, I).
+    """
+    marks = {"trial": torch.int32, "explores": torch.bool}
+    return no_rows(policy.observation_size, policy.action_size, reduction, marks)
+
+
+def rows_of(batch: Batch, policy: PosteriorPolicy, iteration: int, task_map: TaskMap) -> dict[str, Tensor]:
+    """An iteration's steps of all ranks as rows, task by task, without padding.
+
+    Args:
+        batch: this rank's whole trials, [task, episode, time, ...]; tasks without a slot are tasks of their
+            own.
+    """
+    device, episodes = batch.valid.device, batch.valid.shape[1]
+    slots = batch.extras.get(SLOT, fresh_slots(batch, iteration, task_map))
+    trial = torch.full((1, 1, 1), iteration, device=device)
+    explores = torch.arange(episodes, device=device).view(1, -1, 1) < policy.exploration_episodes
+    return trial_rows(batch, slots, {"trial": trial, "explores": explores}, task_map)
 
 
 class Pools(NamedTuple):
@@ -28,16 +59,10 @@ class ReplayDraws:
     """
 
     def __init__(self, own: Replay, exploration_contexts: bool, task_map: TaskMap) -> None:
-        self._own, self._task_map = own, task_map
+        self._own = own
         self._pools = pools_of(own, exploration_contexts)
-        mine, *counts = self._pools.steps.labels, self._pools.steps.counts, self._pools.contexts.counts
-        labels, *counts = task_map.all_tasks([mine, *counts])
-        order = torch.argsort(labels)
-        labels = labels[order]
-        self._steps, self._contexts = (of[order] for of in counts)
-        self._rank = labels % task_map.reduction.size
-        self._place = torch.full_like(order, -1)
-        self._place[torch.searchsorted(labels, mine)] = torch.arange(len(mine))
+        counts = [self._pools.steps.counts, self._pools.contexts.counts]
+        self._shared = SharedGroups(self._pools.steps.labels, counts, task_map)
 
     def draw(self, tasks: int, contexts: int, steps: int, generator: torch.Generator) -> tuple[Steps, Steps]:
         """Steps of different tasks: as many for a context, and as many others, of each; [task, step, ...].
@@ -46,18 +71,15 @@ class ReplayDraws:
             tasks: to draw; there may be fewer.
             generator: in the same state on all ranks.
         """
-        chosen = draw_groups(len(self._steps), tasks, generator)
-        told = draw_places(self._contexts[chosen], contexts, generator)
-        learned = draw_places(self._steps[chosen], steps, generator)
-        place = self._place[chosen]
-        mine = place >= 0
-        own_told = rows_at(self._pools.contexts, place[mine], told[mine])
-        own_learned = rows_at(self._pools.steps, place[mine], learned[mine])
+        of_steps, of_contexts = self._shared.counts
+        chosen = draw_groups(len(self._shared), tasks, generator)
+        told = draw_places(of_contexts[chosen], contexts, generator)
+        learned = draw_places(of_steps[chosen], steps, generator)
+        mine, place = self._shared.own(chosen)
+        own_told = rows_at(self._pools.contexts, place, told[mine])
+        own_learned = rows_at(self._pools.steps, place, learned[mine])
         rows = self._own.pick(torch.cat((own_told, own_learned), dim=1))
-        brought = self._task_map.all_tasks({name: rows[name] for name in Steps._fields})
-        # They come by rank, each one's in the order of the draw.
-        back = torch.argsort(torch.argsort(self._rank[chosen], stable=True))
-        found = Steps(**{name: value[back] for name, value in brought.items()})
+        found = Steps(**self._shared.brought(chosen, {name: rows[name] for name in Steps._fields}))
         return Steps(*(v[:, :contexts] for v in found)), Steps(*(v[:, contexts:] for v in found))
 
 

@@ -10,66 +10,37 @@ L_a   = -log alpha mean(log pi(a | o, z') + target)                             
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
-from jsonargparse.typing import (
-    ClosedUnitInterval,
-    NonNegativeFloat,
-    OpenUnitInterval,
-    PositiveFloat,
-    PositiveInt,
-)
+from jsonargparse.typing import NonNegativeFloat
 from torch import Tensor
 
 from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.gaussian_product import kl_to_unit
 from metarl.math.parameters import Parameters
-from metarl.meta_learners.outer.clipped import AdamState, adam_of, adam_start, adam_state
-from metarl.meta_learners.outer.descent import UNREAD, descend
-from metarl.meta_learners.outer.schedule import ScheduledRate
-from metarl.objectives.soft_actor_critic import (
-    actor_loss,
-    critic_loss,
-    soft_targets,
-    soft_update,
-    temperature_loss,
-)
+from metarl.meta_learners.outer.soft_steps import CRITICS, Groups, SoftConfig, SoftState, SoftSteps
+from metarl.objectives.soft_actor_critic import actor_loss, critic_loss, soft_targets, temperature_loss
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.policies.relu_mlp import relu_mlp, relu_parameters
 
-CRITICS = 2
-_GROUPS = {"critics": ("critic.", "encoder."), "actor": ("actor.",), "temperature": ("log_temperature",)}
-"""Who is stepped together: beginnings of the names of its parameters."""
+GROUPS: Groups = {
+    "critics": ("critic.", "encoder."),
+    "actor": ("actor.",),
+    "temperature": ("log_temperature",),
+}
 
 
 @dataclass(frozen=True)
-class SoftConfig(ScheduledRate):
-    """Soft actor-critic on replayed steps.
+class LatentSoftConfig(SoftConfig):
+    """Soft actor-critic whose networks see a latent.
 
     Args:
-        learning_rate: the rate of Adam, for all networks and the temperature; at the schedule's start.
-        discount: gamma.
-        target_rate: share of the target critics' way to the critics, at every gradient step.
         kl_weight: lambda, of the posterior's KL to N(0, I), both terms means over tasks.
-        critic_sizes: units of a critic's hidden layers, ReLU.
-        initial_temperature: alpha at the start.
-        learns_temperature: whether alpha moves, towards an entropy of minus the number of actions.
-
-    Raises:
-        ValueError: as `ScheduledRate`.
     """
 
-    learning_rate: PositiveFloat = 3e-4
-    discount: ClosedUnitInterval = 0.99
-    target_rate: OpenUnitInterval = 0.005
     kl_weight: NonNegativeFloat = 0.03
-    critic_sizes: tuple[PositiveInt, ...] = (128, 128)
-    initial_temperature: PositiveFloat = 1.0
-    learns_temperature: bool = True
-
-    unread: ClassVar[tuple[str, ...]] = UNREAD
 
 
 class Steps(NamedTuple):
@@ -97,15 +68,6 @@ class Noise(NamedTuple):
     next_actions: Tensor
 
 
-class SoftState(NamedTuple):
-    """Adam's states, and the parameters of the target critics."""
-
-    critics: AdamState
-    actor: AdamState
-    temperature: AdamState
-    targets: Parameters
-
-
 class Losses(NamedTuple):
     """Of one gradient step, means over this rank's tasks, scalars; `values` of the critics' values."""
 
@@ -124,15 +86,8 @@ def critic_parameters(policy: PosteriorPolicy, config: SoftConfig, generator: to
     return {**critics, "log_temperature": temperature.log()}
 
 
-def soft_start(parameters: Parameters) -> SoftState:
-    """Before the first step: the target critics are the critics."""
-    adams = {group: adam_start(_of(parameters, group)) for group in _GROUPS}
-    targets = {name: value.clone() for name, value in parameters.items() if name.startswith("critic.")}
-    return SoftState(**adams, targets=targets)
-
-
 class SoftDescent:
-    """Gradient steps one after the other; `parameters` and `state` are where they led.
+    """Gradient steps one after the other; `steps` holds where they led.
 
     Args:
         updates: how many lie behind the state, for the learning rate's schedule.
@@ -141,29 +96,14 @@ class SoftDescent:
     def __init__(
         self,
         policy: PosteriorPolicy,
-        config: SoftConfig,
+        config: LatentSoftConfig,
         parameters: Parameters,
         state: SoftState,
         task_map: TaskMap,
         updates: int = 0,
     ) -> None:
-        self._policy, self._config, self._task_map = policy, config, task_map
-        self.learning_rate = config.rate(updates)
-        self._leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
-        self._adams = {
-            group: adam_of(_of(self._leaves, group), getattr(state, group), self.learning_rate)
-            for group in _GROUPS
-        }
-        self._targets = state.targets
-
-    @property
-    def parameters(self) -> Parameters:
-        return {name: leaf.detach() for name, leaf in self._leaves.items()}
-
-    @property
-    def state(self) -> SoftState:
-        adams = {group: adam_state(adam, _of(self._leaves, group)) for group, adam in self._adams.items()}
-        return SoftState(**adams, targets=self._targets)
+        self._policy, self._config = policy, config
+        self.steps = SoftSteps(config, GROUPS, parameters, state, task_map, updates)
 
     def step(self, context: Tensor, steps: Steps, noise: Noise) -> Losses:
         """One step of every optimiser; temperature first, then critics with the encoder, then the actor.
@@ -172,7 +112,8 @@ class SoftDescent:
             context: what factors see, [task, step, in]; as `steps` and `noise` of this rank's tasks, of
                 which every rank may have its own number.
         """
-        config, theta, share = self._config, self._leaves, torch.tensor(len(context), device=context.device)
+        config, own = self._config, self.steps
+        theta, share = own.leaves, torch.tensor(len(context), device=context.device)
         posterior = posterior_of(self._policy, theta, context)
         latent = posterior.draw(noise.latent)
         known = latent.detach()
@@ -180,10 +121,10 @@ class SoftDescent:
         temperature = theta["log_temperature"].detach().exp()
         if config.learns_temperature:
             aimed = temperature_loss(theta["log_temperature"], log_prob, -float(self._policy.action_size))
-            self._descend("temperature", aimed, share)
+            own.descend("temperature", aimed, share)
         with torch.no_grad():
             following, next_log_prob = self._drawn(steps.next_observations, known, noise.next_actions)
-            next_values = self._values(self._targets, steps.next_observations, following, known)
+            next_values = self._values(own.targets, steps.next_observations, following, known)
             targets = soft_targets(
                 steps.rewards,
                 steps.terminated,
@@ -194,26 +135,22 @@ class SoftDescent:
             )
         values = self._values(theta, steps.observations, steps.actions, latent)
         of_critics, kl = critic_loss(values, targets), kl_to_unit(posterior).mean()
-        self._descend("critics", of_critics + float(config.kl_weight) * kl, share)
+        own.descend("critics", of_critics + float(config.kl_weight) * kl, share)
         judged = self._values(theta, steps.observations, actions, known)
         of_actor = actor_loss(log_prob, judged, temperature)
-        self._descend("actor", of_actor, share)
-        with torch.no_grad():
-            self._targets = soft_update(self._targets, theta, float(config.target_rate))
+        own.descend("actor", of_actor, share)
+        own.follow()
         return Losses(*(x.detach() for x in (of_critics, of_actor, kl, values.mean(), posterior.std.mean())))
 
     def _drawn(self, observations: Tensor, latent: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         features = with_latent(observations, latent)
-        return self._policy.distribution(self._leaves, features).draw_with_log_prob(noise)
+        return self._policy.distribution(self.steps.leaves, features).draw_with_log_prob(noise)
 
     def _values(self, theta: Parameters, observations: Tensor, actions: Tensor, latent: Tensor) -> Tensor:
         """Of all critics, [critic, task, step]."""
         inputs = torch.cat((with_latent(observations, latent), actions), dim=-1)
         layers = len(self._config.critic_sizes) + 1
         return relu_mlp(theta, "critic", layers, inputs.expand(CRITICS, *inputs.shape)).squeeze(-1)
-
-    def _descend(self, group: str, loss: Tensor, share: Tensor) -> None:
-        descend(self._adams[group], _of(self._leaves, group), loss, share, self._task_map)
 
 
 def posterior_of(policy: PosteriorPolicy, theta: Parameters, context: Tensor) -> DiagonalGaussian:
@@ -224,7 +161,3 @@ def posterior_of(policy: PosteriorPolicy, theta: Parameters, context: Tensor) ->
 def with_latent(observations: Tensor, latent: Tensor) -> Tensor:
     """Observations [task, step, observation], each beside its task's z [task, z]."""
     return torch.cat((observations, latent.unsqueeze(1).expand(-1, observations.shape[1], -1)), dim=-1)
-
-
-def _of(parameters: Parameters, group: str) -> Parameters:
-    return {name: value for name, value in parameters.items() if name.startswith(_GROUPS[group])}

@@ -2,53 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.outer.soft_actor_critic import Steps
-from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.replay_shard import ReplayShard
-from metarl.rollouts.rollout import SLOT, Batch, next_observations
+from metarl.rollouts.rollout import Batch, next_observations
 
 
-def nothing_done(policy: PosteriorPolicy, reduction: Reduction) -> ReplayShard:
-    """The memory before the first step; a task's rows are on one rank, by its number.
+def no_rows(
+    observation_size: int, action_size: int, reduction: Reduction, marks: Mapping[str, torch.dtype]
+) -> ReplayShard:
+    """The memory before the first step.
 
-    Columns: a step, `slot`, its task's number, `trial`, the iteration, and `explores`, whether z was drawn
-    from N(0, I).
-    """
-    observations, flags = torch.empty(0, policy.observation_size), torch.empty(0, dtype=torch.bool)
-    numbers = torch.empty(0, dtype=torch.int32)
-    steps = Steps(observations, torch.empty(0, policy.action_size), torch.empty(0), observations, flags)
-    empty = Replay({**steps._asdict(), "slot": numbers, "trial": numbers, "explores": flags})
-    return ReplayShard.of(empty, "slot", reduction.rank, reduction.size)
-
-
-def rows_of(batch: Batch, policy: PosteriorPolicy, trial: int, task_map: TaskMap) -> dict[str, Tensor]:
-    """An iteration's steps of all ranks as rows, task by task, without padding.
+    Columns: a step; `slot`, by whose number rows are on one rank; and others.
 
     Args:
-        batch: this rank's whole trials, [task, episode, time, ...]; tasks without a slot are tasks of their
-            own.
-        trial: the iteration.
+        marks: the other columns.
     """
-    valid, episodes = batch.valid, batch.valid.shape[1]
+    observations, flags = torch.empty(0, observation_size), torch.empty(0, dtype=torch.bool)
+    steps = Steps(observations, torch.empty(0, action_size), torch.empty(0), observations, flags)
+    numbers = {name: torch.empty(0, dtype=kind) for name, kind in {"slot": torch.int32, **marks}.items()}
+    return ReplayShard.of(Replay({**steps._asdict(), **numbers}), "slot", reduction.rank, reduction.size)
+
+
+def fresh_slots(batch: Batch, iteration: int, task_map: TaskMap) -> Tensor:
+    """A number of its own for every trial of an iteration, among all that were ever done; [task]."""
     tasks = len(task_map.all_tasks(batch.terminated))
-    fresh = trial * tasks + task_map.own_tasks(torch.arange(tasks, device=valid.device))
-    slots = batch.extras.get(SLOT, fresh).view(-1, 1, 1).expand_as(valid)
-    explores = (torch.arange(episodes, device=valid.device) < policy.exploration_episodes).view(1, -1, 1)
-    last = valid & ~torch.nn.functional.pad(valid[..., 1:], (0, 1))
+    places = task_map.own_tasks(torch.arange(tasks, device=batch.valid.device))
+    numbers: Tensor = iteration * tasks + places
+    return numbers
+
+
+def trial_rows(
+    batch: Batch, slots: Tensor, marks: Mapping[str, Tensor], task_map: TaskMap
+) -> dict[str, Tensor]:
+    """An iteration's steps of all ranks as rows, trial by trial, without padding.
+
+    Args:
+        batch: this rank's whole trials, [task, episode, time, ...].
+        slots: the column of that name, [task].
+        marks: the other columns, of a shape that [task, episode, time] takes.
+    """
+    valid = batch.valid
     steps = Steps(
         batch.observations,
         batch.actions,
         batch.rewards,
         next_observations(batch),
-        last & batch.terminated.unsqueeze(-1),
+        last_steps(valid) & batch.terminated.unsqueeze(-1),
     )
-    marks = {"slot": slots, "trial": torch.full_like(slots, trial), "explores": explores.expand_as(valid)}
-    own = {name: value[valid] for name, value in {**steps._asdict(), **marks}.items()}
-    everywhere: dict[str, Tensor] = task_map.all_tasks(own)
+    wide = {"slot": slots.view(-1, 1, 1), **marks}
+    columns = {**steps._asdict(), **{name: value.expand_as(valid) for name, value in wide.items()}}
+    everywhere: dict[str, Tensor] = task_map.all_tasks({name: v[valid] for name, v in columns.items()})
     return everywhere
+
+
+def last_steps(valid: Tensor) -> Tensor:
+    """Which steps are the last of their episodes, of valid ones [..., time], a prefix; the same shape."""
+    return valid & ~torch.nn.functional.pad(valid[..., 1:], (0, 1))
