@@ -18,6 +18,7 @@ LEARNERS = {
     "rl2": {"policy": {"name": "gru", "hidden_size": 6, "head_sizes": [5], "initial_std": 0.5}},
     "varibad": {"policy": {"name": "belief", "hidden_size": 6, "head_sizes": [5], "initial_std": 0.5}},
     "pearl": {"policy": {"name": "posterior", "hidden_sizes": [8]}},
+    "recurrent_sac": {"policy": {"name": "squashed_gru", "hidden_size": 6}},
 }
 
 
@@ -28,7 +29,7 @@ def trained(small_config_file, train_small, tmp_path):
     def run(name="rl2"):
         values = yaml.safe_load(small_config_file.read_text())
         settings = {"name": name}
-        if name != "pearl":
+        if name in ("rl2", "varibad"):
             settings |= {"minibatches": 1, "epochs": 1}
         small_config_file.write_text(yaml.safe_dump({**values, "meta_learner": settings, **LEARNERS[name]}))
         train_small("--training.iterations", "1")

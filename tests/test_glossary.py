@@ -22,6 +22,7 @@ POLICIES = {
     "rl2": {"name": "gru", "hidden_size": 4},
     "varibad": {"name": "belief", "hidden_size": 4},
     "pearl": {"name": "posterior", "hidden_sizes": [4]},
+    "recurrent_sac": {"name": "squashed_gru", "hidden_size": 4},
 }
 
 

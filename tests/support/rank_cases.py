@@ -49,6 +49,10 @@ SEVERAL_TASKS = {
         {"name": "posterior", "latent_size": 2, "encoder_sizes": [8], "hidden_sizes": [8]},
         training_tasks=9,
     ),
+    "recurrent_sac": _case(
+        {"name": "recurrent_sac", "meta_batch": 3, "critic_hidden_size": 8, "critic_sizes": [8]},
+        {"name": "squashed_gru", "hidden_size": 8, "hidden_sizes": [8]},
+    ),
 }
 """Of whole minibatches of tasks at once, whose sums are taken by rank."""
 CASES = {**BY_GRADIENT, **SEVERAL_TASKS}
