@@ -132,6 +132,12 @@ class Evaluation:
     adapted: TaskState
     rollouts: tuple[Rollout, ...] = ()
 
+    def __repr__(self) -> str:
+        points = self.curve.points
+        means = (f"{mean:.2f} after {points.text(k)}" for k, mean in enumerate(self.curve.mean))
+        kept = f"; {len(self.rollouts)} rollouts" if self.rollouts else ""
+        return f"Evaluation({number_of_tasks(self.curve.tasks)} tasks: {', '.join(means)}{kept})"
+
     @property
     def first(self) -> TaskState:
         """The first task's state: parameters without a task axis, and the carry of one trial, [1, 1, ...]."""

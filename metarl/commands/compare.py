@@ -68,7 +68,8 @@ def main() -> int:
         arguments.into.write_text(
             re.sub(between, lambda _: f"{START}\n\n{text}\n{END}", old, flags=re.DOTALL)
         )
-    written = [f"{name}{kind}" for name, (found, _) in outcomes.items() if found for kind in KINDS]
+    stems = [stem_of(arguments, name) for name, (found, _) in outcomes.items() if found]
+    written = [f"{stem}{kind}" for stem in stems for kind in KINDS]
     print(f"Written to {arguments.output}: {', '.join(written) or 'nothing'}")
     broken = sum(len(failures) for _, failures in outcomes.values())
     if broken:
@@ -109,11 +110,16 @@ def run(
                 else:
                     results.append(result)
                     curve = ", ".join(f"{value:.1f}" for value in result.returns.mean(1))
-                    line = f"{title}: return by inner step {curve}"
+                    line = f"{title}: return after {used_up_to(protocol)} episodes {curve}"
                 if not quiet:
                     write_line(f"{name} {line}")
                 runs.advance()
     return outcomes
+
+
+def used_up_to(protocol: Protocol) -> str:
+    """ "0, 20, 40", the episodes of a task that are used before each of the returns."""
+    return ", ".join(str(step * protocol.episodes) for step in range(protocol.steps + 1))
 
 
 class StepsShown(Observer):
@@ -140,12 +146,24 @@ def run_shown(entry: Entry, protocol: Protocol, title: str, quiet: bool) -> Resu
         return run_entry(entry, protocol, [StepsShown(bar)], bar.advance, judging)
 
 
+def stem_of(arguments: argparse.Namespace, name: str) -> str:
+    """What an environment's table is called: as the environment, and where another protocol has taken that
+    name, with what differs."""
+    try:
+        settings = json.loads((arguments.output / f"{name}.json").read_text())
+        kept = {field.name: settings[field.name] for field in fields(Protocol)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return name
+    own = {key: str(getattr(arguments, key)) for key in kept}
+    return "_".join([name, *(f"{key}={value}" for key, value in own.items() if value != kept[key])])
+
+
 def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:
     """Writes one environment's table as Markdown, CSV and PNG; returns the Markdown."""
     budget, seeds = budget_of(name, arguments.budget), len(read_seeds(arguments.seeds))
     title = f"{name}: training until {budget:,} environment steps are taken, {seeds} seed{'s' * (seeds != 1)}"
     where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
-    stem = arguments.output / name
+    stem = arguments.output / stem_of(arguments, name)
     broken = "".join(f"\n- {failure}" for failure in failures) + "\n" * bool(failures)
     if not results:
         for kind in KINDS:
@@ -153,8 +171,9 @@ def report(arguments: argparse.Namespace, name: str, results: list[Result], fail
         return f"**{title}** ({where})\n{broken}"
     rows, target = summarise(results, arguments.target)
     longest = tasks_of(max(rows, key=lambda row: row.tasks))
-    title += f", {longest}, {arguments.episodes} episodes at every inner step"
-    text = f"**{title}** ({where})\n\n{markdown(rows, target, arguments.episodes)}{broken}"
+    each = arguments.episodes
+    title += f", {longest}, {each} episode{'s' * (each != 1)} at every inner step"
+    text = f"**{title}** ({where})\n\n{markdown(rows, target, each, budget)}{broken}"
     stem.with_suffix(".md").write_text(text)
     write_csv(stem.with_suffix(".csv"), rows)
     plot(stem.with_suffix(".png"), rows, results, title, target, arguments.episodes)

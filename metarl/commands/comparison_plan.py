@@ -65,12 +65,15 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
         ConfigError: a config or budget that is wrong, or configs that cannot be compared.
     """
     groups: dict[str, list[Entry]] = {}
-    paths, variants = map(find_config, arguments.configs), read_sweeps(arguments.sweep)
+    given = arguments.budget
+    paths, variants = [*map(find_config, arguments.configs)], read_sweeps(arguments.sweep)
     for seed, path, variant in product(read_seeds(arguments.seeds), paths, variants):
         name = environment_name(path, protocol, variant)
         folder = arguments.output / name
-        budget = budget_of(name, arguments.budget, label_of(path, variant))
-        entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations, variant)
+        own = {key: value for key, value in variant.items() if any(one[key] != value for one in variants)}
+        label = label_of(path, own)
+        budget = budget_of(name, given, label)
+        entry = make_entry(path, seed, budget, folder, protocol, arguments.evaluations, variant, label)
         group = groups.setdefault(name, [])
         if any((other.label, other.seed) == (entry.label, seed) for other in group):
             raise ConfigError(f"{path}: expected configs of different names, got {entry.label} twice")
@@ -79,7 +82,7 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
                 raise ConfigError(f"{path}: {found}, to be compared with {other.label}")
         group.append(entry)
     labels = sorted({entry.label for entries in groups.values() for entry in entries})
-    named = [word.rpartition("=")[0] for word in arguments.budget if "=" in word]
+    named = [word.rpartition("=")[0] for word in given if "=" in word]
     if unknown := [name for name in named if name not in (*groups, *labels)]:
         known = f"environments among {sorted(groups)}, or rows among {labels}"
         raise ConfigError(f"--budget: expected {known}, got {unknown[0]}")
@@ -102,7 +105,8 @@ def budget_of(name: str, given: list[str], label: str = "") -> int:
         ConfigError: none is given, or no whole number.
     """
     by_name = {word.rpartition("=")[0]: word.rpartition("=")[2] for word in given}
-    text = next((by_name[key] for key in (label, name, "") if key in by_name), "nothing")
+    text = next((by_name[key] for key in (label, name, "") if key in by_name), None)
+    text = text if text is not None else f"nothing but {' '.join(given)}"
     try:
         budget = float(text)
         whole = budget > 0 and budget == int(budget)

@@ -49,6 +49,7 @@ def make_entry(
     protocol: Protocol,
     evaluations: int,
     variant: Variant | None = None,
+    label: str | None = None,
 ) -> Entry:
     """The run of a config file, with its budget instead of its own number of iterations.
 
@@ -57,14 +58,15 @@ def make_entry(
 
     Args:
         evaluations: policies that training keeps for the learning curve, about evenly over the budget.
-        variant: values of the config's keys; it is part of the label.
+        variant: values of the config's keys.
+        label: the row's; without one, the file's name and the variant.
 
     Raises:
         ConfigError: the config is missing or wrong, or a variant sets what the comparison does.
     """
     chosen = variant or {}
     own = of_control(read_config(path, variant_words(chosen)))
-    label = label_of(path, chosen)
+    label = label or label_of(path, chosen)
     overrides = {"seed": seed, "run_dir": folder / label / f"seed_{seed}"}
     if isinstance(own, ScratchExperiment):
         tasks = min(protocol.tasks, own.training.evaluation_tasks)

@@ -24,11 +24,12 @@ _COLUMNS = (
 )
 
 
-def markdown(rows: Sequence[Row], target: float, episodes: int) -> str:
+def markdown(rows: Sequence[Row], target: float, episodes: int, budget: int = 0) -> str:
     """One line per algorithm: returns by episodes used with 95 % intervals, and the cost of the target.
 
     Args:
         episodes: of every inner step, or between two points of a policy with memory.
+        budget: environment steps of training; rows tell what is far below.
     """
     steps = range(len(rows[0].returns))
     header = [
@@ -41,7 +42,7 @@ def markdown(rows: Sequence[Row], target: float, episodes: int) -> str:
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for row in rows:
         cells = [_interval(row, one) for one in row.returns]
-        lines.append([row.label + _exceptions(row, rows), *cells, f"{row.worsened:.0%}", *_cost(row)])
+        lines.append([row.label + _exceptions(row, rows, budget), *cells, f"{row.worsened:.0%}", *_cost(row)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -53,13 +54,12 @@ def tasks_of(row: Row) -> str:
     return f"its {row.existing} tasks, {f'{times} or {times + 1}' if more else times} times each"
 
 
-def _exceptions(row: Row, rows: Sequence[Row]) -> str:
+def _exceptions(row: Row, rows: Sequence[Row], budget: int) -> str:
     """What a row has fewer of than others."""
     fewer = [f"{row.seeds} of the seeds"] * (row.seeds < max(one.seeds for one in rows))
     if row.tasks < max(one.tasks for one in rows):
         fewer.append(f"{row.tasks} of the tasks" if row.existing is None else tasks_of(row))
-    trained = max((one.environment_steps for one in rows if not one.per_task), default=0.0)
-    if not row.per_task and 0 < row.environment_steps < 0.9 * trained:
+    if not row.per_task and 0 < row.environment_steps < 0.9 * budget:
         fewer.append(f"{_short(row.environment_steps)} steps of training")
     return f" ({', '.join(fewer)})" if fewer else ""
 
@@ -161,5 +161,6 @@ def _draw_learning(
     by_steps.xaxis.set_major_formatter(EngFormatter(sep=""))
     by_steps.set_xlabel("environment steps of training, one line per seed")
     by_time.set_xscale("symlog", linthresh=0.1)
+    by_time.xaxis.set_major_formatter("{x:g}")
     by_time.set_xlabel("minutes of training")
     by_steps.set_ylabel("return after adaptation")

@@ -89,7 +89,7 @@ def test_stopped_it_goes_on_to_the_same_table(configs, tmp_path):
     ("options", "message"),
     [
         (["--budget", "many"], "--budget: expected a whole number of environment steps for PointNavigation"),
-        (["--budget", "AntDir=100"], "for PointNavigation, got nothing"),
+        (["--budget", "AntDir=100"], "for PointNavigation, got nothing but AntDir=100"),
         (["--budget", "PointNavigation=100", "Pointnavigation=9"], "environments among ['PointNavigation']"),
         (
             ["--budget", "100", "mamml=9"],
@@ -156,16 +156,16 @@ def test_a_finished_run_does_not_serve_a_smaller_budget(configs, tmp_path):
 def test_another_protocol_and_a_larger_budget_go_on(configs, tmp_path):
     """What was measured for another protocol is kept, and not taken for this one."""
 
-    def columns(done):
+    def columns(done, name="PointNavigation"):
         assert done.returncode == 0, done.stderr
-        with (tmp_path / "out/PointNavigation.csv").open(newline="") as file:
+        with (tmp_path / f"out/{name}.csv").open(newline="") as file:
             kept = ("algorithm", "inner_steps", "mean_return", "low_95", "environment_steps")
             return [[row[name] for name in kept] for row in csv.DictReader(file)]
 
     two = [configs[0], configs[3]]
     first = columns(compare(two, tmp_path))
-    for options in (["--episodes", 3], ["--deterministic"]):
-        other = columns(compare(two, tmp_path, *options))
+    for options, name in ((["--episodes", 3], "episodes=3"), (["--deterministic"], "deterministic=True")):
+        other = columns(compare(two, tmp_path, *options), f"PointNavigation_{name}")
         assert [row[0] for row in other if row not in first] != []
     assert columns(compare(two, tmp_path)) == first
     larger = columns(compare(two, tmp_path, "--budget", 1000))
@@ -252,6 +252,9 @@ def test_swept_values_are_rows_of_their_own(configs, tmp_path):
         for seed in (4, 6):
             config = load_run_config(tmp_path / f"out/PointNavigation/{label}/seed_{seed}")
             assert (config.meta_learner.inner_step_size, config.seed) == (size, seed)
+    alike = compare(configs[:1], tmp_path, "--output", tmp_path / "one", "--sweep", "policy.min_std=0.01")
+    assert "| maml |" in alike.stdout
+    assert load_run_config(tmp_path / "one/PointNavigation/maml/seed_1").policy.settings["min_std"] == 0.01
     taken = compare(configs[:1], tmp_path, "--sweep", "training.iterations=1,2")
     assert taken.returncode == 2
     assert "--sweep: expected a key that the comparison does not set, got training.iterations" in taken.stderr

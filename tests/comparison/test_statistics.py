@@ -96,7 +96,7 @@ def test_a_target_that_some_seeds_miss_says_so(tmp_path):
     rows, target = summarise(results(), 2.95)
     assert rows[0].to_target == (500.0, 10.0)
     assert rows[0].reached == 1
-    text = markdown(rows, target, 20)
+    text = markdown(rows, target, 20, 2000)
     assert "(1 of 2 seeds)" in text
     assert "| good | -1.5 [" in text
     assert "| 25% |" in text
