@@ -87,7 +87,9 @@ def read_written(run_dir: Path) -> dict[str, Any]:
     """
     path = run_dir / CONFIG
     if not path.is_file():
-        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}")
+        inside = sorted(str(found.parent) for found in run_dir.glob(f"*/{CONFIG}"))[:5]
+        hint = f"; there are runs in it: {', '.join(inside)}" if inside else ""
+        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}{hint}")
     try:
         values = load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -36,7 +36,7 @@ def draw_episodes_used(measured: Mapping[str, Measured], title: str) -> Figure:
         axes.set_xticks(ticks, [str(tick) for tick in ticks], rotation=90 if len(ticks) > 8 else 0)
         axes.minorticks_off()
         axes.set_xlabel("episodes used for adaptation, all inner steps together")
-        axes.legend(frameon=False)
+        axes.legend(frameon=True, framealpha=0.8, edgecolor="none")
     return figure
 
 

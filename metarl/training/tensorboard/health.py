@@ -10,8 +10,9 @@ HEALTH_ENTRIES = {
     ),
     f"{HEALTH}/inner/kl": Entry(
         "How far an inner step moves a policy: mean KL from before to after, in nats.",
-        "above about 1: the episodes after the step have little to do with those it learned from; below "
-        "0.0001: the step changes nothing.",
+        "above about 1 while the gain falls: the step goes too far. Where the gain rises, as in the "
+        "quickstart, which ends at about 6, a large one is what was learned; below 0.0001: the step changes "
+        "nothing.",
     ),
     f"{HEALTH}/inner/step_norm": Entry(
         "Length of an inner step in the parameters, mean over tasks.", "0, or growing without end."
@@ -28,8 +29,8 @@ HEALTH_ENTRIES = {
     f"{HEALTH}/inner/support_query_cosine": Entry(
         "Cosine between the first inner step and the one that the adapted policy's episodes ask for, of 2 "
         "tasks.",
-        "below 0: the step overshoots, try a smaller inner_step_size; about 0: gradients are noise, take "
-        "more episodes.",
+        "below 0 while the gain falls: the step overshoots, try a smaller inner_step_size; about 0 from the "
+        "start: gradients are noise, take more episodes. Where one step is enough, it is of either sign.",
     ),
     f"{HEALTH}/update/surrogate_before": Entry(
         "The outer objective before the update; 0 but for rounding where advantages are normalised.",
@@ -46,7 +47,8 @@ HEALTH_ENTRIES = {
     ),
     f"{HEALTH}/update/task_cosine": Entry(
         "Mean cosine between two tasks' outer gradients: whether one update serves all.",
-        "about 0 for long: gradients are noise, take more episodes or tasks; below 0: tasks conflict.",
+        "about 0 while nothing is learned: gradients are noise, take more episodes or tasks; below 0: tasks "
+        "conflict.",
     ),
     f"{HEALTH}/update/kl": Entry(
         "How far the outer step moved the adapted policies: mean KL in nats.",
