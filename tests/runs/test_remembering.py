@@ -10,6 +10,7 @@ import metarl
 from metarl.experiment.build import TRIALS, build_experiment
 from metarl.experiment.environments import make_env
 from metarl.math.parameters import repeat
+from metarl.meta_learners.learner import named_tensors
 from metarl.policies.policy import TaskState
 from metarl.rollouts.random_keys import EVALUATION
 from metarl.runs.checkpoint import load_checkpoint
@@ -17,9 +18,14 @@ from metarl.runs.films import mean_action
 from metarl.runs.run_config import load_run_config
 
 TASK = {"goal": [0.2, -0.1]}
-LEARNERS = {"gru": "rl2", "belief": "varibad"}
-"""By their policies."""
-both = pytest.mark.parametrize("name", LEARNERS)
+OF_PPO = {"minibatches": 1, "epochs": 1}, {"hidden_size": 6, "head_sizes": [5], "initial_std": 0.5}
+LEARNERS = {
+    "gru": ("rl2", *OF_PPO),
+    "belief": ("varibad", *OF_PPO),
+    "squashed_gru": ("recurrent_sac", {"replay_ratio": 0.1}, {"hidden_size": 6, "hidden_sizes": [5]}),
+}
+"""By their policies; with the keys of both."""
+each = pytest.mark.parametrize("name", LEARNERS)
 
 
 @pytest.fixture
@@ -27,10 +33,10 @@ def recurrent(small_config_file):
     """(policy's keys) -> the small config with its learner."""
 
     def write(name="gru", **policy):
-        learner = {"name": LEARNERS[name], "minibatches": 1, "epochs": 1}
-        keys = {"name": name, "hidden_size": 6, "head_sizes": [5], "initial_std": 0.5, **policy}
+        learner, settings, own = LEARNERS[name]
+        settings, keys = {"name": learner, **settings}, {"name": name, **own, **policy}
         values = yaml.safe_load(small_config_file.read_text())
-        small_config_file.write_text(yaml.safe_dump({**values, "meta_learner": learner, "policy": keys}))
+        small_config_file.write_text(yaml.safe_dump({**values, "meta_learner": settings, "policy": keys}))
 
     return write
 
@@ -54,7 +60,13 @@ def played(loaded, env, episodes, state=None):
 
 
 @pytest.mark.parametrize(
-    "policy", [{"head": "concat"}, {"head": "hypernetwork", "latent_size": 3}, {"name": "belief"}]
+    "policy",
+    [
+        {"head": "concat"},
+        {"head": "hypernetwork", "latent_size": 3},
+        {"name": "belief"},
+        {"name": "squashed_gru"},
+    ],
 )
 def test_predict_does_what_the_sampler_did(trained, policy):
     """Over the end of an episode, whose reward, end and last observation are seen in the next one."""
@@ -77,7 +89,7 @@ def test_predict_does_what_the_sampler_did(trained, policy):
         final = rollout.final_observations[0, episode].numpy()
 
 
-@both
+@each
 def test_an_adapted_policy_goes_on_where_its_trial_ended(trained, tmp_path, name):
     loaded, env = trained(name=name)
     adapted = loaded.adapt(env, TASK, episodes=3, evaluation_episodes=1, seed=2)
@@ -93,7 +105,7 @@ def test_an_adapted_policy_goes_on_where_its_trial_ended(trained, tmp_path, name
     assert not np.allclose(action, loaded.predict(first, deterministic=True)[0], atol=1e-5)
 
 
-@both
+@each
 def test_rows_of_a_batch_are_trials_of_their_own(trained, name):
     loaded, _ = trained(name=name)
     rng = np.random.default_rng(0)
@@ -138,7 +150,7 @@ def test_where_an_episode_led_is_not_told_or_not_the_observations(trained):
         loaded.predict([0.0, 0.0], **{**again, "reward": np.nan}, final_observation=[0.0, 0.0])
 
 
-@both
+@each
 def test_a_resumed_run_is_the_uninterrupted_run(recurrent, train_small, tmp_path, name):
     recurrent(name=name)
     folders = [("--run_dir", str(tmp_path / folder)) for folder in ("whole", "halves")]
@@ -146,9 +158,9 @@ def test_a_resumed_run_is_the_uninterrupted_run(recurrent, train_small, tmp_path
     train_small(*folders[1], "--training.iterations", "2")
     train_small(*folders[1], "--training.iterations", "4", resume=True)
     whole, halves = (load_checkpoint(tmp_path / folder).state for folder in ("whole", "halves"))
-    for one, other in ((whole.parameters, halves.parameters), (whole.optimiser, halves.optimiser)):
-        assert list(one) == list(other)
-        assert all(torch.equal(value, other[name]) for name, value in one.items())
+    one, other = ({**of.parameters, **named_tensors(of.optimiser)} for of in (whole, halves))
+    assert list(one) == list(other)
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.mark.filterwarnings("ignore:.*not wrapped with a ``Monitor``:UserWarning")
@@ -158,7 +170,7 @@ def test_stable_baselines3_plays_a_policy_that_reads_no_rewards(trained):
     assert np.isfinite([mean, deviation]).all()
 
 
-@both
+@each
 def test_a_film_tells_the_policy_what_it_was_paid(trained, name):
     loaded, _ = trained(name=name)
     act = mean_action(loaded)
@@ -169,7 +181,7 @@ def test_a_film_tells_the_policy_what_it_was_paid(trained, name):
     assert not np.array_equal(loaded.predict(np.ones(2), state, deterministic=True, reward=3.0)[0], expected)
 
 
-@both
+@each
 def test_a_point_of_an_evaluation_is_the_next_episode_of_four_trials(trained, name):
     """Points lie `episodes` apart; the episodes between them are played, and not measured."""
     loaded, _ = trained(name=name)

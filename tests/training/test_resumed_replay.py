@@ -38,6 +38,18 @@ PEARL = {
         "context_steps": 6,
     },
 }
+RECURRENT = {
+    "policy": {"name": "squashed_gru", "hidden_size": 5, "hidden_sizes": [6]},
+    "sampling": {"tasks": 3, "episodes": 2},
+    "meta_learner": {
+        "name": "recurrent_sac",
+        "replay_ratio": 0.1,
+        "learning_starts": 50,
+        "critic_sizes": [5],
+        "critic_hidden_size": 5,
+        "meta_batch": 2,
+    },
+}
 FORGETTING = {
     "replay_capacity": 40,
     "schedule": "linear",
@@ -65,7 +77,9 @@ def check_same(one, other, least=100):
         assert torch.equal(expected.column(name), replay.column(name)), name
 
 
-def test_a_resumed_run_is_the_uninterrupted_run(remembering, train_small, tmp_path, monkeypatch):
+@pytest.mark.parametrize("learner", [PEARL, RECURRENT], ids=["pearl", "recurrent_sac"])
+def test_a_resumed_run_is_the_uninterrupted_run(learner, remembering, train_small, tmp_path, monkeypatch):
+    remembering.write_text(yaml.safe_dump(yaml.safe_load(remembering.read_text()) | learner))
     monkeypatch.setattr(replay_module, "CHUNK_BYTES", 40 * 38)
     folders = [("--run_dir", str(tmp_path / name)) for name in ("whole", "halves")]
     train_small(*folders[0], "--training.iterations", "6")
