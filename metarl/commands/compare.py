@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from metarl.commands.comparison_plan import budget_of, entries_by_environment, parse
+from metarl.commands.comparison_plan import entries_by_environment, parse
 from metarl.commands.markdown import print_markdown
 from metarl.comparison.entries import Entry, check, planned_steps
 from metarl.comparison.judgement import Protocol
@@ -48,7 +48,8 @@ def main() -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
         with FileLock(arguments.output / ".lock", timeout=0):
             outcomes = run(groups, protocol, arguments.quiet)
-            tables = [report(arguments, name, *outcome) for name, outcome in outcomes.items()]
+            budgets = {name: max(map(planned_steps, entries)) for name, entries in groups.items()}
+            tables = [report(arguments, name, budgets[name], *outcome) for name, outcome in outcomes.items()]
     except Timeout:
         message = f"error: --output: expected a folder of its own, got {arguments.output}, where another "
         print(f"{message}compare.py is at work; wait for it, or choose another", file=sys.stderr)
@@ -146,6 +147,11 @@ def run_shown(entry: Entry, protocol: Protocol, title: str, quiet: bool) -> Resu
         return run_entry(entry, protocol, [StepsShown(bar)], bar.advance, judging)
 
 
+def named(stem: Path, kind: str) -> Path:
+    """A file of a table, whose name may have dots."""
+    return stem.with_name(f"{stem.name}{kind}")
+
+
 def stem_of(arguments: argparse.Namespace, name: str) -> str:
     """What an environment's table is called: as the environment, and where another protocol has taken that
     name, with what differs."""
@@ -158,25 +164,27 @@ def stem_of(arguments: argparse.Namespace, name: str) -> str:
     return "_".join([name, *(f"{key}={value}" for key, value in own.items() if value != kept[key])])
 
 
-def report(arguments: argparse.Namespace, name: str, results: list[Result], failures: list[str]) -> str:
+def report(
+    arguments: argparse.Namespace, name: str, budget: int, results: list[Result], failures: list[str]
+) -> str:
     """Writes one environment's table as Markdown, CSV and PNG; returns the Markdown."""
-    budget, seeds = budget_of(name, arguments.budget), len(read_seeds(arguments.seeds))
+    seeds = len(read_seeds(arguments.seeds))
     title = f"{name}: training until {budget:,} environment steps are taken, {seeds} seed{'s' * (seeds != 1)}"
     where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
     stem = arguments.output / stem_of(arguments, name)
     broken = "".join(f"\n- {failure}" for failure in failures) + "\n" * bool(failures)
     if not results:
         for kind in KINDS:
-            stem.with_suffix(kind).unlink(missing_ok=True)
+            named(stem, kind).unlink(missing_ok=True)
         return f"**{title}** ({where})\n{broken}"
     rows, target = summarise(results, arguments.target)
     longest = tasks_of(max(rows, key=lambda row: row.tasks))
     each = arguments.episodes
     title += f", {longest}, {each} episode{'s' * (each != 1)} at every inner step"
     text = f"**{title}** ({where})\n\n{markdown(rows, target, each, budget)}{broken}"
-    stem.with_suffix(".md").write_text(text)
-    write_csv(stem.with_suffix(".csv"), rows)
-    plot(stem.with_suffix(".png"), rows, results, title, target, arguments.episodes)
+    named(stem, ".md").write_text(text)
+    write_csv(named(stem, ".csv"), rows)
+    plot(named(stem, ".png"), rows, results, title, target, arguments.episodes)
     settings = {key: str(value) for key, value in vars(arguments).items()}
-    stem.with_suffix(".json").write_text(json.dumps(settings, indent=2) + "\n")
+    named(stem, ".json").write_text(json.dumps(settings, indent=2) + "\n")
     return text

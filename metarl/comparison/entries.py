@@ -58,16 +58,16 @@ def make_entry(
 
     Args:
         evaluations: policies that training keeps for the learning curve, about evenly over the budget.
-        variant: values of the config's keys.
-        label: the row's; without one, the file's name and the variant.
+        variant: values of the config's keys, which the folder is named by.
+        label: the row's; without one, as the folder.
 
     Raises:
         ConfigError: the config is missing or wrong, or a variant sets what the comparison does.
     """
     chosen = variant or {}
     own = of_control(read_config(path, variant_words(chosen)))
-    label = label or label_of(path, chosen)
-    overrides = {"seed": seed, "run_dir": folder / label / f"seed_{seed}"}
+    name = label_of(path, chosen)
+    overrides = {"seed": seed, "run_dir": folder / name / f"seed_{seed}"}
     if isinstance(own, ScratchExperiment):
         tasks = min(protocol.tasks, own.training.evaluation_tasks)
         share = own.from_scratch.environment_steps // own.training.evaluation_tasks
@@ -88,7 +88,7 @@ def make_entry(
     if taken := chosen.keys() & overrides.keys():
         raise ConfigError(f"--sweep: expected a key that the comparison does not set, got {min(taken)}")
     config = of_control(read_config(path, variant_words({**chosen, **overrides})))
-    return Entry(label, seed, config)
+    return Entry(label or name, seed, config)
 
 
 def label_of(path: Path, variant: Variant) -> str:

@@ -174,6 +174,22 @@ def build_experiment(config: AnyExperiment, reduction: Reduction | None = None) 
         return _experiment(config, device, one, reduction)
 
 
+def check_action_bound(policy: AnyPolicy, actions: gymnasium.spaces.Box) -> None:
+    """Refuses a bound of actions other than that of the environment's box.
+
+    Raises:
+        ConfigError: it is another one, or the box has several.
+    """
+    bound = getattr(policy, "action_bound", None)
+    if bound is None or (np.allclose(-actions.low, bound) and np.allclose(actions.high, bound)):
+        return
+    largest = float(actions.high.max())
+    same = np.allclose(-actions.low, largest) and np.allclose(actions.high, largest)
+    of_box = f"{largest:g}, that of the environment's box"
+    expected = of_box if same else "a box that is the same in all actions"
+    raise ConfigError(f"policy.action_bound: expected {expected}, got {bound:g} and {actions}")
+
+
 def _experiment(
     config: ExperimentConfig,
     device: torch.device,
@@ -196,6 +212,7 @@ def _experiment(
             policy = normalising_policy(policy)
     except ValueError as error:
         raise ConfigError(f"policy.{error}") from error
+    check_action_bound(policy, actions)
     task_map = TaskMap.for_device(device, config.training.threads, config.training.tasks_at_once, reduction)
     learner = find_meta_learner(config.meta_learner_name).of(policy, config.meta_learner, task_map)
     ranks = task_map.reduction.size

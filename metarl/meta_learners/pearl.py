@@ -27,12 +27,12 @@ from metarl.meta_learners.outer.soft_actor_critic import (
     Losses,
     Noise,
     SoftDescent,
-    Steps,
     critic_parameters,
     posterior_of,
     with_latent,
 )
 from metarl.meta_learners.outer.soft_steps import soft_start
+from metarl.meta_learners.outer.trial_rows import Steps
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
 
@@ -96,8 +96,10 @@ def _update(
     descent = SoftDescent(policy, config, state.parameters, optimiser.soft, task_map, iteration)
     generator = torch.Generator().manual_seed(int(seeds[0]))
     share = dealt(int(config.meta_batch), len(seeds), task_map)
-    draws = ReplayDraws(replay.own, config.exploration_contexts, task_map)
+    draws = ReplayDraws(replay.own, config.exploration_contexts, task_map) if number else None
+    number = number if draws and draws.tasks else 0
     for _ in range(number):
+        assert draws is not None
         drawn = _drawn(policy, config, draws, generator, kind(state.parameters)).of(share)
         losses = descent.step(*drawn)
     parameters = descent.steps.parameters

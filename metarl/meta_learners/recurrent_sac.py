@@ -79,9 +79,10 @@ def _update(
     descent = RecurrentDescent(policy, config, state.parameters, optimiser.soft, task_map, iteration)
     generator = torch.Generator().manual_seed(int(seeds[0]))
     share = dealt(int(config.meta_batch), len(seeds), task_map)
-    draws = TrialDraws(replay.own, task_map)
-    number = number if draws.trials else 0
+    draws = TrialDraws(replay.own, task_map) if number else None
+    number = number if draws and draws.trials else 0
     for _ in range(number):
+        assert draws is not None
         trials, noise = _drawn(int(config.meta_batch), draws, generator, kind(state.parameters))
         own = share[: len(noise)]
         trials, noise = tree_map(lambda values, chosen=own: values[chosen], (trials, noise))

@@ -40,5 +40,6 @@ def gru_sequence(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
     names = ("input.weight", "hidden.weight", "input.bias", "hidden.bias")
     weights = [parameters[f"{name}.{part}"] for part in names]
     start = inputs.new_zeros(1, len(inputs), weights[1].shape[-1])
-    hidden: Tensor = _GRU(inputs, start, weights, True, 1, 0.0, False, False, True)[0]
+    training = True  # or cuDNN refuses the backward pass; without dropout the values are the same
+    hidden: Tensor = _GRU(inputs, start, weights, True, 1, 0.0, training, False, True)[0]
     return hidden

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,11 @@ class PosteriorPolicy:
     def feature_size(self) -> int:
         """Of what actor and critics see of a step: observation and z."""
         return self.observation_size + int(self.latent_size)
+
+    @property
+    def target_entropy(self) -> float:
+        """Of what a learned temperature aims at: minus one nat an action, in the unit of the bound."""
+        return self.action_size * (math.log(self.action_bound) - 1)
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """As torch's `Linear` starts."""

@@ -23,6 +23,7 @@ from metarl.policies.heads import (
     tanh_parameters,
 )
 from metarl.policies.layers import align
+from metarl.policies.outcomes import nothing_remembered, outcome_size, outcomes
 from metarl.policies.policy import Carry, Transition
 
 _LATENT = 25
@@ -83,7 +84,7 @@ class GruPolicy:
     @property
     def outcome_size(self) -> int:
         """Numbers of a step that the next one sees: action, reward, end."""
-        return self.action_size + 2
+        return outcome_size(self.action_size)
 
     @property
     def feature_size(self) -> int:
@@ -105,9 +106,8 @@ class GruPolicy:
         return parameters
 
     def begin_trial(self, parameters: Parameters, tasks: int, lanes: int) -> Carry:
-        like = parameters["log_std"]
-        sizes = {"hidden": int(self.hidden_size), "outcome": self.outcome_size}
-        return {name: like.new_zeros(tasks, lanes, size) for name, size in sizes.items()}
+        like, sizes = parameters["log_std"], (int(self.hidden_size), self.action_size)
+        return nothing_remembered(like, tasks, lanes, *sizes)
 
     def begin_episode(self, parameters: Parameters, carry: Carry, noise: Tensor) -> Carry:
         return carry
@@ -127,8 +127,7 @@ class GruPolicy:
 
     def outcomes(self, actions: Tensor, rewards: Tensor, last: Tensor) -> Tensor:
         """What the next step sees of actions [..., action], rewards and ends [...]: [..., action + 2]."""
-        seen = rewards if self.reads_rewards else torch.zeros_like(rewards)
-        return torch.cat((actions, torch.stack((seen, last.to(actions.dtype)), dim=-1)), dim=-1)
+        return outcomes(actions, rewards, last, self.reads_rewards)
 
     def unroll(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         """Hidden states [trial, time, h] of inputs [trial, time, in] from the start, by a fused kernel."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from metarl.math.parameters import Parameters
 from metarl.math.squashed import SquashedGaussian
 from metarl.policies.gru import gru_cell, gru_parameters, gru_sequence
+from metarl.policies.outcomes import nothing_remembered, outcome_size, outcomes
 from metarl.policies.policy import Carry, Transition
 from metarl.policies.relu_mlp import relu_mlp, relu_parameters
 
@@ -50,7 +52,12 @@ class SquashedGruPolicy:
     @property
     def outcome_size(self) -> int:
         """Numbers of a step that the next one sees: action, reward, end."""
-        return self.action_size + 2
+        return outcome_size(self.action_size)
+
+    @property
+    def target_entropy(self) -> float:
+        """Of what a learned temperature aims at: minus one nat an action, in the unit of the bound."""
+        return self.action_size * (math.log(self.action_bound) - 1)
 
     def initial_parameters(self, generator: torch.Generator) -> Parameters:
         """Orthogonal recurrent weights (Saxe et al. 2014); layers as torch's `Linear` starts."""
@@ -62,9 +69,8 @@ class SquashedGruPolicy:
         }
 
     def begin_trial(self, parameters: Parameters, tasks: int, lanes: int) -> Carry:
-        like = parameters["actor.0.bias"]
-        sizes = {"hidden": int(self.hidden_size), "outcome": self.outcome_size}
-        return {name: like.new_zeros(tasks, lanes, size) for name, size in sizes.items()}
+        like, sizes = parameters["actor.0.bias"], (int(self.hidden_size), self.action_size)
+        return nothing_remembered(like, tasks, lanes, *sizes)
 
     def begin_episode(self, parameters: Parameters, carry: Carry, noise: Tensor) -> Carry:
         return carry
@@ -81,8 +87,7 @@ class SquashedGruPolicy:
 
     def outcomes(self, actions: Tensor, rewards: Tensor, last: Tensor) -> Tensor:
         """What the next step sees of actions [..., action], rewards and ends [...]: [..., action + 2]."""
-        seen = rewards if self.reads_rewards else torch.zeros_like(rewards)
-        return torch.cat((actions, torch.stack((seen, last.to(actions.dtype)), dim=-1)), dim=-1)
+        return outcomes(actions, rewards, last, self.reads_rewards)
 
     def unroll(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         """Hidden states [trial, time, h] of inputs [trial, time, in] from the start, by a fused kernel."""

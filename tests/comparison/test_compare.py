@@ -130,6 +130,15 @@ def test_a_row_has_a_budget_of_its_own_where_one_is_named():
     assert budget_of("PointNavigation", given, "pearl") == 200_000
 
 
+def test_every_row_may_have_a_budget_of_its_own(configs, tmp_path):
+    done = compare(configs[:2], tmp_path, "--budget", "maml=700", "reptile=300", "--later_step_scale", 0.5)
+    assert done.returncode == 0, done.stderr
+    assert "until 700 environment steps" in done.stdout
+    assert "| reptile (384 steps of training) |" in done.stdout
+    compare(configs[:2], tmp_path, "--budget", "maml=700", "reptile=300", "--later_step_scale", 0.25)
+    assert (tmp_path / "out/PointNavigation_later_step_scale=0.25.csv").is_file()
+
+
 def test_policies_with_memory_are_compared_whatever_the_size_of_their_meta_batches():
     maml, anil, rl2 = (read_config(f"point_navigation/{name}") for name in ("maml_trpo", "anil", "rl2"))
     assert maml.sampling.tasks != rl2.sampling.tasks
@@ -254,7 +263,8 @@ def test_swept_values_are_rows_of_their_own(configs, tmp_path):
             assert (config.meta_learner.inner_step_size, config.seed) == (size, seed)
     alike = compare(configs[:1], tmp_path, "--output", tmp_path / "one", "--sweep", "policy.min_std=0.01")
     assert "| maml |" in alike.stdout
-    assert load_run_config(tmp_path / "one/PointNavigation/maml/seed_1").policy.settings["min_std"] == 0.01
+    config = load_run_config(tmp_path / "one/PointNavigation/maml_min_std=0.01/seed_1")
+    assert config.policy.settings["min_std"] == 0.01
     taken = compare(configs[:1], tmp_path, "--sweep", "training.iterations=1,2")
     assert taken.returncode == 2
     assert "--sweep: expected a key that the comparison does not set, got training.iterations" in taken.stderr

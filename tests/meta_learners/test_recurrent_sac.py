@@ -3,12 +3,17 @@
 import math
 from dataclasses import replace
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 from torch.utils._pytree import tree_map
 
 import metarl.rollouts.replay as replay_module
 from metarl.compute.task_map import Reduction, TaskMap
+from metarl.errors import ConfigError
+from metarl.experiment.build import build_experiment, check_action_bound
+from metarl.experiment.config import read_config
 from metarl.meta_learners.outer import soft_actor_critic as plain
 from metarl.meta_learners.outer.recurrent_soft import (
     GROUPS,
@@ -17,7 +22,7 @@ from metarl.meta_learners.outer.recurrent_soft import (
     distribution,
     seen_in,
 )
-from metarl.meta_learners.outer.soft_actor_critic import LatentSoftConfig, Noise, SoftDescent, Steps
+from metarl.meta_learners.outer.soft_actor_critic import LatentSoftConfig, Noise, SoftDescent
 from metarl.meta_learners.outer.soft_steps import soft_start
 from metarl.meta_learners.outer.trial_draws import (
     ReplayedTrials,
@@ -26,7 +31,8 @@ from metarl.meta_learners.outer.trial_draws import (
     rows_of,
     whole_trials,
 )
-from metarl.meta_learners.recurrent_sac import RecurrentSacConfig, recurrent_sac
+from metarl.meta_learners.outer.trial_rows import Steps
+from metarl.meta_learners.recurrent_sac import RecurrentSacConfig
 from metarl.policies.gru import gru_cell
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.policies.squashed_gru import SquashedGruPolicy
@@ -61,8 +67,14 @@ def problem(dtype=torch.float64, seed=0):
     return theta, ReplayedTrials(steps, last, valid), noise
 
 
-def moved(theta, trials, noise, config=CONFIG):
-    descent = RecurrentDescent(POLICY, config, theta, soft_start(theta, GROUPS), ONE)
+def start(theta):
+    """Target critics that are not the critics, as after many steps."""
+    begun = soft_start(theta, GROUPS)
+    return begun._replace(targets={name: 0.8 * value + 0.1 for name, value in begun.targets.items()})
+
+
+def moved(theta, trials, noise, config=CONFIG, begun=None):
+    descent = RecurrentDescent(POLICY, config, theta, begun or start(theta), ONE)
     return descent.step(trials, noise), descent
 
 
@@ -97,11 +109,12 @@ def values_by_hand(theta, known, observation, action):
 
 def losses_by_hand(theta, trials, noise):
     """Critic, actor and temperature losses, a step at a time."""
-    alpha = theta["log_temperature"].detach().exp()
+    alpha, slow = theta["log_temperature"].detach().exp(), start(theta).targets
     errors, climbed, lacking = [], [], []
     for i, length in enumerate(LENGTHS):
         inputs = inputs_of(trials, i)
         acting, judging = (remembered_by(theta, name, inputs) for name in ("gru", "critic.gru"))
+        aiming = remembered_by(slow, "critic.gru", inputs)
         drawn = [
             POLICY.distribution(theta, h, o).draw_with_log_prob(e)
             for h, (o, _), e in zip(acting, inputs, noise[i], strict=False)
@@ -109,7 +122,7 @@ def losses_by_hand(theta, trials, noise):
         for t in range(length):
             (now, _), (after, _) = inputs[t], inputs[t + 1]
             (action, log_prob), (next_action, next_log_prob) = drawn[t], drawn[t + 1]
-            soft = values_by_hand(theta, judging[t + 1], after, next_action).min() - alpha * next_log_prob
+            soft = values_by_hand(slow, aiming[t + 1], after, next_action).min() - alpha * next_log_prob
             over = t == length - 1 and bool(trials.steps.terminated[i, t])
             target = trials.steps.rewards[i, t] + (0.0 if over else CONFIG.discount * soft)
             taken = values_by_hand(theta, judging[t], now, trials.steps.actions[i, t])
@@ -136,6 +149,8 @@ def test_losses_and_gradients_are_those_of_loops_over_trials_and_steps():
     ).mean()
     assert losses.actor.item() == pytest.approx(actor.item(), rel=1e-10)
     state = descent.steps.state
+    for name, value in start(theta).targets.items():
+        torch.testing.assert_close(state.targets[name], torch.lerp(value, after[name].detach(), 0.005))
     for loss, adam in ((critic, state.critics), (actor, state.actor), (temperature, state.temperature)):
         names = list(adam.exp_avg)
         found = torch.autograd.grad(loss, [leaves[n] for n in names], retain_graph=True)
@@ -152,8 +167,9 @@ def test_what_stands_in_padding_means_nothing():
         return torch.where(padding.view(*padding.shape, *[1] * (values.ndim - 2)), 1e3, values)
 
     steps = Steps(*(spoilt(v) if v.is_floating_point() else v | padding for v in trials.steps))
-    longer = torch.cat((noise[:, :1], noise[:, 1:]), dim=1)
-    same, again = moved(theta, trials._replace(steps=steps), longer)
+    beyond = torch.nn.functional.pad(padding, (1, 0))
+    louder = torch.where(beyond.unsqueeze(-1), 5.0, noise)
+    same, again = moved(theta, ReplayedTrials(steps, trials.last | padding, trials.valid), louder)
     torch.testing.assert_close(tuple(losses), tuple(same))
     for name, value in once.steps.parameters.items():
         torch.testing.assert_close(again.steps.parameters[name], value)
@@ -200,7 +216,7 @@ def test_where_nothing_is_remembered_it_is_soft_actor_critic():
     drawn = [noise[:, :-1][valid].unsqueeze(0), noise[:, 1:][valid].unsqueeze(0)]
     empty = torch.zeros(1, 0, 6, dtype=torch.float64)
     theirs = expected.step(empty, flat, Noise(empty[:, :, 0], *drawn))
-    losses, descent = moved(theta, trials, noise)
+    losses, descent = moved(theta, trials, noise, begun=soft_start(theta, GROUPS))
     torch.testing.assert_close((losses.critic, losses.actor), (theirs.critic, theirs.actor))
     for name, value in descent.steps.parameters.items():
         if "gru" not in name:
@@ -234,9 +250,8 @@ def test_a_trial_whose_beginning_has_left_the_memory_is_not_drawn(monkeypatch):
     first = int((rows["slot"] == 0).sum())
     assert whole_trials(replay.own).labels.tolist() == [0, 1, 2, 3]
     shorter = replay.without_oldest(replay.length - first)
-    assert 0 < shorter.length < replay.length
-    dropped = replay.length - shorter.length
-    assert whole_trials(shorter.own).labels.tolist() == ([0, 1, 2, 3] if dropped == 0 else [1, 2, 3])
+    assert 0 < replay.length - shorter.length < first
+    assert whole_trials(shorter.own).labels.tolist() == [1, 2, 3]
 
 
 def test_an_update_learns_and_none_is_made_before_learning_starts():
@@ -271,6 +286,24 @@ def test_actions_stay_within_their_bound_and_rewards_may_be_unseen():
     assert told.tolist() == [[1.0, 1.0, 0.0, 1.0]]
 
 
-def test_another_policy_is_refused():
-    learner = recurrent_sac(POLICY, CONFIG, ONE)
-    assert learner.inner_steps == 0
+def test_a_temperature_stays_where_it_is_not_learned_and_its_aim_is_in_the_unit_of_the_bound():
+    theta, trials, noise = problem()
+    _, fixed = moved(theta, trials, noise, replace(CONFIG, learns_temperature=False))
+    assert torch.equal(fixed.steps.parameters["log_temperature"], theta["log_temperature"])
+    assert POLICY.target_entropy == -2.0
+    narrow = replace(POLICY, action_bound=0.1)
+    # The entropy of actions that are uniform in their box, less the aim, is the same whatever the box.
+    for policy in (POLICY, narrow):
+        assert 2 * math.log(2 * policy.action_bound) - policy.target_entropy == pytest.approx(
+            2 * math.log(2) + 2
+        )
+    assert PosteriorPolicy(3, 2, action_bound=0.1).target_entropy == narrow.target_entropy
+
+
+def test_a_bound_that_is_not_the_environments_is_refused():
+    config = read_config("point_navigation/recurrent_sac", {"policy.action_bound": 2.0})
+    with pytest.raises(ConfigError, match=r"policy\.action_bound: expected 1, that of the environment's box"):
+        build_experiment(config)
+    uneven = gymnasium.spaces.Box(np.float32([-1, -2]), np.float32([1, 2]))
+    with pytest.raises(ConfigError, match="expected a box that is the same in all actions"):
+        check_action_bound(POLICY, uneven)

@@ -13,10 +13,10 @@ from metarl.meta_learners.outer.soft_actor_critic import (
     LatentSoftConfig,
     Noise,
     SoftDescent,
-    Steps,
     critic_parameters,
 )
 from metarl.meta_learners.outer.soft_steps import soft_start
+from metarl.meta_learners.outer.trial_rows import Steps
 from metarl.policies.posterior import PosteriorPolicy
 
 ROWS = 32

@@ -23,6 +23,7 @@ from metarl.math.parameters import Parameters
 from metarl.math.squashed import SquashedGaussian
 from metarl.meta_learners.outer.soft_steps import CRITICS, Groups, SoftConfig, SoftState, SoftSteps
 from metarl.meta_learners.outer.trial_draws import ReplayedTrials
+from metarl.meta_learners.outer.trial_rows import last_steps
 from metarl.objectives.soft_actor_critic import actor_loss, critic_loss, soft_targets, temperature_loss
 from metarl.policies.gru import gru_parameters, gru_sequence
 from metarl.policies.relu_mlp import relu_mlp, relu_parameters
@@ -116,12 +117,12 @@ class RecurrentDescent:
         actions, log_prob = distribution(self._policy, theta, seen).draw_with_log_prob(noise)
         temperature = theta["log_temperature"].detach().exp()
         if config.learns_temperature:
-            entropy = -float(self._policy.action_size)
-            aimed = temperature_loss(theta["log_temperature"], log_prob[:, :-1][valid], entropy)
+            of_steps = log_prob[:, :-1][valid]
+            aimed = temperature_loss(theta["log_temperature"], of_steps, self._policy.target_entropy)
             own.descend("temperature", aimed, share)
         with torch.no_grad():
             following = self._values(own.targets, remembered(own.targets, seen), seen, actions)[..., 1:]
-            ends = steps.terminated & ~torch.nn.functional.pad(valid[:, 1:], (0, 1))
+            ends = steps.terminated & last_steps(valid)
             targets = soft_targets(
                 steps.rewards, ends, following, log_prob[:, 1:], temperature, float(config.discount)
             )

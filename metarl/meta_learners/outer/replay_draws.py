@@ -10,8 +10,7 @@ from torch import Tensor
 from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.outer.shared_groups import SharedGroups
-from metarl.meta_learners.outer.soft_actor_critic import Steps
-from metarl.meta_learners.outer.trial_rows import fresh_slots, no_rows, trial_rows
+from metarl.meta_learners.outer.trial_rows import Steps, fresh_slots, no_rows, trial_rows
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.replay_shard import ReplayShard
@@ -37,7 +36,7 @@ def rows_of(batch: Batch, policy: PosteriorPolicy, iteration: int, task_map: Tas
             own.
     """
     device, episodes = batch.valid.device, batch.valid.shape[1]
-    slots = batch.extras.get(SLOT, fresh_slots(batch, iteration, task_map))
+    slots = batch.extras[SLOT] if SLOT in batch.extras else fresh_slots(batch, iteration, task_map)
     trial = torch.full((1, 1, 1), iteration, device=device)
     explores = torch.arange(episodes, device=device).view(1, -1, 1) < policy.exploration_episodes
     return trial_rows(batch, slots, {"trial": trial, "explores": explores}, task_map)
@@ -63,6 +62,11 @@ class ReplayDraws:
         self._pools = pools_of(own, exploration_contexts)
         counts = [self._pools.steps.counts, self._pools.contexts.counts]
         self._shared = SharedGroups(self._pools.steps.labels, counts, task_map)
+
+    @property
+    def tasks(self) -> int:
+        """How many there are to draw."""
+        return len(self._shared)
 
     def draw(self, tasks: int, contexts: int, steps: int, generator: torch.Generator) -> tuple[Steps, Steps]:
         """Steps of different tasks: as many for a context, and as many others, of each; [task, step, ...].

@@ -21,6 +21,7 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.gaussian_product import kl_to_unit
 from metarl.math.parameters import Parameters
 from metarl.meta_learners.outer.soft_steps import CRITICS, Groups, SoftConfig, SoftState, SoftSteps
+from metarl.meta_learners.outer.trial_rows import Steps
 from metarl.objectives.soft_actor_critic import actor_loss, critic_loss, soft_targets, temperature_loss
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.policies.relu_mlp import relu_mlp, relu_parameters
@@ -41,23 +42,6 @@ class LatentSoftConfig(SoftConfig):
     """
 
     kl_weight: NonNegativeFloat = 0.03
-
-
-class Steps(NamedTuple):
-    """Steps of several tasks, [task, step, ...].
-
-    Args:
-        observations, next_observations: [task, step, observation].
-        actions: [task, step, action].
-        rewards: [task, step].
-        terminated: [task, step] bool; the environment ended the episode. A time limit does not.
-    """
-
-    observations: Tensor
-    actions: Tensor
-    rewards: Tensor
-    next_observations: Tensor
-    terminated: Tensor
 
 
 class Noise(NamedTuple):
@@ -120,7 +104,7 @@ class SoftDescent:
         actions, log_prob = self._drawn(steps.observations, known, noise.actions)
         temperature = theta["log_temperature"].detach().exp()
         if config.learns_temperature:
-            aimed = temperature_loss(theta["log_temperature"], log_prob, -float(self._policy.action_size))
+            aimed = temperature_loss(theta["log_temperature"], log_prob, self._policy.target_entropy)
             own.descend("temperature", aimed, share)
         with torch.no_grad():
             following, next_log_prob = self._drawn(steps.next_observations, known, noise.next_actions)

@@ -43,7 +43,8 @@ class SoftConfig(ScheduledRate):
         target_rate: share of the target critics' way to the critics, at every gradient step.
         critic_sizes: units of a critic's hidden layers, ReLU.
         initial_temperature: alpha at the start.
-        learns_temperature: whether alpha moves, towards an entropy of minus the number of actions.
+        learns_temperature: whether alpha moves, towards an entropy of minus the number of actions, which are
+            counted in the unit of their bound.
 
     Raises:
         ValueError: as `ScheduledRate`.

@@ -10,8 +10,7 @@ from torch import Tensor
 from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
 from metarl.meta_learners.outer.shared_groups import SharedGroups
-from metarl.meta_learners.outer.soft_actor_critic import Steps
-from metarl.meta_learners.outer.trial_rows import fresh_slots, last_steps, no_rows, trial_rows
+from metarl.meta_learners.outer.trial_rows import Steps, fresh_slots, last_steps, no_rows, trial_rows
 from metarl.policies.squashed_gru import SquashedGruPolicy
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.replay_shard import ReplayShard

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
-from metarl.meta_learners.outer.soft_actor_critic import Steps
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.replay_shard import ReplayShard
 from metarl.rollouts.rollout import Batch, next_observations
+
+
+class Steps(NamedTuple):
+    """Steps of several tasks, [task, step, ...].
+
+    Args:
+        observations, next_observations: [task, step, observation].
+        actions: [task, step, action].
+        rewards: [task, step].
+        terminated: [task, step] bool; the environment ended the episode. A time limit does not.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_observations: Tensor
+    terminated: Tensor
 
 
 def no_rows(
