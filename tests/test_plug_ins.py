@@ -132,7 +132,7 @@ HERE = __name__
         (
             "policy.name",
             "mlp",
-            r"expected one of .'belief', 'gaussian_mlp', 'gru', 'posterior', 'squashed_gru'., or my_package:Thing",
+            r"expected one of .'belief', 'gaussian_mlp', .*'squashed_gru'., or my_package:Thing, got",
         ),
         ("policy.name", "null", "expected one of .*got 'null'"),
         ("policy.name", "no_such_package:Thing", "PYTHONPATH holds, got .*: ModuleNotFoundError: No mod"),
