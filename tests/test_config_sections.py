@@ -68,7 +68,7 @@ def test_null_is_no_value_of_any_key_that_does_not_say_so(read, name, given):
     assert set(errors) == {key for key, _ in keys(name)} - taken
     assert len(errors) >= 40
     for key, message in errors.items():
-        assert f" {key}: expected " in message
+        assert f" {key}: expected " in f" {message}"
         assert message.endswith(("got None", "got 'null'"))
         assert "\n" not in message
 
@@ -121,11 +121,11 @@ def test_a_section_is_a_mapping_of_known_keys_and_nothing_else(read, tmp_path, t
         with pytest.raises(ConfigError, match=f"{section}: expected a section of keys, got '{found}'"):
             read({}, f"--{section}", found)
     for key in ("class_path", "__path__", "__default_config__", 3, "discount.x", "config", "help"):
-        with pytest.raises(ConfigError, match=rf"{section}\.{key}: expected one of the keys \["):
+        with pytest.raises(ConfigError, match=rf"{section}\.{key}: no such key; "):
             read({section: {key: "set_trap.Trap"}})
-        with pytest.raises(ConfigError, match=rf"{section}\.{key}: expected one of the keys \["):
+        with pytest.raises(ConfigError, match=rf"{section}\.{key}: no such key; "):
             read({}, f"--{section}.{key}", "set_trap.Trap")
-    with pytest.raises(ConfigError, match="config: expected one of the keys"):
+    with pytest.raises(ConfigError, match=r"^config: no such key"):
         read({}, "--config", path)
 
 

@@ -54,10 +54,10 @@ def test_what_is_given_stays_as_it_is():
         (
             GIVEN,
             {"training.iteration": 3},
-            r"^config: training\.iteration: .* mean training\.iterations\?",
+            r"^training\.iteration: no such key; did you mean training\.iterations\?",
         ),
         (GIVEN, {"training.iterations": -1}, r"training\.iterations: expected an integer >= 0, got -1$"),
-        (GIVEN, {"seed.x": 1}, r"^config: seed\.x: expected a section that holds it, got 3$"),
+        (GIVEN, {"seed.x": 1}, r"^seed\.x: expected a section that holds it, got 3$"),
         (GIVEN, {"seed": None}, r"seed: expected an integer >= 0, got None$"),
         (
             GIVEN,
@@ -65,7 +65,7 @@ def test_what_is_given_stays_as_it_is():
             r"overrides: expected a mapping such as \{.*\} or a list of words, got '--s",
         ),
         ({**GIVEN, "policy": 3}, (), r"^config: policy: expected a section of keys, got 3$"),
-        ({**GIVEN, 3: 4}, (), r"^config: 3: expected one of the keys \["),
+        ({**GIVEN, 3: 4}, (), r"^config: 3: no such key; "),
         ({"seed": 3}, (), r"^config: meta_learner\.name: expected one of \["),
         ("quickstrat", (), "^expected a config file, or the name of a shipped .*; did you mean quickstart"),
     ],

@@ -56,8 +56,8 @@ def test_a_key_that_another_one_leaves_without_effect_is_refused(name, settings,
             return read_config({**base, "meta_learner": section})
         return read_config(base, [f"--{key}", str(value)] if given == "words" else {key: value})
 
-    expected = f"config: {key}: expected none with {reason}, which does not read it; leave it out"
-    assert refused(read) == expected
+    expected = f"{key}: expected none with {reason}, which does not read it; leave it out"
+    assert refused(read) == (f"config: {expected}" if given == "file" else expected)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_key_that_another_one_leaves_without_effect_is_refused(name, settings,
 )
 def test_what_a_learner_with_memory_does_not_read_is_refused(name, key, value):
     message = refused(lambda: read_config({**BARE, "meta_learner": {"name": name}}, [f"--{key}", value]))
-    assert f"config: {key}: expected none with " in message
+    assert message.startswith(f"{key}: expected none with ")
 
 
 @pytest.mark.parametrize("name", META_LEARNERS)
@@ -182,7 +182,7 @@ def test_a_key_that_another_section_leaves_without_effect_is_refused(given, key,
     base = {**BARE, "meta_learner": {"name": "maml"}}
     base[section] = {**base.get(section, {}), **given}
     message = refused(lambda: read_config(base, {key: 2.0 if section == "policy" else 2}))
-    assert message == f"config: {key}: expected none with {reason}, which does not read it; leave it out"
+    assert message == f"{key}: expected none with {reason}, which does not read it; leave it out"
     assert read_config({**base, "environment": {**base["environment"], "vectorization": "async"}})
 
 

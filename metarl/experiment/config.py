@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentError
 
 from metarl.errors import ConfigError, one_line
-from metarl.experiment.config_messages import explain
+from metarl.experiment.config_messages import explain, with_place
 from metarl.experiment.experiments import (
     AnyExperiment,
     ExperimentConfig,
@@ -91,11 +91,13 @@ def sections_of(config: Source, overrides: Overrides = ()) -> Kind:
         ConfigError: the file is missing or no YAML, or the names of its sections are wrong.
     """
     values, source = read_values(config)
+    chosen: set[str] = set()
     try:
+        chosen = overridden_keys(overrides)
         words = apply_overrides(values, overrides)
         return take_kind(migrated(values), words)
     except (ConfigError, ValueError) as error:
-        raise ConfigError(f"{source}: {error}") from error
+        raise ConfigError(with_place(str(error), source, chosen)) from error
 
 
 def _read(
@@ -105,6 +107,7 @@ def _read(
     is_saved: run folder -> whether the values are a whole config's, as metarl saves it: what nothing
         reads in it was not asked for.
     """
+    chosen: set[str] = set()
     try:
         stated, chosen = set(given_keys(migrated(values))), overridden_keys(overrides)
         words = apply_overrides(values, overrides)
@@ -125,9 +128,10 @@ def _read(
         check_keys(saved)
         check_plain(saved)
     except (ArgumentError, TypeError, ValueError) as error:
-        raise ConfigError(f"{source}: {explain(one_line(error), values, words)}") from error
+        message = explain(one_line(error), values, words)
+        raise ConfigError(with_place(message, source, chosen)) from error
     except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from error
+        raise ConfigError(with_place(str(error), source, chosen)) from error
     return config
 
 

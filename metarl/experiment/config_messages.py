@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +32,20 @@ def explain(message: str, values: dict[str, Any], words: list[str]) -> str:
         else:
             return f"{key}: {detail}"
         return f"{key}: expected {expected}, got {_found(key, values, words)!r}"
+    if unread := re.match(r"unrecognized arguments: (.*)", message):
+        return f"expected --KEY VALUE after the config, got {unread[1]}"
     return message
+
+
+def with_place(message: str, source: str, chosen: Collection[str]) -> str:
+    """A message with the config it is about; without, where its key was given over the config's.
+
+    Args:
+        message: as `explain` gives it.
+        source: of the config.
+        chosen: the keys that were given over the config's.
+    """
+    return message if message.partition(":")[0] in chosen else f"{source}: {message}"
 
 
 def _found(key: str, values: dict[str, Any], words: list[str]) -> Any:
@@ -47,9 +61,9 @@ def _found(key: str, values: dict[str, Any], words: list[str]) -> Any:
 def unknown_key(key: str, known: set[str]) -> str:
     """That a key is none of its section's, or of the nearest section that there is."""
     near = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = f"did you mean {near[0]}? " if near else ""
     parent = key.rpartition(".")[0]
     while parent and parent not in known:
         parent = parent.rpartition(".")[0]
     siblings = sorted(name for name in known if name.rpartition(".")[0] == parent)
-    return f"{key}: expected one of the keys {siblings}, got an unknown one{hint}"
+    return f"{key}: no such key; {hint}expected one of the keys {siblings}"

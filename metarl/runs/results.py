@@ -82,7 +82,7 @@ def find_means(run_dir: Path, protocol: Mapping[str, Any], tasks: int, steps: in
 
 
 def _short(value: Any) -> str:
-    return str(float(f"{value:.4g}")) if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def write_results(folder: Path, curves: Mapping[str, AdaptationCurve], protocol: Mapping[str, Any]) -> None:

@@ -28,9 +28,12 @@ from metarl.from_scratch.training import run_from_scratch
             r"algorithm: expected one of \['ppo', 'sac', 'trpo'\], got 'td3",
         ),
         (["--from_scratch.num_envs", "0"], "num_envs: expected an integer > 0, got '0'"),
-        (["--from_scratch.inner_steps", "1"], "from_scratch.inner_steps: expected one of the keys"),
+        (["--from_scratch.inner_steps", "1"], "from_scratch.inner_steps: no such key"),
         (["--from_scratch.settings", "{clip_range: wide}"], "settings: expected what PPO takes, got .*wide"),
-        (["--policy.min_std", "0.1"], r"policy.min_std: expected one of the keys \['policy.activation', "),
+        (
+            ["--policy.min_std", "0.1"],
+            r"policy.min_std: no such key; .*the keys \['policy.activation', ",
+        ),
         (
             ["--environment.id", "tests/Drift-v0", "--environment.vectorization", "sync"],
             "environment: expected one of metarl's natively batched environments, got 'tests/Drift-v0'",

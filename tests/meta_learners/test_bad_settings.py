@@ -78,7 +78,7 @@ def test_settings_out_of_range_name_their_key(small_config, name, key, value, ex
 def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
     key = "context_size" if name != "cavia" else "solver_steps"
     message = refused(small_config, "--meta_learner.name", name, f"--meta_learner.{key}", "3")
-    assert f"meta_learner.{key}: expected one of the keys" in message
+    assert f"meta_learner.{key}: no such key" in message
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_setting_of_another_algorithm_is_unknown(small_config, name):
 )
 def test_a_setting_that_an_algorithm_does_not_read_is_unknown(small_config, name, key, value):
     message = refused(small_config, "--meta_learner.name", name, f"--meta_learner.{key}", value)
-    assert f"meta_learner.{key}: expected one of the keys" in message
+    assert f"meta_learner.{key}: no such key" in message
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -195,4 +195,4 @@ def test_a_learning_rate_that_adam_cannot_take_is_named(small_config, name):
     outer = ("--meta_learner.outer", by_adam(name)["outer"])
     key = f"meta_learner.{rate(name)}"
     message = refused(small_config, "--meta_learner.name", name, *outer, f"--{key}", "1e38")
-    assert message.endswith(f"yaml: {key}: expected at most 1e+37, got 1e+38")
+    assert message == f"{key}: expected at most 1e+37, got 1e+38"

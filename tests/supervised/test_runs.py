@@ -132,7 +132,7 @@ def test_what_is_not_finite_ends_the_training_and_keeps_what_was(tmp_path):
     ("overrides", "message"),
     [
         ({"learner.name": "mamll"}, "did you mean maml?"),
-        ({"learner.stepsize": 1}, "learner.stepsize: expected one of the keys"),
+        ({"learner.stepsize": 1}, "learner.stepsize: no such key"),
         ({"data.ways": 1}, "data.ways: expected 2 or more classes, got 1"),
         ({"meta_learner.name": "maml"}, "learner: expected this section or meta_learner, got both"),
         ({"learner.adam.final_learning_rate": 1e-4}, "expected none with learner.adam.schedule constant"),

@@ -12,7 +12,7 @@ from metarl.runs.results import new_adaptation, new_evaluation, task_name, write
 
 def test_a_tasks_name_is_safe_short_and_its_own():
     assert task_name({"velocity": 1.5}) == "velocity=1.5"
-    assert task_name({"goal": np.array([0.1, -0.2]), "mass": 1.0}) == "goal=0.1,-0.2_mass=1.0"
+    assert task_name({"goal": np.array([0.1, -0.2]), "mass": 1.0}) == "goal=0.1,-0.2_mass=1"
     rng = np.random.default_rng(0)
     odd = [
         {"../../x": 1.0},

@@ -12,6 +12,7 @@ from metarl.training.tensorboard.tags import return_tag
 
 SUCCESS = "Success after adaptation, shaded from before"
 FIXED = ("--environment.id", "metarl/HalfCheetahDir-v0", "--environment.options", "{}")
+GAIN = "adaptation/gain"
 HELD_OUT, TRAINING, HEALTH = range(3)
 
 
@@ -37,6 +38,19 @@ def test_points_of_a_policy_with_memory_are_called_episodes():
         noun = "episodes" if "episode" in last else "inner steps"
         assert any(re.fullmatch(f"Return after 0 ., {last[0]} . {noun}", one) for one in titles)
         assert any("episodes" in one for one in titles) == (noun == "episodes")
+
+
+def test_returns_of_both_kinds_are_in_categories_of_their_own_and_gains_in_one():
+    """TensorBoard joins the categories of several runs by their titles."""
+    steps, episodes = (
+        page_layout(
+            [f"adaptation/return_after_0_{noun}s", f"adaptation/return_after_1_{noun}", GAIN]
+        ).category
+        for noun in ("step", "episode")
+    )
+    assert [one.title[:14] for one in (*steps, *episodes)] == ["Does it adapt?"] * 2 + ["Does it rememb"]
+    assert [len(one.chart) for one in (*steps, *episodes)] == [4, 1, 3]
+    assert [one.title for one in episodes[0].chart] == ["Adaptation gain"]
 
 
 @pytest.mark.parametrize(

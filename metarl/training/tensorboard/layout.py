@@ -49,8 +49,8 @@ def page_layout(tags: Collection[str]) -> Layout:
     """The charts that have something to show, by category.
 
     A colour is a run, and a run has one line in a chart; in that of the returns after 0, 1, ... inner steps,
-    a line for each, told apart by marks. TensorBoard smooths lines without bands alone, draws a chart that
-    several runs ask for once, and charts with bands in the reverse order.
+    a line for each, told apart by marks. TensorBoard smooths lines without bands alone, joins the categories
+    of runs by their titles, draws a chart that several runs ask for once, and charts with bands last first.
 
     Args:
         tags: of the run's scalars.
@@ -58,6 +58,7 @@ def page_layout(tags: Collection[str]) -> Layout:
     health = {title: f"{HEALTH}/{name}" for title, name in _HEALTH_CHARTS.items()}
     categories = {
         "Does it adapt? Evaluation tasks, over environment steps": _banded(_adaptation(tags), tags),
+        "Does it remember? Evaluation tasks, by episodes": _banded(_returns(tags, "episode"), tags),
         "Is it still improving? The tasks of training": _banded(_training(), tags),
         "Is it well? Inner steps, outer step, exploration": [
             Chart(title=title, multiline=MultilineChartContent(tag=[f"^{tag}$"]))
@@ -70,17 +71,25 @@ def page_layout(tags: Collection[str]) -> Layout:
 
 
 def _adaptation(tags: Collection[str]) -> Iterator[tuple[str, Sequence[_Band]]]:
-    """Titles, and what is drawn."""
-    returns = sorted(filter(None, map(_RETURN.fullmatch, tags)), key=lambda found: int(found[2]))
-    marks = ", ".join(f"{found[2]} {mark}" for found, mark in zip(returns, cycle(_MARKS)))
-    noun = "episodes" if any(found[3] == "episode" for found in returns) else "inner steps"
-    yield f"Return after {marks} {noun}", [_line(found[0]) for found in returns]
+    """Titles, and what is drawn: gains and shares of any run, returns by inner steps."""
+    together, *each = _returns(tags, "step")
+    yield together
     yield "Adaptation gain", [_interval(f"{ADAPTATION}/gain", tags)]
-    for found in returns:
-        yield f"Return after {found[1].replace('_', ' ')}", [_interval(found[0], tags)]
+    yield from each
     yield "Share of tasks made worse, beyond noise", [_line(f"{ADAPTATION}/share_of_tasks_made_worse")]
     yield _shaded(f"{ADAPTATION}/success")
     yield _shaded(f"{ADAPTATION}/steps_per_episode")
+
+
+def _returns(tags: Collection[str], by: str) -> Iterator[tuple[str, Sequence[_Band]]]:
+    """Titles, and what is drawn: the returns by inner step or by episode together, then each by itself."""
+    found = (one for one in map(_RETURN.fullmatch, tags) if one is not None and one[3] == by)
+    returns = sorted(found, key=lambda one: int(one[2]))
+    marks = ", ".join(f"{one[2]} {mark}" for one, mark in zip(returns, cycle(_MARKS)))
+    noun = "inner steps" if by == "step" else "episodes"
+    yield f"Return after {marks} {noun}", [_line(one[0]) for one in returns]
+    for one in returns:
+        yield f"Return after {one[1].replace('_', ' ')}", [_interval(one[0], tags)]
 
 
 def _training() -> Iterator[tuple[str, Sequence[_Band]]]:
