@@ -136,7 +136,7 @@ def train(
 ) -> tuple[Checkpoint, AdaptationCurve]:
     config = folder.with_suffix(".yaml")
     config.write_text(yaml.safe_dump({**sections, "run_dir": str(folder)}))
-    overrides = ["--training.iterations", str(iterations), "--training.device", "cpu"]
+    overrides = {"training.iterations": iterations, "training.device": "cpu", "training.figures": False}
     experiment = build_experiment(read_config(config, overrides))
     start = prepare_run(experiment.config, resume, experiment)
     return run_training(experiment, start)
