@@ -60,7 +60,7 @@ def collect_meta_batch(walk: Walk, parameters: Parameters, tasks: Tasks, key: Se
         first_move = first_move or move
         if not remembers(walk.learner.policy):
             moved = _lengths(walk.learner, move, step, reduction)
-            inner.append({"inner/kl": _kl(walk.learner.policy, adapted, visit, walk.task_map), **moved})
+            inner.append({"inner/kl": moved_by(walk.learner.policy, adapted, visit, walk.task_map), **moved})
         state = adapted
     query = walk.visit(state, tasks, [*key, steps])
     batch = MetaBatch(tuple(visit.batch for visit in visits), query.batch)
@@ -165,8 +165,8 @@ def _lengths(learner: MetaLearner, moves: Parameters, step: int, reduction: Redu
     return found if cosine is None else {**found, "inner/task_cosine": cosine}
 
 
-def _kl(policy: Policy, adapted: TaskState, visit: Visit, task_map: TaskMap) -> float:
-    """How far an adaptation moved the policies: mean KL(behaviour || adapted)."""
+def moved_by(policy: Policy, adapted: TaskState, visit: Visit, task_map: TaskMap) -> float:
+    """How far an adaptation moved the policies: mean KL(behaviour || adapted), nats."""
 
     def divergence_of(parameters: Parameters, batch: Batch) -> Tensor:
         return batch.behaviour.kl_divergence(policy(parameters, batch.observations))

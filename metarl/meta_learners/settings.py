@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from metarl.meta_learners.outer.clipped import ClippedConfig
 from metarl.meta_learners.outer.trust_region import TrustRegionConfig
@@ -103,9 +103,14 @@ class LearnableStep(DifferentiatedSteps):
 
     Args:
         learn_step_size: learn alpha with the policy, from `inner_step_size` on.
+        first_step_kl: instead, from where the first inner step changes the untrained policies by this mean
+            KL, nats, on the first iteration's tasks; 0 for no such search.
     """
 
     learn_step_size: bool = False
+    first_step_kl: NonNegativeFloat = 0.0
+
+    read_with: ClassVar[dict[str, Any]] = {"first_step_kl": {"learn_step_size": (True,)}}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION, SCRATCH_LEARNING, TASK_LIST = 1, 2, 3, 4, 5, 6
+TASKS, ROLLOUTS, HELD_OUT_TASKS, EVALUATION, SCRATCH_LEARNING, TASK_LIST, FIRST_STEP = 1, 2, 3, 4, 5, 6, 7
 """What a random key is for: [seed, iteration, purpose, ...]."""
 
 STARTS, ACTIONS, BEGINNINGS, LEARNING = 0, 1, 2, 3

@@ -18,6 +18,7 @@ from metarl.runs.checkpoint import Checkpoint
 from metarl.runs.results import new_evaluation, write_held_out_task, write_results
 from metarl.runs.tables import interval_table
 from metarl.training.films import film_recorders
+from metarl.training.first_step import with_first_step
 from metarl.training.held_out import HeldOut
 from metarl.training.loop import Training, train
 from metarl.training.observers import Observer, observed, show_evaluation
@@ -40,6 +41,7 @@ def run_training(
     """
     config = experiment.config
     _one_thread_an_operation()
+    start = with_first_step(experiment, start)
     watching = _watching(experiment, observers)
     with observed(watching.observers, start), observed(watching.keepers, start):
         everybody = (*watching.keepers, *watching.observers)
@@ -81,6 +83,7 @@ def train_run(experiment: Experiment, start: Checkpoint, observers: Sequence[Obs
         TrainingError: something was not finite, or an environment failed.
     """
     _one_thread_an_operation()
+    start = with_first_step(experiment, start)
     watching = _watching(experiment, observers)
     with observed(watching.observers, start), observed(watching.keepers, start):
         return _train(experiment, start, watching)

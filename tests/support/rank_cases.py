@@ -30,7 +30,7 @@ def _by_gradient(**meta_learner: Any) -> dict[str, Any]:
 BY_GRADIENT = {
     "maml_trpo": _by_gradient(name="maml"),
     "maml_ppo": _by_gradient(name="maml", outer="ppo"),
-    "maml_learned_step": _by_gradient(name="maml", learn_step_size=True),
+    "maml_learned_step": _by_gradient(name="maml", learn_step_size=True, first_step_kl=0.05),
     "promp": _by_gradient(name="promp"),
     "e_maml": _by_gradient(name="e_maml"),
     "imaml": _by_gradient(name="imaml"),
