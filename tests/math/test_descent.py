@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metarl.math.descent import descent_path
+from metarl.math.descent import Pair, descent_path, quasi_newton
 
 
 def half_square(parameters, scale):
@@ -21,16 +21,31 @@ def test_a_step_is_followed_by_one_over_the_curvature_it_met():
     torch.testing.assert_close(walk(0.1, 2, scale=3.0), expected)
 
 
-def test_several_curvatures_weigh_by_the_square_of_the_gradients_change():
-    """s = -.1 (1, 4), y = -.1 (1, 16): s.y / y.y = 65 / 257."""
+def test_directions_are_those_of_the_inverse_hessian_that_bfgs_builds():
+    """(Nocedal and Wright 2006, eq. 6.17), written out with matrices; a pair of zeros changes nothing."""
+    generator = torch.Generator().manual_seed(0)
+    root, steps, slope = (torch.randn(*n, 6, generator=generator).double() for n in ((6,), (3,), ()))
+    hessian, one = root @ root.T, torch.eye(6).double()
+    pairs, inverse = [], 0.3 * one
+    for step in steps:
+        change = hessian @ step
+        share = 1 / step.dot(change)
+        pairs.append(Pair(step, change, share))
+        turn = one - share * torch.outer(step, change)
+        inverse = turn @ inverse @ turn.T + share * torch.outer(step, step)
+    pairs.insert(1, Pair(*(torch.zeros_like(part) for part in pairs[0])))
+    torch.testing.assert_close(quasi_newton(slope, pairs, torch.tensor(0.3)), inverse @ slope)
+
+
+def test_few_directions_of_curvature_take_few_steps():
+    """Three above that of all others, 100 times as much: descent by gradients would take hundreds."""
+    curvatures = torch.tensor([100.0, 50.0, 30.0, *[1.0] * 7]).double()
 
     def bowl(parameters, data):
-        return 0.5 * (parameters["a"] ** 2 + 4 * parameters["b"] ** 2)
+        return 0.5 * (curvatures * parameters["x"].square()).sum()
 
-    one = torch.ones((), dtype=torch.float64)
-    last = descent_path(bowl, {"a": one, "b": one}, None, 0.1, 2)[-1]
-    assert last["a"].item() == pytest.approx(0.9 - 65 / 257 * 0.9)
-    assert last["b"].item() == pytest.approx(0.6 - 65 / 257 * 4 * 0.6)
+    path = descent_path(bowl, {"x": torch.ones(10).double()}, None, 0.01, 12)
+    assert path[-1]["x"].abs().max() < 0.01
 
 
 def test_a_step_that_climbs_is_not_taken_and_followed_by_half_of_it():

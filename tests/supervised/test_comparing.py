@@ -11,6 +11,7 @@ from metarl.supervised.examples import Examples
 from metarl.supervised.learners.comparing import class_means
 from metarl.supervised.learners.recurrence import cell, initial_cell
 from metarl.supervised.model import Model
+from metarl.supervised.names import NAMES
 from metarl.supervised.networks.mlp import MlpConfig, mlp
 from tests.support.tiny_labelled import doubled, draw, one, tiny_learner, tiny_model
 
@@ -55,10 +56,9 @@ def test_matching_sums_the_attention_to_every_label():
             assert found[q, k].item() == pytest.approx(math.log(share))
 
 
-@pytest.mark.parametrize(
-    "name", ["prototypical", "matching", "statistician", "pre_training", "imaml", "maml_pp"]
-)
+@pytest.mark.parametrize("name", sorted(NAMES["learner"].keys() - {"memory_augmented"}))
 def test_a_permuted_support_says_the_same(name):
+    """To all but a memory, which reads examples one after the other."""
     _, learner, theta, support, query = task_of(name)
     order = torch.randperm(6, generator=torch.Generator().manual_seed(1))
     turned = Examples(support.x[order], support.y[order])

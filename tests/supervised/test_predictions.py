@@ -4,15 +4,16 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from metarl.math.parameters import flatten, unflatten
 from tests.support.tiny_labelled import doubled, draw, one, tiny_learner, tiny_model
 
 ALPHA = 0.2
 
 
-def task_of(name, **settings):
+def task_of(name, size=ALPHA, **settings):
     """A learner, its parameters moved a little, and a task."""
     model, source = tiny_model(transductive=False)
-    learner = tiny_learner(name, model, inner_step_size=ALPHA, **settings)
+    learner = tiny_learner(name, model, inner_step_size=size, **settings)
     theta = doubled(learner.initial_parameters(torch.Generator().manual_seed(0)))
     generator = torch.Generator().manual_seed(1)
     for key, value in theta.items():
@@ -28,23 +29,29 @@ def slopes_of(loss, theta):
 
 
 def test_imamls_steps_are_those_of_its_solver():
-    """The first of the size that is given, the others of one over the curvature met on the way."""
-    model, learner, theta, support, query = task_of("imaml", regularisation=3.0)
-    found, phi, size, before = learner.predict(theta, support, query.x, 3), theta, ALPHA, None
+    """The first of the size that is given, the others BFGS's, by matrices (Nocedal and Wright 2006, 6.17)."""
+    model, learner, theta, support, query = task_of("imaml", 0.05, regularisation=8.0)
+    found, phi, steps = learner.predict(theta, support, query.x, 3), flatten(theta), []
+    one, last = torch.eye(len(phi)).double(), None
 
-    def slopes_at(phi):
-        slopes = slopes_of(lambda at: cross_entropy(model.network.apply(at, support.x), support.y), phi)
-        return {n: slope + 3.0 * (phi[n] - theta[n]) for n, slope in slopes.items()}
+    def slope_at(phi):
+        at = unflatten(phi, theta)
+        slopes = slopes_of(lambda at: cross_entropy(model.network.apply(at, support.x), support.y), at)
+        return flatten(slopes) + 8.0 * (phi - flatten(theta))
 
     for k in range(4):
-        torch.testing.assert_close(found[k], model.network.apply_beside(phi, support.x, query.x))
-        slopes = slopes_at(phi)
-        if before is not None:
-            step = {n: phi[n] - before[0][n] for n in phi}
-            change = {n: slopes[n] - before[1][n] for n in phi}
-            size = sum((step[n] * change[n]).sum() for n in phi) / sum(change[n].square().sum() for n in phi)
-        before = phi, slopes
-        phi = {n: v - size * slopes[n] for n, v in phi.items()}
+        expected = model.network.apply_beside(unflatten(phi, theta), support.x, query.x)
+        torch.testing.assert_close(found[k], expected)
+        slope = slope_at(phi)
+        if last is not None:
+            steps.append((phi - last[0], slope - last[1]))
+        scale = steps[-1][0].dot(steps[-1][1]) / steps[-1][1].square().sum() if steps else 0.05
+        inverse = scale * one
+        for step, change in steps:
+            turn = one - torch.outer(step, change) / step.dot(change)
+            inverse = turn @ inverse @ turn.T + torch.outer(step, step) / step.dot(change)
+        last = phi, slope
+        phi = phi - inverse @ slope
 
 
 def test_maml_pps_steps_have_the_norms_and_sizes_of_their_number_and_then_the_last():

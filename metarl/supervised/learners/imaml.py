@@ -29,10 +29,10 @@ class ImamlConfig(StepConfig):
     """iMAML.
 
     Args:
-        inner_step_size: the size of the first of the solver's gradient steps, which an evaluation counts; the
-            problem's curvature decides how long the others are.
+        inner_step_size: the size of the first of the solver's steps, of one gradient each, which an
+            evaluation counts; L-BFGS makes the others of the curvature that was met.
         regularisation: lambda; a solution lies about gradient / lambda from the meta-parameters.
-        solver_steps: gradient steps that solve a task's problem, at most.
+        solver_steps: steps that solve a task's problem in training.
         solution_cg_iterations: iterations of the conjugate gradient for the meta-gradient, at most.
         solution_cg_tolerance: the share of the outer gradient's squared norm at which its squared residual
             is small enough.
