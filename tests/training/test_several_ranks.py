@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("ranks", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ranks", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4))])
 def test_any_number_of_ranks_learns_the_same(trained, ranks):
     for name in CASES:
         one, several = (load_checkpoint(trained(n) / name) for n in (1, ranks))
