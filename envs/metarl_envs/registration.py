@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium
 
-from metarl_envs.arguments import check_at_least, check_callable, told
+from metarl_envs.arguments import check_callable, told
 from metarl_envs.families.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
 from metarl_envs.families.half_cheetah import half_cheetah_dir, half_cheetah_vel
 from metarl_envs.families.hopper import hopper_rand_params
@@ -43,7 +43,8 @@ def register_family(name: str, builder: FamilyBuilder, horizon: int) -> None:
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise ValueError(f'name: expected letters and digits, such as "HalfCheetahVel", got {told(name)}')
     check_callable(builder=builder)
-    check_at_least(1, horizon=horizon)
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or not 0 < horizon < 2**63:
+        raise ValueError(f"horizon: expected an integer > 0, got {told(horizon)}")
     held = FAMILIES.get(name, builder)
     if _definition(held) != _definition(builder):
         raise ValueError(f"expected a name that is free, got {name!r}, which is that of {told(held)}")

@@ -105,6 +105,7 @@ def _read(
     is_saved: run folder -> whether the values are a whole config's, as metarl saves it: what nothing
         reads in it was not asked for.
     """
+    words: list[str] = []
     try:
         stated, chosen = set(given_keys(migrated(values))), overridden_keys(overrides)
         words = apply_overrides(values, overrides)

@@ -31,6 +31,8 @@ def explain(message: str, values: dict[str, Any], words: list[str]) -> str:
         else:
             return f"{key}: {detail}"
         return f"{key}: expected {expected}, got {_found(key, values, words)!r}"
+    if stray := re.match(r"unrecognized arguments:(.*)", message):
+        return f"expected overrides such as --seed 3, got {stray[1].strip()!r}"
     return message
 
 
