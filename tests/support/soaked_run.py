@@ -127,7 +127,7 @@ def soak(iterations: int, kills: int, seed: int) -> dict[str, Any]:
         legs = [list(_notes(log)) for log in logs]
         made = sorted({note["iteration"] for leg in legs for note in leg})
         assert made == list(range(iterations)), "iterations are missing"
-        long = [leg for leg in legs if len(leg) > 2 * WARM_UP]
+        long = [leg for leg in legs if len(leg) > WARM_UP + 5]
         rows = len(Path(folder, "progress.csv").read_text().splitlines())
         return {
             "legs": [{"warm": leg[WARM_UP], "end": leg[-1]} for leg in long],
