@@ -24,16 +24,17 @@ def check_kinds(kinds: Mapping[str, tuple[type, ...]], given: Mapping[str, objec
     """Checks the types of a function's arguments.
 
     Args:
-        kinds: those that an argument may have, by its name; NoneType for None.
+        kinds: those that an argument may have, by its name; NoneType for None. A truth value is no number.
         given: arguments by name, others among them.
 
     Raises:
         TypeError: one has another type; the message names it.
     """
     for name, expected in kinds.items():
-        if not isinstance(given[name], expected):
+        value = given[name]
+        if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
             names = " or ".join(kind.__name__ for kind in expected)
-            raise TypeError(f"{name}: expected {names}, got {type(given[name]).__name__}")
+            raise TypeError(f"{name}: expected {names}, got {type(value).__name__}")
 
 
 class MetaRLError(Exception):

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from metarl_envs.arguments import check_at_least, check_callable, check_kind, is_number, real_array, told
 from metarl_envs.rendering.scene import Scene
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace
@@ -105,6 +106,10 @@ class Family:
         scene: how it is drawn; None for a family without pictures.
         observe_task: append the task to every observation, as `TaskSpace.pack` writes it.
         observed: where an observation tells place and velocity, for pictures.
+
+    Raises:
+        TypeError: no task space, or no function where one is expected.
+        ValueError: a size, range, time or scale that is no finite number, or not positive.
     """
 
     task_space: TaskSpace
@@ -125,9 +130,19 @@ class Family:
     observed: Observed = NOTHING_OBSERVED
 
     def __post_init__(self) -> None:
-        scale, largest = self.action_scale, float(np.finfo(np.float32).max)
-        if isinstance(scale, bool) or not (isinstance(scale, int | float) and 0 < scale <= largest):
-            raise ValueError(f"expected a finite action_scale > 0, got {scale!r}")
+        check_kind(TaskSpace, "a TaskSpace", task_space=self.task_space)
+        check_callable(**{name: getattr(self, name) for name in _FUNCTIONS})
+        check_at_least(1, observation_size=self.observation_size)
+        check_kind(np.ndarray, "an array", control_low=self.control_low, control_high=self.control_high)
+        expected = "control_low: expected an array [control] of finite numbers"
+        shape = real_array(expected, self.control_low, lambda given: given.ndim == 1).shape
+        expected = f"control_high: expected finite numbers of control_low's shape {shape}"
+        real_array(expected, self.control_high, lambda given: given.shape == shape)
+        if not is_number(self.dt) or self.dt <= 0:
+            raise ValueError(f"dt: expected seconds > 0, got {told(self.dt)}")
+        if not is_number(self.action_scale) or not 0 < self.action_scale <= _MOST_SCALE:
+            raise ValueError(f"expected a finite action_scale > 0, got {told(self.action_scale)}")
+        object.__setattr__(self, "action_scale", float(self.action_scale))
 
     @property
     def observation_space(self) -> Box:
@@ -158,6 +173,10 @@ def never_terminated(state: State, tasks: Tasks) -> NDArray[np.bool_]:
     return np.zeros(len(state.qpos), dtype=np.bool_)
 
 
+_FUNCTIONS = ("simulation", "initial_state", "observation", "reward_terms", "terminated", "info")
+
+_MOST_SCALE = float(np.finfo(np.float32).max)
+
 Settings = TypeVar("Settings")
 
 
@@ -172,5 +191,5 @@ def choose_preset(
     if preset is None:
         return default
     if not isinstance(preset, str) or preset not in presets:
-        raise ValueError(f"{family}: expected preset to be one of {sorted(presets)}, got {preset!r}")
+        raise ValueError(f"{family}: expected preset to be one of {sorted(presets)}, got {told(preset)}")
     return presets[preset]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.arguments import is_number, real_array, told
 from metarl_envs.task_parameters import Array
 
 
@@ -16,9 +17,16 @@ class Heading:
 
     Args:
         default: the angle an environment has before any task is set.
+
+    Raises:
+        ValueError: a default outside [-2 pi, 2 pi].
     """
 
     default: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not is_number(self.default) or abs(self.default) > 2 * np.pi:
+            raise ValueError(f"default: expected an angle in [-2 pi, 2 pi], got {told(self.default)}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,10 +63,18 @@ class Disc:
     Args:
         radius: of the disc, in the parameter's units.
         default: the place an environment has before any task is set.
+
+    Raises:
+        ValueError: a radius that is not positive and finite, or a default that is no place [x, y].
     """
 
     radius: float
     default: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if not is_number(self.radius) or self.radius <= 0:
+            raise ValueError(f"radius: expected a finite number > 0, got {told(self.radius)}")
+        real_array("default: expected two finite numbers", self.default, lambda given: given.shape == (2,))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from inspect import signature
@@ -9,6 +10,7 @@ from typing import Any
 
 import gymnasium
 
+from metarl_envs.arguments import check_callable, told
 from metarl_envs.families.ant import ant_dir, ant_dir_2d, ant_goal, ant_vel
 from metarl_envs.families.half_cheetah import half_cheetah_dir, half_cheetah_vel
 from metarl_envs.families.hopper import hopper_rand_params
@@ -22,6 +24,7 @@ from metarl_envs.foreign import meta_world
 FamilyBuilder = Callable[..., Family]
 FAMILIES: dict[str, FamilyBuilder] = {}
 _SHARED_OPTIONS = ("out_of_distribution", "observe_task")
+_TRUTH_VALUES = (bool, bool | None, "bool", "bool | None")
 
 
 def register_family(name: str, builder: FamilyBuilder, horizon: int) -> None:
@@ -34,13 +37,17 @@ def register_family(name: str, builder: FamilyBuilder, horizon: int) -> None:
         horizon: steps after which an episode is truncated.
 
     Raises:
-        ValueError: the name of another family, or a horizon below 1.
+        TypeError: a builder that cannot be called.
+        ValueError: no name, or that of another family, or a horizon below 1.
     """
-    if not isinstance(horizon, int) or horizon < 1:
-        raise ValueError(f"horizon: expected an integer > 0, got {horizon!r}")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f'name: expected letters and digits, such as "HalfCheetahVel", got {told(name)}')
+    check_callable(builder=builder)
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or not 0 < horizon < 2**63:
+        raise ValueError(f"horizon: expected an integer > 0, got {told(horizon)}")
     held = FAMILIES.get(name, builder)
-    if (held.__module__, held.__qualname__) != (builder.__module__, builder.__qualname__):
-        raise ValueError(f"expected a name that is free, got {name!r}, which is that of {held.__qualname__}")
+    if _definition(held) != _definition(builder):
+        raise ValueError(f"expected a name that is free, got {name!r}, which is that of {told(held)}")
     FAMILIES[name] = builder
     gymnasium.register(
         id=f"metarl/{name}-v0",
@@ -60,21 +67,31 @@ def build_family(name: str, options: dict[str, Any]) -> Family:
     Raises:
         ValueError: no such family, or an option it does not have.
     """
-    if name not in FAMILIES:
-        raise ValueError(f"expected a family among {sorted(FAMILIES)}, got {name!r}")
-    known = [*signature(FAMILIES[name]).parameters, *_SHARED_OPTIONS]
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ValueError(f"expected a family among {sorted(FAMILIES)}, got {told(name)}")
+    parameters = signature(FAMILIES[name]).parameters
+    known = [*parameters, *_SHARED_OPTIONS]
     if unknown := [option for option in options if option not in known]:
         raise ValueError(f"{name}: expected options among {known}, got {unknown[0]!r}")
-    scale = options.get("out_of_distribution")
-    observe_task = options.get("observe_task", False)
-    if not isinstance(observe_task, bool):
-        raise ValueError(f"{name}: expected observe_task to be true or false, got {observe_task!r}")
+    scale, observe_task = options.get("out_of_distribution"), options.get("observe_task", False)
+    flags = [option for option, one in parameters.items() if one.annotation in _TRUTH_VALUES]
+    for option in ("observe_task", *flags):
+        value = options.get(option, False)
+        may_be_none = option in flags and parameters[option].default is None
+        if not isinstance(value, bool) and not (value is None and may_be_none):
+            raise ValueError(f"{name}: expected {option} to be true or false, got {told(value)}")
     own = {option: value for option, value in options.items() if option not in _SHARED_OPTIONS}
     try:
         family = replace(FAMILIES[name](**own), observe_task=observe_task)
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise ValueError(f"{name}: {error}") from error
     return family if scale is None else replace(family, task_space=family.task_space.beyond(scale))
+
+
+def _definition(builder: FamilyBuilder) -> object:
+    """What is the same of a builder whose module was read again."""
+    place = getattr(builder, "__module__", None), getattr(builder, "__qualname__", None)
+    return builder if None in place else place
 
 
 def register_all() -> None:

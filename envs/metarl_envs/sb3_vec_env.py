@@ -6,7 +6,7 @@ float64 observations, so that a model trained on one can be loaded with the othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from metarl_envs.arguments import check_at_least, check_kind, check_seed, told
 from metarl_envs.tasks import Task, Tasks, unstack_tasks
 from metarl_envs.vector_env import VectorTaskEnv
 
@@ -42,9 +43,13 @@ def make_sb3_vec_env(
         options: those of `gymnasium.make_vec`, e.g. `preset` and `num_threads`.
 
     Raises:
+        TypeError: an environment's name that is no text.
         ValueError: `task` and `tasks` at once, or an argument outside its range.
         gymnasium.error.Error: no such environment, or it has no native batch.
     """
+    check_kind(str, "an environment's name", env_id=env_id)
+    check_at_least(1, num_envs=num_envs)
+    check_seed(seed)
     if task is not None and tasks is not None:
         raise ValueError("expected task, the same for all environments, or tasks, one each; got both")
     if "autoreset_mode" in options:
@@ -74,10 +79,12 @@ class TaskVecEnv(VecEnv):
         envs: a batch with `autoreset_mode="SameStep"`.
 
     Raises:
+        TypeError: no `VectorTaskEnv`.
         ValueError: another autoreset mode.
     """
 
     def __init__(self, envs: VectorTaskEnv) -> None:
+        check_kind(VectorTaskEnv, "a VectorTaskEnv", envs=envs)
         if envs.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ValueError(
                 f'expected a batch with autoreset_mode="SameStep", got "{envs.autoreset_mode.value}"'
@@ -105,10 +112,9 @@ class TaskVecEnv(VecEnv):
         Raises:
             ValueError: another key, or another number of dicts than environments.
         """
-        each = options if isinstance(options, list) else [options or {}] * self.num_envs
-        unknown = sorted({key for one in each for key in one} - {"task"})
-        if unknown:
-            raise ValueError(f"expected options with the key 'task' alone, got {unknown}")
+        each = options if isinstance(options, list) else [{} if options is None else options] * self.num_envs
+        if not all(isinstance(one, dict) and set(one) <= {"task"} for one in each):
+            raise ValueError(f"expected options with the key 'task' alone, got {told(options)}")
         if len(each) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} options, one dict per environment, got {len(each)}")
         super().set_options(each)
@@ -177,6 +183,7 @@ class TaskVecEnv(VecEnv):
 
         Raises:
             AttributeError: another method.
+            ValueError: an index of no environment.
         """
         methods: dict[str, Callable[..., list[Any]]] = {
             "set_task": self._set_task,
@@ -184,15 +191,36 @@ class TaskVecEnv(VecEnv):
             "sample_tasks": lambda envs, n: [self.envs.sample_tasks(n) for _ in envs],
             "render": lambda envs: [self.get_images()[i] for i in envs],
         }
-        if method_name not in methods:
+        if not isinstance(method_name, str) or method_name not in methods:
             raise AttributeError(
-                f"expected a method among {sorted(methods)}, got {method_name!r}; the batch itself is `.envs`"
+                f"expected a method among {sorted(methods)}, got {told(method_name)}; "
+                "the batch itself is `.envs`"
             )
-        return methods[method_name](list(self._get_indices(indices)), *method_args, **method_kwargs)
+        return methods[method_name](self._places(indices), *method_args, **method_kwargs)
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
         """False for each: there are no single environments to wrap."""
         return [False for _ in self._get_indices(indices)]
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seeds environment i with seed + i at the next reset, or all by chance.
+
+        Raises:
+            ValueError: neither None nor an integer >= 0.
+        """
+        check_seed(seed)
+        return super().seed(seed)
+
+    def _places(self, indices: VecEnvIndices) -> list[int]:
+        chosen = [indices] if isinstance(indices, int | np.integer) else indices
+        if chosen is None:
+            return list(range(self.num_envs))
+        if not isinstance(chosen, Iterable):
+            raise ValueError(f"expected indices of environments, got {told(indices)}")
+        places = list(chosen)
+        for place in places:
+            check_at_least(-self.num_envs, self.num_envs - 1, **{"an environment's index": place})
+        return places
 
     def _set_task(self, envs: list[int], task: Mapping[str, Any]) -> list[None]:
         tasks: list[Mapping[str, Any]] = list(unstack_tasks(self.envs.get_tasks()))

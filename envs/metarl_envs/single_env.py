@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.arguments import as_array, check_seed
 from metarl_envs.family import State
 from metarl_envs.rendering.frames import Frame, checked_render_mode
 from metarl_envs.rendering.scene import Scene
@@ -38,7 +39,7 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     ) -> None:
         if "autoreset_mode" in options:
             raise ValueError("expected no autoreset_mode: a single environment is reset by its user")
-        frames = render_mode if render_mode == "rgb_array" else None
+        frames = "rgb_array" if isinstance(render_mode, str) and render_mode == "rgb_array" else None
         options |= {"render_mode": frames, "width": width, "height": height, "autoreset_mode": "Disabled"}
         self._batch = VectorTaskEnv(1, num_threads=1, family=family, **options)
         self.frame_size = (width, height)
@@ -70,7 +71,11 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         return self._batch.current(0)
 
     def sample_tasks(self, n: int) -> list[Task]:
-        """Draws n tasks from the task space with this environment's generator."""
+        """Draws n tasks from the task space with this environment's generator.
+
+        Raises:
+            ValueError: n is no integer > 0.
+        """
         return self._batch.sample_tasks(n)
 
     def set_task(self, task: Mapping[str, Any]) -> None:
@@ -88,7 +93,12 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Starts an episode; `options["task"]` sets the task first."""
+        """Starts an episode; `options["task"]` sets the task first.
+
+        Raises:
+            ValueError: a seed that is no integer >= 0, an unknown option, or a task outside the task space.
+        """
+        check_seed(seed)
         super().reset(seed=seed)
         self._batch.seed_task_sampling(seed)
         self._batch.generators[0] = self.np_random
@@ -100,8 +110,13 @@ class TaskEnv(gymnasium.Env[Array, NDArray[np.float32]]):
     def step(
         self, action: NDArray[np.floating[Any]]
     ) -> tuple[Array, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Steps the environment; `info` is the batch's, without its leading axis."""
-        observation, reward, terminated, truncated, info = self._batch.step(np.asarray(action)[None])
+        """Steps the environment; `info` is the batch's, without its leading axis.
+
+        Raises:
+            RuntimeError: called before `reset`.
+            ValueError: an action of another shape, or not of finite real numbers.
+        """
+        observation, reward, terminated, truncated, info = self._batch.step(as_array(action)[None])
         if self.render_mode == "human":
             self._show()
         single = {name: value[0].item() for name, value in info.items() if name[0] != "_" and name != "task"}

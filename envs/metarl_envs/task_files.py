@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import yaml
 
+from metarl_envs.arguments import check_kind, told
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
 
 _DEEPEST = 50
@@ -23,7 +24,11 @@ class Validating(Protocol):
 
 
 def tasks_to_data(tasks: Tasks) -> list[dict[str, Any]]:
-    """One dict of numbers and nested lists for each task, which `json.dumps` and `yaml.safe_dump` take."""
+    """One dict of numbers and nested lists for each task, which `json.dumps` and `yaml.safe_dump` take.
+
+    Raises:
+        ValueError: no mapping of arrays with as many tasks each.
+    """
     return [
         {name: value.tolist() if hasattr(value, "tolist") else value for name, value in task.items()}
         for task in unstack_tasks(tasks)
@@ -34,11 +39,14 @@ def tasks_from_data(space: Validating, data: Any) -> Tasks:
     """The inverse of `tasks_to_data`, validated.
 
     Raises:
+        TypeError: no task space.
         ValueError: not a list of tasks that the space takes, alike in keys and shapes; the message names the
             task.
     """
+    if not callable(getattr(space, "validate", None)):
+        raise TypeError(f"space: expected a TaskSpace, got {told(space)}")
     if not isinstance(data, list) or not data or not all(isinstance(task, Mapping) for task in data):
-        raise ValueError(f"expected a list of tasks, each a mapping of its parameters, got {data!r:.80}")
+        raise ValueError(f"expected a list of tasks, each a mapping of its parameters, got {told(data)}")
     valid: list[Task] = []
     for i, task in enumerate(data):
         try:
@@ -56,8 +64,10 @@ def write_tasks(path: str | Path, tasks: Tasks) -> None:
     """Writes a list of tasks, exactly; JSON or YAML by the file's suffix.
 
     Raises:
-        ValueError: another suffix.
+        TypeError: no path.
+        ValueError: another suffix, or no tasks.
     """
+    check_kind((str, Path), "a path", path=path)
     path, data = Path(path), tasks_to_data(tasks)
     text = json.dumps(data, indent=1) + "\n" if _is_json(path) else yaml.safe_dump(data, sort_keys=False)
     path.write_text(text)
@@ -68,12 +78,15 @@ def read_tasks(path: str | Path, space: Validating) -> Tasks:
 
     Raises:
         OSError: the file cannot be read.
+        TypeError: no path, or as `tasks_from_data`.
         ValueError: another suffix, or as `tasks_from_data`.
     """
+    check_kind((str, Path), "a path", path=path)
     path = Path(path)
+    is_json = _is_json(path)
     try:
         text = path.read_text()
-        data = json.loads(text) if _is_json(path) else _load_yaml(text)
+        data = json.loads(text) if is_json else _load_yaml(text)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: expected JSON or YAML, got {' '.join(str(error).split())}") from error
     try:

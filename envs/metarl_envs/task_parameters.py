@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isinf
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from metarl_envs.arguments import is_number, real_array, told
 
 Array: TypeAlias = NDArray[np.float64]
 Bound: TypeAlias = float | tuple[float, ...]
@@ -52,12 +55,29 @@ class Uniform:
         low, high: bounds, scalars or vectors of one shape, in the parameter's units.
         default: the value an environment has before any task is set.
         widest: the most that `widened` makes of high - low, e.g. a whole circle.
+
+    Raises:
+        ValueError: bounds or a default that are not finite numbers of one shape, or not low <= default <=
+            high, a range that is not finite, or no number as the widest.
     """
 
     low: Bound
     high: Bound
     default: Bound
     widest: float = np.inf
+
+    def __post_init__(self) -> None:
+        default = real_array("default: expected a finite number, or a vector of them", self.default, _is_flat)
+        for name in ("low", "high"):
+            expected = f"{name}: expected finite numbers of default's shape {default.shape}"
+            real_array(expected, getattr(self, name), lambda given: given.shape == default.shape)
+        if not ((self.low <= default) & (default <= self.high)).all():
+            found = f"{told(self.low)}, {told(self.default)} and {told(self.high)}"
+            raise ValueError(f"expected low <= default <= high, got {found}")
+        if not np.isfinite(np.asarray(self.high) - np.asarray(self.low)).all():
+            raise ValueError(f"expected a finite range, got {told(self.low)} to {told(self.high)}")
+        if not is_number(self.widest) and not (isinstance(self.widest, float) and self.widest == np.inf):
+            raise ValueError(f"widest: expected a number, or infinity, got {told(self.widest)}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,10 +125,21 @@ class LogUniform:
     Args:
         limit: the largest ratio, above 1.
         shape: of the array of multipliers.
+
+    Raises:
+        ValueError: a limit that is not above 1 or not finite, or another shape than a tuple of integers.
     """
 
     limit: float
     shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not is_number(self.limit) or self.limit <= 1:
+            raise ValueError(f"limit: expected a finite number > 1, got {told(self.limit)}")
+        if not isinstance(self.shape, tuple) or not all(
+            isinstance(size, int) and size > 0 and not isinstance(size, bool) for size in self.shape
+        ):
+            raise ValueError(f"shape: expected a tuple of integers > 0, got {told(self.shape)}")
 
     @property
     def default(self) -> Array:
@@ -135,7 +166,11 @@ class LogUniform:
 
     def widened(self, scale: float) -> LogUniform:
         """The same over a range `scale` times as wide; None if there is nothing beyond it."""
-        return replace(self, limit=self.limit**scale)
+        with np.errstate(over="ignore"):
+            limit = float(np.float64(self.limit) ** scale)
+        if isinf(limit):
+            raise ValueError(f"expected a scale that leaves multipliers finite, got {scale}")
+        return replace(self, limit=limit)
 
     def __str__(self) -> str:
         return f"in [{1 / self.limit:.4g}, {self.limit:.4g}]"
@@ -148,10 +183,20 @@ class Choice:
     Args:
         values: in the parameter's units.
         default: the value an environment has before any task is set.
+
+    Raises:
+        ValueError: no list of finite numbers, or a default that is none of them.
     """
 
     values: tuple[float, ...]
     default: float
+
+    def __post_init__(self) -> None:
+        numbers = isinstance(self.values, tuple | list | np.ndarray) and all(map(is_number, self.values))
+        if not numbers or not len(self.values):
+            raise ValueError(f"values: expected a list of finite numbers, got {told(self.values)}")
+        if not is_number(self.default) or self.default not in self.values:
+            raise ValueError(f"default: expected one of {told(self.values)}, got {told(self.default)}")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -225,3 +270,7 @@ class Beyond:
 
     def __str__(self) -> str:
         return str(self.outer)
+
+
+def _is_flat(array: NDArray[Any]) -> bool:
+    return array.ndim == 0 or (array.ndim == 1 and array.size > 0)

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from metarl_envs.arguments import REAL, as_array, check_seed, told
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, TaskSpace, stack_tasks
 
@@ -17,21 +18,6 @@ Bools = NDArray[np.bool_]
 
 
 RESET_OPTIONS = ("reset_mask", "task", "tasks")
-
-
-def check_at_least(least: int, **values: int | None) -> None:
-    """Checks integers by name; None passes.
-
-    Raises:
-        ValueError: one is smaller, or no integer.
-    """
-    for name, value in values.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise ValueError(f"expected {name} to be an integer, got {value!r}")
-        if value < least:
-            raise ValueError(f"expected {name} >= {least}, got {value}")
 
 
 def one_task_each(
@@ -42,6 +28,8 @@ def one_task_each(
     Raises:
         ValueError: another number of tasks than environments, or a task outside the task space.
     """
+    if not isinstance(tasks, Mapping | Sequence | np.ndarray) or isinstance(tasks, str | bytes):
+        raise ValueError(f"expected {num_envs} tasks, one mapping per environment, got {told(tasks)}")
     given = next(iter(tasks.values()), ()) if isinstance(tasks, Mapping) else tasks
     try:
         count = len(given)
@@ -58,20 +46,26 @@ def checked_reset_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options of a reset.
 
     Raises:
-        ValueError: one that does not exist.
+        ValueError: no mapping, or an option that does not exist.
     """
-    if unknown := set(options or {}) - set(RESET_OPTIONS):
-        raise ValueError(f"expected reset options among {list(RESET_OPTIONS)}, got {sorted(unknown)}")
-    return dict(options or {})
+    given = {} if options is None else options
+    if not isinstance(given, Mapping):
+        raise ValueError(f"expected reset options as a mapping, or None, got {told(given)}")
+    if unknown := [option for option in given if option not in RESET_OPTIONS]:
+        raise ValueError(f"expected reset options among {list(RESET_OPTIONS)}, got {told(unknown)}")
+    return dict(given)
 
 
 def checked_actions(actions: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> Array:
     """The actions in float64, [env, action].
 
     Raises:
-        ValueError: another shape, or not finite.
+        ValueError: no real numbers, another shape, or not finite.
     """
-    checked = np.asarray(actions, dtype=np.float64)
+    given = as_array(actions)
+    if given.dtype.kind not in REAL:
+        raise ValueError(f"expected actions of real numbers of shape {shape}, got {told(actions)}")
+    checked = given.astype(np.float64, copy=False)
     if checked.shape != shape:
         raise ValueError(f"expected actions of shape {shape}, got {checked.shape}")
     if not np.isfinite(checked).all():
@@ -87,8 +81,8 @@ def checked_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
         ValueError: no such mode.
     """
     names = [known.value for known in AutoresetMode]
-    if not isinstance(mode, AutoresetMode) and mode not in names:
-        raise ValueError(f"expected autoreset_mode to be one of {names}, got {mode!r}")
+    if not isinstance(mode, AutoresetMode) and not (isinstance(mode, str) and mode in names):
+        raise ValueError(f"expected autoreset_mode to be one of {names}, got {told(mode)}")
     return AutoresetMode(mode)
 
 
@@ -103,7 +97,7 @@ def checked_reset_mask(options: Mapping[str, Any], num_envs: int) -> Bools:
     if not is_mask or not mask.any():
         raise ValueError(
             f"expected options['reset_mask'] to be a bool array of shape ({num_envs},) with at "
-            f"least one True, got {mask!r}"
+            f"least one True, got {told(mask)}"
         )
     return np.asarray(mask, dtype=np.bool_)
 
@@ -112,15 +106,20 @@ def one_seed_each(seed: int | Sequence[int | None] | None, num_envs: int) -> lis
     """seed + i for environment i, or the seeds given one by one.
 
     Raises:
-        ValueError: another number of seeds than environments.
+        ValueError: another number of seeds than environments, or one that is no integer >= 0.
     """
     if seed is None:
         return [None] * num_envs
     if isinstance(seed, (int, np.integer)):
+        check_seed(seed)
         return [int(seed) + i for i in range(num_envs)]
+    if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str | bytes):
+        raise ValueError(f"expected a seed, or {num_envs} seeds, one per environment, got {told(seed)}")
     if len(seed) != num_envs:
         raise ValueError(f"expected {num_envs} seeds, one per environment, got {len(seed)}")
-    return list(seed)
+    for one in seed:
+        check_seed(one)
+    return [None if one is None else int(one) for one in seed]
 
 
 def masked(values: Mapping[str, NDArray[Any]], mask: Bools) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from metarl_envs.arguments import check_at_least, check_seed
 from metarl_envs.episode_clock import EpisodeClock
 from metarl_envs.family import State, chosen
 from metarl_envs.registration import build_family
@@ -20,7 +21,6 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task, Tasks, stack_tasks, unstack_tasks
 from metarl_envs.vector_arguments import (
     Bools,
-    check_at_least,
     checked_actions,
     checked_autoreset_mode,
     checked_reset_mask,
@@ -30,6 +30,9 @@ from metarl_envs.vector_arguments import (
     one_seed_each,
     one_task_each,
 )
+
+_MOST_THREADS = 4096
+_MOST_PIXELS = 16384  # OpenGL's usual limit of an image's side
 
 
 class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
@@ -73,8 +76,11 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
     ) -> None:
         simulated = num_envs, family, max_episode_steps, num_threads, autoreset_mode
         self._arguments = (*simulated, render_mode, width, height), options
-        check_at_least(1, num_envs=num_envs, max_episode_steps=max_episode_steps, width=width, height=height)
-        check_at_least(0, num_threads=num_threads)
+        check_at_least(1, num_envs=num_envs)
+        check_at_least(1, _MOST_PIXELS, width=width, height=height)
+        check_at_least(0, _MOST_THREADS, num_threads=num_threads)
+        if max_episode_steps is not None:
+            check_at_least(1, max_episode_steps=max_episode_steps)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.family = build_family(family, options)
         self.num_envs = num_envs
@@ -112,7 +118,11 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
         return self._state
 
     def sample_tasks(self, n: int) -> list[Task]:
-        """Draws n tasks from the family's task space with this environment's generator."""
+        """Draws n tasks from the family's task space with this environment's generator.
+
+        Raises:
+            ValueError: n is no integer > 0.
+        """
         return list(unstack_tasks(self.family.task_space.sample(n, self.np_random)))
 
     def set_tasks(self, tasks: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> None:
@@ -129,7 +139,12 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
             self._tasks_in_force = self._tasks
 
     def seed_task_sampling(self, seed: int | None) -> None:
-        """Seeds `sample_tasks`, in a stream of its own; None leaves it as it is."""
+        """Seeds `sample_tasks`, in a stream of its own; None leaves it as it is.
+
+        Raises:
+            ValueError: no integer >= 0.
+        """
+        check_seed(seed)
         if seed is not None:
             tasks_seed = np.random.SeedSequence(seed).spawn(1)[0]
             self._np_random, self._np_random_seed = np.random.default_rng(tasks_seed), seed
@@ -210,7 +225,9 @@ class VectorTaskEnv(VectorEnv[Array, NDArray[np.floating[Any]], NDArray[Any]]):
 
         Raises:
             RuntimeError: called before `reset`.
+            ValueError: no number of an environment.
         """
+        check_at_least(0, self.num_envs - 1, env=env)
         state = self.state
         task = {name: values[env : env + 1] for name, values in self._tasks_in_force.items()}
         return State(state.qpos[env].copy(), state.qvel[env].copy()), next(unstack_tasks(task))

@@ -108,6 +108,7 @@ def _read(
         reads in it was not asked for.
     """
     chosen: set[str] = set()
+    words: list[str] = []
     try:
         stated, chosen = set(given_keys(migrated(values))), overridden_keys(overrides)
         words = apply_overrides(values, overrides)

@@ -32,8 +32,8 @@ def explain(message: str, values: dict[str, Any], words: list[str]) -> str:
         else:
             return f"{key}: {detail}"
         return f"{key}: expected {expected}, got {_found(key, values, words)!r}"
-    if unread := re.match(r"unrecognized arguments: (.*)", message):
-        return f"expected --KEY VALUE after the config, got {unread[1]}"
+    if stray := re.match(r"unrecognized arguments:(.*)", message):
+        return f"expected overrides such as --seed 3, got {stray[1].strip()!r}"
     return message
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from metarl_envs.arguments import told
 
 from metarl.errors import ConfigError, one_line
 from metarl.experiment.plain_yaml import as_plain, load_yaml
@@ -28,7 +29,9 @@ def read_values(source: Source) -> tuple[dict[str, Any], str]:
     if isinstance(source, Mapping):
         values, name = _plain("config", source), "config"
     elif not isinstance(source, (str, Path)):
-        raise ConfigError(f"config: expected a file, a shipped config's name or a mapping, got {source!r}")
+        raise ConfigError(
+            f"config: expected a file, a shipped config's name or a mapping, got {told(source)}"
+        )
     else:
         path = find_config(source)
         values, name = _read_file(path), str(path)
@@ -43,23 +46,35 @@ def apply_overrides(values: dict[str, Any], overrides: Overrides) -> list[str]:
     Raises:
         ConfigError: overrides of another type, or a key below what is no section.
     """
+    _check_overrides(overrides)
     if isinstance(overrides, Mapping):
         for key, value in overrides.items():
-            _put(values, str(key), _plain(str(key), value))
+            _put(values, key, _plain(key, value))
         return []
-    if isinstance(overrides, str):
-        raise ConfigError(
-            f'overrides: expected a mapping such as {{"seed": 3}} or a list of words, got {overrides!r}'
-        )
     return [part for word in overrides for part in (word.split("=", 1) if word[:2] == "--" else [word])]
 
 
 def overridden_keys(overrides: Overrides) -> set[str]:
-    """The dotted keys that overrides give a value."""
+    """The dotted keys that overrides give a value.
+
+    Raises:
+        ConfigError: overrides of another type.
+    """
+    _check_overrides(overrides)
     if isinstance(overrides, Mapping):
-        plain = {str(name): _plain(str(name), value) for name, value in overrides.items()}
+        plain = {name: _plain(name, value) for name, value in overrides.items()}
         return set(given_keys(plain))
     return {word[2:].partition("=")[0] for word in overrides if word.startswith("--")}
+
+
+def _check_overrides(overrides: Overrides) -> None:
+    listed = isinstance(overrides, list | tuple) and all(isinstance(word, str) for word in overrides)
+    if isinstance(overrides, Mapping):
+        listed = all(isinstance(key, str) for key in overrides)
+    if not listed:
+        raise ConfigError(
+            f'overrides: expected a mapping such as {{"seed": 3}} or a list of words, got {told(overrides)}'
+        )
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 from metarl.compute.task_map import TaskMap
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, one_line
 from metarl.meta_learners.anil import anil
 from metarl.meta_learners.cavia import cavia
 from metarl.meta_learners.e_maml import e_maml
@@ -140,10 +140,12 @@ def _parameters(build: Any) -> list[Any]:
     Raises:
         ValueError: what is no function, or has annotations of nothing.
     """
+    if not callable(build):
+        raise ValueError(f"{_EXPECTED} {one_line(build)}")
     try:
         signature = inspect.signature(build, eval_str=True)
     except (TypeError, ValueError, NameError) as error:
-        raise ValueError(f"{_EXPECTED} {build!r}: {error}") from error
+        raise ValueError(f"{_EXPECTED} {one_line(build)}") from error
     return [parameter.annotation for parameter in signature.parameters.values()]
 
 

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
+from metarl_envs.arguments import told
+
 from metarl.errors import ConfigError, one_line
 
 
@@ -56,8 +58,8 @@ def check_registered_name(name: str, thing: Any, registered: Mapping[str, Any]) 
     Raises:
         ValueError: it cannot, or it is.
     """
-    if not name or names_module(name):
-        raise ValueError(f"expected a name without a colon, such as my_thing, got {name!r}")
+    if not isinstance(name, str) or not name or names_module(name):
+        raise ValueError(f"expected a name without a colon, such as my_thing, got {told(name)}")
     if name in registered and _origin(registered[name]) != _origin(thing):
         held = _origin(registered[name])
         raise ValueError(f"expected a name that is free, got {name!r}, which is that of {held}")
@@ -65,4 +67,4 @@ def check_registered_name(name: str, thing: Any, registered: Mapping[str, Any]) 
 
 def _origin(thing: Any) -> str:
     """Where a class or function was defined."""
-    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', repr(thing))}"
+    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', told(thing))}"

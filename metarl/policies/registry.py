@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from metarl_envs.arguments import told
+
 from metarl.errors import ConfigError
 from metarl.policies.belief import BeliefPolicy
 from metarl.policies.gaussian_mlp import GaussianMLP
@@ -68,7 +70,7 @@ def find_policy(name: str) -> type[Any]:
 
 def _check(policy: object) -> None:
     if not (isinstance(policy, type) and is_dataclass(policy)):
-        raise ValueError(f"expected a policy class that is a frozen dataclass, got {policy!r}")
+        raise ValueError(f"expected a policy class that is a frozen dataclass, got {told(policy)}")
     names = [field.name for field in fields(policy)]
     if missing := [size for size in SIZES if size not in names]:
         raise ValueError(f"expected a policy class with the fields {list(SIZES)}, got one without {missing}")

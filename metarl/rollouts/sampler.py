@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from metarl_envs.arguments import REAL
 from metarl_envs.foreign.foreign_vector_env import ForeignEnvError
-from metarl_envs.foreign.outcomes import REAL
 from metarl_envs.tasks import Tasks, number_of_tasks, repeat_tasks
 from numpy.typing import NDArray
 from torch import Tensor

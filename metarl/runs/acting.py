@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 import numpy as np
 import torch
+from metarl_envs.arguments import REAL, as_array, told
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.errors import check_kinds
 from metarl.math.parameters import Parameters, kind
 from metarl.policies.onnx_file import write_onnx
 from metarl.policies.policy import AnyPolicy, Carry, remembers
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _STABLE_BASELINES = "metarl.policies.stable_baselines"
 """Imported when a policy goes there: acting needs no stable-baselines3, and TensorBoard comes with it."""
+_OF_PREDICTION = {"deterministic": (bool, np.bool_)}
 _SINGLE: Mapping[type, str] = {gymnasium.Env: "a gymnasium.Env"}
 
 
@@ -57,9 +60,9 @@ class ActingPolicy:
         self._generator = torch.Generator(self.device)
 
     def __repr__(self) -> str:
-        told = self.description
-        task = "" if told.task is None else f", task={dict(told.task)}"
-        return f"{type(self).__name__}({told.environment['id']}, {self.policy}{task})"
+        said = self.description
+        task = "" if said.task is None else f", task={dict(said.task)}"
+        return f"{type(self).__name__}({said.environment['id']}, {self.policy}{task})"
 
     @property
     def device(self) -> torch.device:
@@ -92,14 +95,19 @@ class ActingPolicy:
                 A policy that remembers where its actions led needs it there.
 
         Raises:
-            ValueError: an observation of another size, or a policy that remembers what it is not told.
+            TypeError: `deterministic` is no truth value.
+            ValueError: an observation of another size, or not of finite numbers, or a policy that remembers
+                what it is not told.
 
         Examples:
             >>> action, state = policy.predict(observation)
             >>> action, state = policy.predict(after, state, reward=-0.3)  # after a step
         """
         dtype, device = kind(self.parameters)
+        check_kinds(_OF_PREDICTION, locals())
         batch = self._batch(observation)
+        if not batch.isfinite().all():
+            raise ValueError(f"expected a finite observation, got {told(observation)}")
         if remembers(self.policy):
             rows = batch.reshape(-1, batch.shape[-1])
             final = None if final_observation is None else self._batch(final_observation)
@@ -107,10 +115,10 @@ class ActingPolicy:
                 expected, got = list(batch.shape), list(final.shape)
                 raise ValueError(f"expected final_observation {expected}, as the observation, got {got}")
             paid = None if reward is None else np.asarray(reward)
-            told = state, episode_start, paid, None if final is None else final.reshape(rows.shape)
+            last = state, episode_start, paid, None if final is None else final.reshape(rows.shape)
             with torch.inference_mode():
                 actions, after = remembered_actions(
-                    self.policy, self.parameters, self.carry, rows, *told, self._generator, deterministic
+                    self.policy, self.parameters, self.carry, rows, *last, self._generator, deterministic
                 )
             return within(self.action_space, actions.view(*batch.shape[:-1], -1).cpu().numpy()), after
         with torch.inference_mode():
@@ -124,7 +132,10 @@ class ActingPolicy:
     def _batch(self, observations: NDArray[Any]) -> Tensor:
         """Observations [observation] or [env, observation] as the parameters are kept."""
         dtype, device = kind(self.parameters)
-        batch = torch.as_tensor(np.asarray(observations), dtype=dtype, device=device)
+        given = as_array(observations)
+        if given.dtype.kind not in REAL:
+            raise ValueError(f"expected observations of real numbers, got {told(observations)}")
+        batch = torch.as_tensor(given, dtype=dtype, device=device)
         if batch.ndim not in (1, 2) or batch.shape[-1] != self.policy.observation_size:
             size = self.policy.observation_size
             raise ValueError(f"expected observations [{size}] or [env, {size}], got {list(batch.shape)}")
@@ -189,9 +200,11 @@ class ActingPolicy:
             clipped: as of `to_torch`.
 
         Raises:
+            TypeError: no path.
             ValueError: the extra is not installed, or the policy has operations that ONNX does not know.
             RunError: the file cannot be written.
         """
+        check_kinds({"path": (str, Path)}, locals())
         write_onnx(self.to_torch(clipped=clipped), self.policy.observation_size, Path(path))
 
     def check_fits(self, env: gymnasium.Env[Any, Any] | VecEnv, kinds: Mapping[type, str] = _SINGLE) -> None:

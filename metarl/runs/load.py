@@ -7,6 +7,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from metarl_envs.arguments import is_number, told
+
 from metarl.compute.devices import resolve_device
 from metarl.errors import RunError, check_kinds
 from metarl.experiment.experiments import meta_learned
@@ -65,6 +67,7 @@ def load(
 
     Raises:
         TypeError: an argument of another type.
+        ValueError: a `later_step_scale` below 0, or not finite, or options whose names are no text.
         RunError: the folder or file is missing, foreign or damaged, its config is not that of its policy, it
             holds no policy of that iteration, or it names a module and is not trusted.
         ConfigError: the device is not there, or the learner has no `later_step_scale`.
@@ -82,6 +85,10 @@ def load(
         (2,)
     """
     check_kinds(_KINDS, locals())
+    if later_step_scale is not None and not (is_number(later_step_scale) and later_step_scale >= 0):
+        raise ValueError(f"later_step_scale: expected a number >= 0, or None, got {told(later_step_scale)}")
+    if not all(isinstance(name, str) for name in environment_options or {}):
+        raise ValueError(f"environment_options: expected options by name, got {told(environment_options)}")
     place, on = find_place(path), resolve_device(device)
     source = None
     if is_policy_file(place):

@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Any
 
 import gymnasium
+from metarl_envs.arguments import check_at_least, check_seed
 
 from metarl.adaptation.walk import Walk
 from metarl.compute.task_map import TaskMap
@@ -58,12 +59,14 @@ class AdaptedPolicy(ActingPolicy):
             path: of one file, if it ends in .safetensors; else of a folder.
 
         Raises:
+            TypeError: no path.
             RunError: it cannot be written, or the folder holds a training run.
 
         Examples:
             >>> adapted.save("goal.safetensors")
             >>> metarl.load("goal.safetensors").predict(observation)
         """
+        check_kinds({"path": (str, Path)}, locals())
         save_apart(Path(path), PolicyFile(self.parameters, None, self.description, self.carry))
 
 
@@ -146,8 +149,9 @@ class MetaPolicy(ActingPolicy):
 
         Raises:
             TypeError: an argument of another type.
-            ValueError: no episode or step, or fewer than 0 to measure; a task or environment that does not
-                fit; a task for an environment that takes none; or one that returns what is no outcome.
+            ValueError: no episode or step, or fewer than 0 to measure; a seed below 0; a task or environment
+                that does not fit; a task for an environment that takes none; or one that returns what is no
+                outcome.
             NonFiniteError: a reward, an observation or the adapted parameters are not finite.
             RunError: the meta-learner names a module, and the policy was loaded without trust.
         """
@@ -159,6 +163,8 @@ class MetaPolicy(ActingPolicy):
             raise ValueError(
                 f"expected evaluation_episodes of at least 0, or None, got {evaluation_episodes}"
             )
+        check_at_least(0, episodes=episodes, steps=steps, evaluation_episodes=measured)
+        check_seed(seed)
         walk = self.walk(env, episodes)
         state, returns = walk.start(self.parameters, 1), []
         for visit, adapted in walk.walk(state, task, (seed,), steps):
@@ -205,8 +211,10 @@ class MetaPolicy(ActingPolicy):
         Into a folder goes the run's config too, from which `experiment` is built.
 
         Raises:
+            TypeError: no path.
             RunError: it cannot be written, or the folder holds a training run.
         """
+        check_kinds({"path": (str, Path)}, locals())
         target = Path(path)
         file = PolicyFile(self.parameters, None, replace(self.description, kind="meta_policy"))
         whole = self._source is not None and not is_policy_file(target)

@@ -30,6 +30,10 @@ class RunSource:
     environment_options: Mapping[str, Any] = field(default_factory=dict)
     trust: bool = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the experiment, whose threads and simulations a copy makes for itself."""
+        return {name: value for name, value in vars(self).items() if name != "experiment"}
+
     @property
     def changes_config(self) -> bool:
         """Whether the policy adapts, or its environment is, otherwise than in the run."""

@@ -38,6 +38,8 @@ def save_apart(path: Path, policy: PolicyFile, config: ExperimentConfig | None =
         write_policy(file, policy)
     except OSError as error:
         raise RunError(f"expected a place to write to, got {path}: {error.strerror}") from error
+    except ValueError as error:  # a name that no file can have
+        raise RunError(f"expected a place to write to, got {path}: {error}") from error
 
 
 def holds_run(folder: Path) -> bool:

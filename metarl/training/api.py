@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from metarl_envs.arguments import as_array, check_at_least, check_seed
 from metarl_envs.tasks import Tasks, stack_tasks, unstack_tasks
 
 from metarl.adaptation.evaluation import Evaluation
@@ -41,6 +42,8 @@ _OF_EVALUATION = {
     "episodes": (int, np.integer),
     "steps": (int, np.integer),
     "seed": (int, np.integer),
+    "deterministic": (bool,),
+    "keep_rollouts": (bool,),
 }
 
 
@@ -133,7 +136,8 @@ def evaluate(
 
     Raises:
         TypeError: an argument of another type.
-        ValueError: no task or episode, fewer than 0 steps, or a task that the environment has not.
+        ValueError: no task or episode, fewer than 0 steps, a seed below 0, or a task that the environment has
+            not.
         ConfigError: the run's environment cannot be had, or the run learned from scratch.
         RunError: no run is in the folder, or one that names a module: load it by `metarl.load` then.
         TrainingError: something was not finite, or an environment failed.
@@ -149,6 +153,8 @@ def evaluate(
     check_kinds(_OF_EVALUATION, locals())
     if episodes < 1 or steps < 0:
         raise ValueError(f"expected episodes >= 1 and steps >= 0, got {episodes} and {steps}")
+    check_at_least(0, episodes=episodes, steps=steps)  # and not beyond any machine
+    check_seed(seed)
     if not isinstance(policy, (MetaPolicy, str, Path)):
         kind = type(policy).__name__
         raise ValueError(f"expected a MetaPolicy or the folder of a run, got {kind}, which does not adapt")
@@ -176,10 +182,9 @@ def _task_arrays(
     experiment: Experiment, tasks: int | Sequence[Mapping[str, Any]] | Tasks, seed: int
 ) -> Tasks:
     if isinstance(tasks, (int, np.integer)):
+        check_at_least(1, tasks=tasks)
         return experiment.held_out_tasks(int(tasks), seed)
-    arrays = (
-        {name: np.asarray(values) for name, values in tasks.items()} if isinstance(tasks, Mapping) else {}
-    )
+    arrays = {name: as_array(values) for name, values in tasks.items()} if isinstance(tasks, Mapping) else {}
     listed = list(unstack_tasks(arrays) if isinstance(tasks, Mapping) else tasks)
     if not listed:
         raise ValueError("expected at least one task, got none")

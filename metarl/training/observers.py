@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 
+from metarl_envs.arguments import told
 from metarl_envs.tasks import Tasks
 from torch import Tensor
 
@@ -131,7 +132,7 @@ def as_observer(given: object) -> Observer:
         return cast(Observer, given)
     if isinstance(given, type) or not callable(given):
         raise ValueError(
-            f"observers: expected a metarl.Observer or a function of an iteration, got {given!r}"
+            f"observers: expected a metarl.Observer or a function of an iteration, got {told(given)}"
         )
     return Calling(given)
 

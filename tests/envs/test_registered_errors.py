@@ -108,7 +108,7 @@ def test_another_number_of_tasks_or_seeds_than_environments(case, envs):
         envs.set_tasks(dict.fromkeys(envs.get_tasks(), 1.0))
     with pytest.raises(ValueError, match="expected 3 seeds, one per environment, got 2"):
         envs.reset(seed=[1, 2])
-    with pytest.raises(ValueError, match="expected at least one task to sample, got n=0"):
+    with pytest.raises(ValueError, match="expected the number of tasks to sample >= 1, got 0"):
         envs.sample_tasks(0)
 
 

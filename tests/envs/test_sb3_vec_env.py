@@ -128,7 +128,7 @@ def test_what_a_batch_cannot_do_is_said():
         make_sb3_vec_env("CartPole-v1", 2)
     with pytest.raises(ValueError, match='a batch with autoreset_mode="SameStep", got "NextStep"'):
         TaskVecEnv(gymnasium.make_vec(CHEETAH, 4).unwrapped)
-    with pytest.raises(ValueError, match="the key 'task' alone, got \\['reset_mask'\\]"):
+    with pytest.raises(ValueError, match=r"the key 'task' alone, got \{'reset_mask'"):
         envs.set_options({"reset_mask": np.ones(4, bool)})
     with pytest.raises(ValueError, match="expected 4 options, one dict per environment, got 2"):
         envs.set_options([{}, {}])

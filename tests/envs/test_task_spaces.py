@@ -62,8 +62,8 @@ def test_few_tasks_are_shared_out_to_the_last(seed):
     [
         (DIRECTIONS, (2, 1), r"expected at most 2 different tasks, got 2 \+ 1"),
         (FOUR, (3, 2), r"expected at most 4 different tasks, got 3 \+ 2"),
-        (SPACE, (0, 3), "expected at least one task in each list, got 0"),
-        (SPACE, (3, -1), "expected at least one task in each list, got -1"),
+        (SPACE, (0, 3), "expected train >= 1, got 0"),
+        (SPACE, (3, -1), "expected held_out >= 1, got -1"),
     ],
 )
 def test_lists_that_cannot_be(space, counts, message):
@@ -81,7 +81,7 @@ def test_few_tasks_are_measured_in_turn_and_many_are_drawn():
         np.testing.assert_array_equal(number_tasks(held_out), np.tile(np.arange(number), 5))
     drawn = (getattr(SPACE, name)(6, np.random.default_rng(3)) for name in ("sample", "sample_held_out"))
     assert data_equivalence(*drawn, exact=True)
-    with pytest.raises(ValueError, match="at least one task"):
+    with pytest.raises(ValueError, match="tasks to sample >= 1, got 0"):
         FOUR.sample_held_out(0, np.random.default_rng(0))
 
 
@@ -159,9 +159,9 @@ def test_directions_and_headings_have_nothing_beyond(env_id):
 
 @pytest.mark.parametrize("scale", [1.0, 1.0001, 0.5, -2.0, np.nan, np.inf, "2"])
 def test_scales_that_are_not_wider(scale):
-    with pytest.raises(ValueError, match=r"expected a scale of at least 1\.01 for tasks beyond, got"):
+    with pytest.raises(ValueError, match=r"expected a scale from 1\.01 to 1e\+06 for tasks beyond, got"):
         gymnasium.make("metarl/AntVel-v0", out_of_distribution=scale)
-    with pytest.raises(ValueError, match=r"expected a scale of at least 1\.01"):
+    with pytest.raises(ValueError, match=r"expected a scale from 1\.01"):
         SPACE.beyond(scale)
 
 

@@ -53,7 +53,7 @@ def test_samples_are_those_of_the_generator():
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_sampling_no_tasks_is_refused(n):
-    with pytest.raises(ValueError, match=f"expected at least one task to sample, got n={n}"):
+    with pytest.raises(ValueError, match=f"expected the number of tasks to sample >= 1, got {n}"):
         SPACE.sample(n, generator())
 
 

@@ -23,8 +23,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import mujoco
 import numpy as np
 
+from metarl_envs.arguments import is_number, told
 from metarl_envs.families.locomotion import (
     Progress,
     at_velocity,
@@ -68,8 +70,8 @@ def half_cheetah_vel(
     presets = {"maml": (2.0, _centre_of_mass()), "promp": usual, "pearl": usual}
     high, place = choose_preset("HalfCheetahVel", presets, preset, default=usual)
     high = high if max_velocity is None else max_velocity
-    if not 0 < high < np.inf:
-        raise ValueError(f"HalfCheetahVel: expected a finite max_velocity > 0, got {high}")
+    if not is_number(high) or not 0 < high <= mujoco.mjMAXVAL:
+        raise ValueError(f"HalfCheetahVel: expected a finite max_velocity > 0, got {told(high)}")
     task_space = TaskSpace({"velocity": Uniform(0.0, high, default=high / 2)})
     return _half_cheetah(task_space, at_velocity, place, observe_torso, action_scale)
 

@@ -17,7 +17,8 @@ from weakref import finalize
 import gymnasium
 import numpy as np
 
-from metarl_envs.foreign.outcomes import REAL, as_array, told, told_exception
+from metarl_envs.arguments import REAL, as_array, check_kind, told
+from metarl_envs.foreign.outcomes import told_exception
 from metarl_envs.tasks import Tasks, stack_tasks
 
 AnyEnv = gymnasium.Env[Any, Any]
@@ -27,10 +28,12 @@ def apply_task(env: AnyEnv, task: Mapping[str, Any]) -> dict[str, Any]:
     """Gives the environment its task; returns the options its next `reset` needs.
 
     Raises:
+        TypeError: no Gymnasium environment.
         ValueError: no mapping, an environment that takes no task, or one that refuses this task.
     """
+    check_kind(gymnasium.Env, "a gymnasium.Env", env=env)
     if not isinstance(task, Mapping):
-        raise ValueError(f"expected a task as a mapping of its parameters, got {task!r}")
+        raise ValueError(f"expected a task as a mapping of its parameters, got {told(task)}")
     for hook in ("set_task", "reset_task"):
         if env.has_wrapper_attr(hook):
             env.get_wrapper_attr(hook)(dict(task))
@@ -79,6 +82,7 @@ class SampledTasks:
     """
 
     def __init__(self, env: AnyEnv) -> None:
+        check_kind(gymnasium.Env, "a gymnasium.Env", env=env)
         if not env.has_wrapper_attr("sample_tasks"):
             raise ValueError(
                 f"expected {env.unwrapped} to have sample_tasks(n), which returns a list of task dicts"
@@ -113,8 +117,8 @@ class SampledTasks:
         Raises:
             ValueError: an empty task, or one that holds something else than numbers.
         """
-        if not task:
-            raise ValueError("expected a task with at least one key, got {}")
+        if not isinstance(task, Mapping) or not task:
+            raise ValueError(f"expected a task with at least one key, got {told(task)}")
         for name, value in task.items():
             if _shape(value) is None:
                 raise ValueError(f"task {name!r}: expected numbers, got {value!r}")

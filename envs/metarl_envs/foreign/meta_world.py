@@ -17,6 +17,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from metarl_envs.arguments import check_at_least, told
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Task
 
@@ -50,8 +51,13 @@ class MetaWorldEnv(gymnasium.Env[Array, NDArray[np.float32]]):
         split: Literal["train", "test"] = "train",
         seed: int = 0,
     ) -> None:
-        if split not in ("train", "test"):
-            raise ValueError(f'expected split to be "train" or "test", got {split!r}')
+        if not isinstance(split, str) or split not in ("train", "test"):
+            raise ValueError(f'expected split to be "train" or "test", got {told(split)}')
+        if not isinstance(benchmark, str) or benchmark not in BENCHMARKS:
+            raise ValueError(f"expected benchmark to be one of {list(BENCHMARKS)}, got {told(benchmark)}")
+        if not isinstance(env_name, str | None):
+            raise ValueError(f'expected env_name, e.g. "reach-v3", got {told(env_name)}')
+        check_at_least(0, seed=seed)
         if (benchmark == "ML1") != (env_name is not None):
             raise ValueError(
                 f'{benchmark}: expected env_name, e.g. "reach-v3", for ML1 alone, got {env_name!r}'
@@ -85,9 +91,10 @@ class MetaWorldEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             ValueError: not an `index` of the benchmark's tasks.
         """
         numbers = range(len(self._tasks))
-        if set(task) != {"index"} or task["index"] not in numbers:
-            raise ValueError(f"expected a task {{'index': 0 to {numbers[-1]}}}, got {dict(task)}")
-        self._index = int(task["index"])
+        given: Any = task["index"] if isinstance(task, Mapping) and set(task) == {"index"} else None
+        if np.ndim(given) or given not in numbers:
+            raise ValueError(f"expected a task {{'index': 0 to {numbers[-1]}}}, got {told(task)}")
+        self._index = int(given)
 
     def get_task(self) -> Task:
         return {"index": float(self._index)}
@@ -124,8 +131,7 @@ class MetaWorldEnv(gymnasium.Env[Array, NDArray[np.float32]]):
             self._env, self._env_name = None, ""
 
     def _sample(self, n: int, split: str) -> list[Task]:
-        if n < 1:
-            raise ValueError(f"expected at least one task to sample, got n={n}")
+        check_at_least(1, n=n)
         train = len(self._benchmark.train_tasks)
         start, stop = (0, train) if split == "train" else (train, len(self._tasks))
         names = [task.env_name for task in self._tasks[start:stop]]

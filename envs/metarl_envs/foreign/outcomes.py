@@ -13,8 +13,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-REAL = "biuf"
-"""Kinds of NumPy types that hold real numbers."""
+from metarl_envs.arguments import REAL, as_array, told
 
 
 class OutcomeError(ValueError):
@@ -92,23 +91,6 @@ def _checked_observation(observation: Any, space: gymnasium.Space[Any], place: s
             f"in {place}"
         )
     return values
-
-
-def as_array(value: Any) -> NDArray[Any]:
-    """The value as an array, of type object where its parts have different lengths."""
-    try:
-        return np.asarray(value)
-    except ValueError:
-        return np.empty((), dtype=np.object_)
-
-
-def told(value: Any) -> str:
-    """The value in one short line."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # whatever an object of others raises
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def told_exception(error: BaseException) -> str:

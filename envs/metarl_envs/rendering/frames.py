@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl_envs.arguments import told
 from metarl_envs.family import Family, State
 from metarl_envs.rendering.markers import draw_task, draw_trail, tint_by_mass
 from metarl_envs.rendering.opengl import open_renderer
@@ -35,8 +36,8 @@ def checked_render_mode(render_mode: str | None, render_modes: Sequence[str]) ->
     Raises:
         ValueError: it is not among those that the environment has.
     """
-    if render_mode is not None and render_mode not in render_modes:
-        raise ValueError(f"expected render_mode to be None or one of {render_modes}, got {render_mode!r}")
+    if render_mode is not None and not (isinstance(render_mode, str) and render_mode in render_modes):
+        raise ValueError(f"expected render_mode to be None or one of {render_modes}, got {told(render_mode)}")
     return render_mode
 
 

@@ -147,7 +147,7 @@ def _drawn(
 
 def _fonts() -> list[ImageFont.FreeTypeFont]:
     basic = ImageFont.Layout.BASIC  # the same wherever it is drawn, with Raqm installed or not
-    return [ImageFont.truetype(_file(name), _POINTS, layout_engine=basic) for name in FONTS]
+    return [ImageFont.truetype(str(_file(name)), _POINTS, layout_engine=basic) for name in FONTS]
 
 
 def _file(font: str) -> Path:
