@@ -129,6 +129,15 @@ def test_a_section_is_a_mapping_of_known_keys_and_nothing_else(read, tmp_path, t
         read({}, "--config", path)
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("key", ["training.figures", "sampling.tasks", "policy.activation"])
+def test_aliases_of_aliases_are_not_written_out(read, key):
+    levels = [f"&a{i + 1} [{', '.join([f'*a{i}'] * 9)}]" for i in range(30)]
+    with pytest.raises(ConfigError, match=rf"^{key}: expected at most 100,000 values, .* aliases") as raised:
+        read({}, f"--{key}", f"[&a0 [lol, lol], {', '.join(levels)}]")
+    assert len(str(raised.value)) < 200
+
+
 def test_options_arrive_as_plain_data_however_they_look(read, trap, tmp_path):
     options = {"a": trap, "b": [trap], "c": "{class_path: set_trap.Trap}", "d": "3", "e": "null", **trap}
     config = read({"environment.options": options})

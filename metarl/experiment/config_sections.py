@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
+from metarl.errors import one_line
 from metarl.experiment.config_messages import EXPECTATIONS, unknown_key
 from metarl.experiment.plain_yaml import load_yaml
 
@@ -132,6 +133,16 @@ def _check_word(key: str, given: Sequence[str], types: Types) -> None:
         raise ValueError(f"{key}: expected a section of keys, got {found}")
     if given and given[0] in _NULLS and _is_wrong(None, kind):
         raise ValueError(f"{key}: expected {_expectation(kind)}, got {found}")
+    if given and "&" in given[0] and "*" in given[0]:
+        _check_aliases(key, given[0])
+
+
+def _check_aliases(key: str, word: str) -> None:
+    """Refuses what is no text for `load_yaml` because its aliases grow: jsonargparse would write it out."""
+    try:
+        load_yaml(word)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{key}: {one_line(error)}, got {word[:40]!r}...") from error
 
 
 def _set_free(values: dict[str, Any], key: str, given: Sequence[str], types: Types) -> None:
