@@ -51,7 +51,12 @@ def told(monkeypatch, capsys):
         ("train", ["--config", "b"], "argument --config: expected one config, got several"),
         ("render", ["--length"], "--length: expected a value, got none"),
         ("sinusoid", ["--quiet=x"], "--quiet: expected no value, got 'x'"),
-        ("evaluate", ["--ep", "3"], "--ep: expected one of --episodes, --episodes_used, got "),
+        ("evaluate", ["--ep", "3"], "expected the arguments of this command, got --ep 3"),
+        (
+            "evaluate",
+            ["--task", "3"],
+            "expected the arguments of this command, got --task 3; did you mean --tasks?",
+        ),
     ],
 )
 def test_a_wrong_value_is_told_with_its_option(told, name, words, message):

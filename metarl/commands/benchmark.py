@@ -125,7 +125,7 @@ def as_lines(rows: list[Row]) -> list[str]:
 
 
 def main() -> int:
-    parser = CommandParser(description=__doc__, allow_abbrev=False)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("verb", choices=[*VERBS, _EXAMPLES])
     parser.add_argument("--config", required=True, help="a YAML file, or the name of a shipped config")
     parser.add_argument("--repeats", type=PositiveInt, default=5, help="measurements of each thing (5)")

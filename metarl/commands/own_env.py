@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -33,7 +34,8 @@ def open_env(name: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
         env = gymnasium.make(name, **options) if made is None else made(**options)
     except (ImportError, TypeError, ValueError, gymnasium.error.Error) as error:
         raise ConfigError(
-            f"--env: expected an id, or module:callable of a module in PYTHONPATH, got {name}: {error}"
+            f"--env: expected an id, or module:callable of a module in PYTHONPATH (of the working directory: "
+            f"export PYTHONPATH=$PWD), got {name}: {_reason(module_name, attribute, error)}"
         ) from error
     except KeyboardInterrupt:
         raise
@@ -42,6 +44,12 @@ def open_env(name: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     if not isinstance(env, gymnasium.Env):
         raise ConfigError(f"--env {name}: expected a gymnasium.Env, got {type(env).__name__}")
     return _OwnEnv(env, name)
+
+
+def _reason(module_name: str, attribute: str, error: Exception) -> object:
+    """Gymnasium speaks of versions where a module has no such callable."""
+    is_missing = isinstance(error, gymnasium.error.Error) and module_name in sys.modules
+    return f"{module_name} has no {attribute} and registers no such id" if is_missing else error
 
 
 class _OwnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):

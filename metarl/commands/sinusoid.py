@@ -38,7 +38,7 @@ METHODS = {
 
 
 def main() -> int:
-    parser = CommandParser(description=__doc__, allow_abbrev=False)
+    parser = CommandParser(description=__doc__)
     parser.add_argument("--methods", default=",".join(METHODS), help=f"some of {','.join(METHODS)} (all)")
     parser.add_argument("--iterations", type=PositiveInt, help="of every method (what each needs)")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of weights and tasks (0)")

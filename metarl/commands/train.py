@@ -46,7 +46,7 @@ from metarl.training.sweeps import add_sweeps, read_seeds, read_sweeps
 
 
 def main() -> int:
-    parser = CommandParser(description=__doc__, add_help=False, allow_abbrev=False)
+    parser = CommandParser(description=__doc__, add_help=False)
     parser.add_argument("-h", "--help", action="store_true", help="show this, and every key of a config")
     parser.add_argument("--config", help="a YAML file, or the name of a shipped config")
     parser.add_argument("--resume", choices=("true", "false"), default="false", help="go on with the run")

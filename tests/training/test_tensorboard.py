@@ -4,7 +4,10 @@ import re
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
+from tensorboard.plugins.hparams.metadata import (
+    parse_experiment_plugin_data,
+    parse_session_start_info_plugin_data,
+)
 
 import metarl
 from metarl.runs.files import HELD_OUT_TASK
@@ -168,6 +171,19 @@ def test_the_card_says_what_the_run_is_and_how_to_go_on(run):
     ):
         assert words in card
     assert "inner_step_size: 0.1" in config
+
+
+def test_the_columns_of_settings_are_those_of_every_learner_and_returns_those_of_all_kinds(run):
+    """TensorBoard takes the page's columns from one of its runs."""
+    _, events = run
+    content = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+    page = parse_experiment_plugin_data(content)
+    columns = {one.name for one in page.hparam_infos}
+    assert {"meta_learner.trust_region.max_kl", "meta_learner.clipped.epochs", "Inner step size"} <= columns
+    assert {"meta_learner.credit_weight", "meta_learner.belief_trials", "policy.hidden_sizes"} <= columns
+    first = [one.name.tag for one in page.metric_infos][:3]
+    assert first == [f"{ADAPTATION}/{name}" for name in ("return_after", "gain", "return_before")]
+    assert set(first) <= set(events.Tags()["scalars"])
 
 
 def test_settings_are_a_row_with_the_final_returns(run):

@@ -12,6 +12,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from torch.utils.tensorboard import SummaryWriter, summary
 
 from metarl.runs.files import EVENTS
+from metarl.training.tensorboard.settings import Cell
 
 _SUMMARIES: Any = summary
 
@@ -52,9 +53,15 @@ class EventWriter:
         page.value[0].tensor.string_val[0] = layout.SerializeToString()
         self._write([page], None)
 
-    def settings(self, values: dict[str, bool | int | float | str], metrics: Iterable[str]) -> None:
-        """A row of the page HParams: the values, and the last points of the charts with these tags."""
-        experiment, start, _ = _SUMMARIES.hparams(values, dict.fromkeys(metrics, math.nan))
+    def settings(self, values: dict[str, Cell], others: dict[str, Cell], metrics: Iterable[str]) -> None:
+        """A row of the page HParams: the values, and the last points of the charts with these tags.
+
+        Args:
+            others: further columns, by values of their types: the page has those that one of its runs names.
+        """
+        shown = dict.fromkeys(metrics, math.nan)
+        experiment, *_ = _SUMMARIES.hparams({**others, **values}, shown)
+        _, start, _ = _SUMMARIES.hparams(values, shown)
         self._write([experiment, start], None)
 
     def end_settings(self) -> None:

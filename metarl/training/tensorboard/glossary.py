@@ -27,6 +27,15 @@ ENTRIES = {
         "points: set smoothing to 0.",
         "no higher than after fewer episodes: what it remembers does not help.",
     ),
+    f"{ADAPTATION}/return_before": Entry(
+        "Mean return on evaluation tasks before adaptation; of a policy with memory, of first episodes.",
+        "as high as after: one policy does for all tasks.",
+    ),
+    f"{ADAPTATION}/return_after": Entry(
+        "Mean return on evaluation tasks after all inner steps of an evaluation; of a policy with memory, "
+        "after its last episode.",
+        "flat, or no higher than return_before.",
+    ),
     f"{ADAPTATION}/gain": Entry(
         "Return after the last inner step less that before the first, mean over evaluation tasks.",
         "about 0 while the return rises: one policy for all tasks is learned, not adaptation; below 0: inner "

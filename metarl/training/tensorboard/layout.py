@@ -75,10 +75,11 @@ def _adaptation(tags: Collection[str]) -> Iterator[tuple[str, Sequence[_Band]]]:
     together, *each = _returns(tags, "step")
     yield together
     yield "Adaptation gain", [_interval(f"{ADAPTATION}/gain", tags)]
+    yield _shaded(f"{ADAPTATION}/return", "as evaluated")
     yield from each
     yield "Share of tasks made worse, beyond noise", [_line(f"{ADAPTATION}/share_of_tasks_made_worse")]
-    yield _shaded(f"{ADAPTATION}/success")
-    yield _shaded(f"{ADAPTATION}/steps_per_episode")
+    yield _shaded(f"{ADAPTATION}/success", "as evaluated")
+    yield _shaded(f"{ADAPTATION}/steps_per_episode", "as evaluated")
 
 
 def _returns(tags: Collection[str], by: str) -> Iterator[tuple[str, Sequence[_Band]]]:
@@ -94,9 +95,9 @@ def _returns(tags: Collection[str], by: str) -> Iterator[tuple[str, Sequence[_Ba
 
 def _training() -> Iterator[tuple[str, Sequence[_Band]]]:
     """Titles, and what is drawn."""
-    yield _shaded(f"{TRAINING}/return")
-    yield "Gain", [_line(f"{TRAINING}/gain")]
-    yield _shaded(f"{TRAINING}/success")
+    yield _shaded(f"{TRAINING}/return", "as in training")
+    yield "Gain as in training", [_line(f"{TRAINING}/gain")]
+    yield _shaded(f"{TRAINING}/success", "as in training")
     yield "Steps per episode", [_line(f"{TRAINING}/steps_per_episode")]
 
 
@@ -111,11 +112,11 @@ def _interval(tag: str, tags: Collection[str]) -> _Band:
     return found if found.low in tags else _line(tag)
 
 
-def _shaded(tag: str) -> tuple[str, Sequence[_Band]]:
-    """What was after adaptation, and what it changed."""
+def _shaded(tag: str, how: str) -> tuple[str, Sequence[_Band]]:
+    """What was after adaptation, and what it changed; evaluations may take more steps than training."""
     name = tag.rpartition("/")[2].capitalize().replace("_", " ")
     band = _Band(f"{tag}_after", f"{tag}_before", f"{tag}_after")
-    return f"{name} after adaptation, shaded from before", [band]
+    return f"{name} after adaptation {how}, shaded from before", [band]
 
 
 def _banded(titled: Iterator[tuple[str, Sequence[_Band]]], tags: Collection[str]) -> list[Chart]:

@@ -36,7 +36,7 @@ from metarl.training.tensorboard.groups import (
 from metarl.training.tensorboard.history import NOTHING_HELD, read_history
 from metarl.training.tensorboard.layout import page_layout
 from metarl.training.tensorboard.resources import memory
-from metarl.training.tensorboard.settings import hyperparameters
+from metarl.training.tensorboard.settings import every_learners_settings, hyperparameters
 from metarl.training.tensorboard.strip import strip
 from metarl.training.tensorboard.tags import (
     evaluation_point,
@@ -75,8 +75,9 @@ class TensorBoardRecorder(Observer):
         between = int(self._config.training.evaluation_episodes) if remembering else None
         points = Points(self._config.training.evaluation_steps + 1, between)
         returns = [return_tag(points, point) for point in range(points.count)]
-        metrics = [f"{ADAPTATION}/{name}" for name in (returns[-1], "gain", *returns[:-1])]
-        self._events.settings(hyperparameters(self._config.as_dict()), metrics)
+        metrics = [f"{ADAPTATION}/{name}" for name in ("return_after", "gain", "return_before", *returns)]
+        own = hyperparameters(self._config.as_dict())
+        self._events.settings(own, every_learners_settings(), metrics)
         if not held.has_card:
             self._events.text(CARD, card(self._experiment), steps)
             self._events.text(SETTINGS, config_text(self._config), steps)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
 from typing import Any
 
+from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import CHANGEABLE
 
 Cell = bool | int | float | str
@@ -31,6 +33,18 @@ def hyperparameters(config: Mapping[str, Any]) -> dict[str, Cell]:
         for key, value in _flat(config, "").items()
         if key not in _NOT_COMPARED and value is not None
     }
+
+
+def every_learners_settings() -> dict[str, Cell]:
+    """As `hyperparameters`, what all learners have by themselves: the columns that other runs may fill."""
+    found: dict[str, Cell] = {}
+    for registered in META_LEARNERS.values():
+        kind = registered.config
+        if all(
+            field.default is not MISSING or field.default_factory is not MISSING for field in fields(kind)
+        ):
+            found |= hyperparameters({"meta_learner": asdict(kind())})
+    return found
 
 
 def _cell(value: Any) -> Cell:

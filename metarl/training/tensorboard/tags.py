@@ -77,6 +77,9 @@ def evaluation_points(
         tag = return_tag(curve.points, step)
         points[f"{ADAPTATION}/{tag}"] = float(mean)
         points |= _ends(tag, low, high)
+    points |= {
+        f"{ADAPTATION}/return_{end}": float(point.mean[at]) for end, at in (("before", 0), ("after", -1))
+    }
     gain, changes = SeedCurves((curve,), strata).gain, curve.changes
     points[f"{ADAPTATION}/gain"] = gain.mean
     points |= _ends("gain", gain.low, gain.high)
