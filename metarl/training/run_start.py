@@ -67,6 +67,9 @@ def _with_rows(state: LearnerState, run_dir: Path, experiment: Experiment) -> Le
     """The state with the rows to replay that the run folder has, of which every rank takes its own.
 
     The first rank reads them, a file at a time: the others may not see the folder.
+
+    Raises:
+        RunError: a file is missing or damaged, or holds rows of another shape.
     """
     reduction = experiment.task_map.reduction
     saved = saved_rows(run_dir) if reduction.first else SavedRows(0, repeat({}))
@@ -75,7 +78,10 @@ def _with_rows(state: LearnerState, run_dir: Path, experiment: Experiment) -> Le
     while piece := reduction.agree(next(saved.pieces, {})):
         if replay is None:
             replay = Replay({name: value[:0] for name, value in piece.items()}).after(dropped)
-        replay = replay.append(piece).saved()
+        try:
+            replay = replay.append(piece).saved()
+        except ValueError as error:
+            raise RunError(f"{run_dir}: its rows to replay: {error}; put back the run's own files") from error
     return replace(state, replay=replay)
 
 

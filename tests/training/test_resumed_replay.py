@@ -16,6 +16,7 @@ from metarl.meta_learners.learner import named_tensors
 from metarl.rollouts import replay as replay_module
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT, REPLAY
+from metarl.runs.tensor_files import read_tensors, write_tensors
 from tests.support.replayed import whole_replay
 
 ROOT = Path(__file__).parents[2]
@@ -151,3 +152,14 @@ def test_a_damaged_memory_is_told_and_nothing_overwritten(remembering, train_sma
         train_small("--training.iterations", "3", resume=True)
     after = {one: one.read_bytes() for one in (tmp_path / "run").rglob("*") if one.is_file()}
     assert after == before
+
+
+def test_rows_of_another_shape_are_told_in_one_line(remembering, train_small, tmp_path):
+    train_small("--training.iterations", "2")
+    path = next(iter((tmp_path / "run" / REPLAY).iterdir()))
+    tensors, metadata = read_tensors(path)
+    write_tensors(
+        path, {**tensors, "next_observations": tensors["next_observations"][:, 0].clone()}, metadata
+    )
+    with pytest.raises(RunError, match=r"rows to replay: expected rows of .*; put back the run's own files$"):
+        train_small("--training.iterations", "3", resume=True)
