@@ -141,7 +141,7 @@ def test_evaluate_takes_no_list_twice(run_dir, tmp_path):
         (
             "train",
             ["--config", "configs/quickstart.yaml", "--sampling.x", "1"],
-            "sampling.x: expected one of",
+            "sampling.x: no such key; did you mean sampling? expected one of",
         ),
         ("train", ["--config", "configs/quickstart.yaml", "--training.device", "cuda:9"], "training.device"),
         (

@@ -121,4 +121,4 @@ def test_the_named_learners_keys_are_shown(monkeypatch, capsys, words, key):
 def test_help_on_a_name_of_nothing_is_an_error(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["metarl", "train", "--meta_learner.name", "mamll", "--help"])
     assert main() == 2
-    assert "error: config: meta_learner.name: expected one of ['anil', " in capsys.readouterr().err
+    assert "error: meta_learner.name: expected one of ['anil', " in capsys.readouterr().err

@@ -128,7 +128,7 @@ def test_evaluate_is_the_experiments_on_drawn_and_given_tasks(sections, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tasks": 0}, "at least one task"),
+        ({"tasks": 0}, "expected tasks >= 1, got 0"),
         ({"tasks": []}, "at least one task"),
         ({"tasks": [{"goal": [9, 9]}]}, "goal.*expected a value in"),
         ({"episodes": 0}, "expected episodes >= 1 and steps >= 0, got 0 and 3"),
