@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 
@@ -30,6 +31,7 @@ def end_at_once(code: int = 130, line: str = "\nStopped.\n") -> None:
     """From now on a command ends with that code where it is; there is nothing to be kept."""
 
     def end(number: int, frame: FrameType | None) -> None:
+        _end_children()
         os.write(2, line.encode())
         os._exit(code)
 
@@ -40,6 +42,17 @@ def raise_interrupts() -> None:
     """From now on a command gets KeyboardInterrupt, for a termination too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _handle(signal.default_int_handler)
+
+
+def _end_children() -> None:
+    """Those that an import started, as GLFW's does to find its library, would tell of the pipe that broke."""
+    processes = os.listdir("/proc") if os.path.isdir("/proc") else []
+    for process in filter(str.isdigit, processes):
+        with suppress(OSError, ValueError, IndexError):  # it ended meanwhile
+            with open(f"/proc/{process}/stat") as file:
+                parent = file.read().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                os.kill(int(process), signal.SIGKILL)
 
 
 def _handle(handler: Callable[[int, FrameType | None], object]) -> None:

@@ -49,6 +49,18 @@ def test_a_stop_while_a_module_is_imported_is_one_line(module, number):
     assert ended(code, signal.SIG_DFL) == (130, "\nStopped.\n", "")
 
 
+def test_a_child_of_an_import_says_nothing_of_a_stop():
+    """As GLFW's, which asks for its library's version."""
+    child = "import time; print('began', flush=True); time.sleep(3); print(1, flush=True)"
+    start = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE)
+child.stdout.readline()
+"""
+    code = start + STOPPED_WITHIN.format(module="gymnasium", number="SIGTERM")
+    assert ended(code, signal.SIG_DFL) == (130, "\nStopped.\n", "")
+
+
 def test_a_package_that_is_imported_leaves_signals_to_its_user():
     code = "import signal, metarl\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     code += "\nprint(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"

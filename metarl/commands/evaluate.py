@@ -20,7 +20,7 @@ from metarl.adaptation.figures.measurements import draw_beside, draw_episodes_us
 from metarl.adaptation.measurement import Measured
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments
 from metarl.commands.baselines import Baseline, load_baselines
-from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, titles_of
+from metarl.commands.measuring import BEYOND, check_seeds, measure, rollouts_of_a_list, titles_of
 from metarl.commands.parser import CommandParser
 from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
@@ -161,6 +161,8 @@ def evaluate(
                 continue
             folder = folder or new_evaluation(results_folder(arguments.run_dir[0]))
             protocol = {option: getattr(arguments, option) for option in OPTIONS}
+            if BEYOND not in titles:
+                protocol["scale"] = None
             heading = f"{environment}, {', '.join(map(str, arguments.run_dir))}"
             write_evaluation(folder, heading, own_name(arguments), measured, protocol)
             draw(folder, own_name(arguments), environment, measured)

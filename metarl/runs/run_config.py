@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,7 @@ def read_written(run_dir: Path) -> dict[str, Any]:
     """
     path = run_dir / CONFIG
     if not path.is_file():
-        inside = sorted(str(found.parent) for found in run_dir.glob(f"*/{CONFIG}"))[:5]
-        hint = f"; there are runs in it: {', '.join(inside)}" if inside else ""
-        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}{hint}")
+        raise RunError(f"expected a run folder with {CONFIG}, found none in {run_dir}{_near(run_dir)}")
     try:
         values = load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -118,6 +117,16 @@ def difference_but_seed(one: AnyExperiment, other: AnyExperiment) -> str | None:
         if key not in (CHANGEABLE | {"seed"}) - _LENGTH and expected.get(key) != got.get(key):
             return f"{key}: expected {expected.get(key)!r}, got {got.get(key)!r}"
     return None
+
+
+def _near(run_dir: Path) -> str:
+    """Where the run may be that was meant: inside of the folder, or beside it under a like name."""
+    inside = sorted(str(found.parent) for found in run_dir.glob(f"*/{CONFIG}"))[:5]
+    if inside:
+        return f"; there are runs in it: {', '.join(inside)}"
+    beside = [found.parent.name for found in run_dir.parent.glob(f"*/{CONFIG}")]
+    alike = get_close_matches(run_dir.name, beside, n=1)
+    return f"; did you mean {run_dir.parent / alike[0]}?" if alike else ""
 
 
 def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
