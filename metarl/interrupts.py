@@ -46,13 +46,11 @@ def raise_interrupts() -> None:
 
 def _end_children() -> None:
     """Those that an import started, as GLFW's does to find its library, would tell of the pipe that broke."""
-    processes = os.listdir("/proc") if os.path.isdir("/proc") else []
-    for process in filter(str.isdigit, processes):
-        with suppress(OSError, ValueError, IndexError):  # it ended meanwhile
-            with open(f"/proc/{process}/stat") as file:
-                parent = file.read().rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid():
-                os.kill(int(process), signal.SIGKILL)
+    with suppress(OSError):  # Linux's list of them is not everywhere
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/children") as file:
+                for child in file.read().split():
+                    os.kill(int(child), signal.SIGKILL)
 
 
 def _handle(handler: Callable[[int, FrameType | None], object]) -> None:
