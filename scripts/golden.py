@@ -22,8 +22,10 @@ SAME_ARITHMETIC = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="the file to write")
+    parser.add_argument("names", nargs="*", help='of the runs, e.g. "resumed" "adapted" (all)')
     arguments = parser.parse_args()
-    command = [sys.executable, str(Path(__file__).with_name("golden_runs.py")), str(arguments.output)]
+    runs = [str(Path(__file__).with_name("golden_runs.py")), str(arguments.output), *arguments.names]
+    command = [sys.executable, *runs]
     return subprocess.run(command, env={**os.environ, **SAME_ARITHMETIC}, check=False).returncode
 
 

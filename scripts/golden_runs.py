@@ -7,7 +7,8 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -69,33 +70,39 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def main() -> int:
     torch.set_num_threads(1)
+    output, *names = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        runs = dict(tqdm(records(Path(folder)), unit="run", leave=False))
+        planned = plan(Path(folder))
+        chosen = [name for name in planned if not names or name in names]
+        runs = {name: planned[name]() for name in tqdm(chosen, unit="run", leave=False)}
     libraries = {name: version(name) for name in LIBRARIES}
-    Path(sys.argv[1]).write_text(json.dumps({"libraries": libraries, "runs": runs}, indent=1) + "\n")
-    print(f"{len(runs)} runs are in {sys.argv[1]}")
+    Path(output).write_text(json.dumps({"libraries": libraries, "runs": runs}, indent=1) + "\n")
+    print(f"{len(runs)} runs are in {output}")
     return 0
 
 
-def records(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Every run's name and record."""
+def plan(folder: Path) -> dict[str, Callable[[], Any]]:
+    """Every run's name, and what trains and records it."""
+    runs: dict[str, Callable[[], Any]] = {}
+
+    def add(name: str, settings: dict[str, Any], iterations: int) -> None:
+        runs[name] = partial(trained, folder / name, settings, iterations)
+
     for name, outers in LEARNERS.items():
         for outer in outers:
             learner: dict[str, Any] = {"name": name, "outer": outer}
             for steps in (1, 2):
                 own = {} if name == "multi_task" else {"inner_steps": steps}
                 settings = {**POINT, "meta_learner": {**learner, **own}}
-                run = f"{name} {outer}, K = {steps}, PointNavigation"
-                yield run, trained(folder / run, settings, 2)
-            run = f"{name} {outer}, HalfCheetahDir"
-            yield run, trained(folder / run, {**CHEETAH, "meta_learner": learner}, 1)
+                add(f"{name} {outer}, K = {steps}, PointNavigation", settings, 2)
+            add(f"{name} {outer}, HalfCheetahDir", {**CHEETAH, "meta_learner": learner}, 1)
     for name, sections in VARIANTS.items():
         learner = {**sections["meta_learner"], "inner_steps": 2}
-        run = f"{name}, K = 2, PointNavigation"
-        yield run, trained(folder / run, {**POINT, **sections, "meta_learner": learner}, 2)
-    yield "resumed", resumed(folder / "resumed", {**POINT, "meta_learner": {"name": "maml"}})
-    yield "adapted", adapted(folder / "resumed")
-    yield "quickstart", trained(folder / "quickstart", yaml.safe_load(QUICKSTART.read_text()), 20)
+        add(f"{name}, K = 2, PointNavigation", {**POINT, **sections, "meta_learner": learner}, 2)
+    runs["resumed"] = partial(resumed, folder / "resumed", {**POINT, "meta_learner": {"name": "maml"}})
+    runs["adapted"] = partial(adapted, folder / "resumed")
+    add("quickstart", yaml.safe_load(QUICKSTART.read_text()), 20)
+    return runs
 
 
 def trained(folder: Path, sections: dict[str, Any], iterations: int) -> Any:

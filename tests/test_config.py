@@ -1,4 +1,5 @@
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,32 @@ from metarl.experiment.experiments import ScratchExperiment, SupervisedExperimen
 from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config, save_run_config
+from metarl.supervised.data import glyphs
 from metarl.training.examples.build import build_supervised
 from tests.support.tiny import BY_GRADIENT, tiny_policy
 
+DRAWING = ("instances", "rotation", "slant", "jitter", "drawing_seed")
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 
 
+@pytest.fixture(scope="module")
+def drawn_once():
+    """Glyphs of the same settings are drawn for the first config that has them."""
+    draw, drawn = glyphs.draw_glyphs, {}
+
+    def kept(config):
+        settings = {name: value for name, value in asdict(config).items() if name in DRAWING}
+        key = str(settings)
+        if key not in drawn:
+            drawn[key] = draw(config)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glyphs, "draw_glyphs", kept)
+        yield
+
+
+@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_config_of_the_repository_builds(path):
     config = read_config(path)

@@ -36,7 +36,9 @@ def ship(*words):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", zoo_names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("ant")) for name in zoo_names()]
+)
 def test_a_shipped_one_does_what_its_card_says(name):
     """Within the card's interval, widened by the one measured: on other tasks and fewer of them."""
     card = read_card(ZOO / name)

@@ -201,6 +201,8 @@ def _network(state: Mapping[str, Tensor], activation: str) -> tuple[GaussianMLP,
             "expected the Gaussian MLP actor of PPO, A2C or TRPO, without use_sde and features extractors, "
             f"got {_shapes(state)}"
         )
+    if any(weight.ndim != 2 for weight in (*weights, last)):
+        raise ValueError(f"expected layers' weights of two axes, got {_shapes(state)}")
     sizes = [weight.shape[1] for weight in (*weights, last)]
     kind: Any = activation
     network = GaussianMLP(sizes[0], len(last), tuple(sizes[1:]), kind)

@@ -65,6 +65,7 @@ def test_a_bandit_cannot_be_played_without_rewards():
     assert paid < BLIND_BANDIT + 0.2
 
 
+@pytest.mark.slow
 def test_a_goal_that_was_found_is_remembered_over_resets():
     """The same parameters in a policy that forgets at every reset find it anew in every episode."""
     policy = gru(Grid)
@@ -88,6 +89,7 @@ class ForgetfulSquashed(SquashedGruPolicy):
         return {name: torch.zeros_like(value) for name, value in carry.items()}
 
 
+@pytest.mark.slow
 def test_whole_trials_from_memory_teach_to_search_and_to_remember_what_was_found():
     """Of the seeds 0 to 3, all came to 4.00 in later episodes, and 2.39, 2.78, 2.78 and 2.78 in the first."""
     sizes = {"hidden_size": 32, "hidden_sizes": (32,)}

@@ -24,7 +24,7 @@ def updated(name, chosen, reduction):
     return update
 
 
-@pytest.mark.parametrize("first", [1, 2, 3])
+@pytest.mark.parametrize("first", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 @pytest.mark.parametrize("name", ["rl2", "varibad", "pearl", "recurrent_sac"])
 def test_two_ranks_learn_what_one_learns(name, first):
     """However many tasks each has: a rank may have none of a minibatch."""

@@ -22,7 +22,7 @@ import torch
 import metarl
 from metarl.math.parameters import Parameters
 from metarl.runs.checkpoint import load_checkpoint
-from tests.support.rank_cases import CASES
+from tests.support.rank_cases import BY_GRADIENT, CASES
 
 
 def _start(sections: dict[str, object], rank: int, ranks: int, port: int) -> int:
@@ -79,8 +79,9 @@ def kill(kills: int, seed: int) -> dict[str, int]:
         while done < kills:
             turn = runs + 2 * seed
             name, ranks = list(CASES)[turn % len(CASES)], 1 + (turn % 5 == 4)
-            threads = {**CASES[name]["training"], "threads": 1}
-            sections = {**CASES[name], "training": threads}
+            sections = CASES[name]
+            if name in BY_GRADIENT:
+                sections = {**sections, "training": {**sections["training"], "threads": 1}}
             if name not in expected:
                 started = time.monotonic()
                 assert _trained({**sections, "run_dir": f"{place}/{name}"}, 1, 600), name

@@ -38,7 +38,7 @@ def foreign(tmp_path):
     return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
 
 
-@pytest.mark.parametrize("kind", ["native", "async"])
+@pytest.mark.parametrize("kind", ["native", pytest.param("async", marks=pytest.mark.slow)])
 def test_the_second_process_is_told_and_a_killed_one_leaves_the_folder_free(
     small_config_file, tmp_path, kind
 ):

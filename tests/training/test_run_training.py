@@ -109,7 +109,7 @@ def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
     assert same(final.state.parameters, kept)
 
 
-@pytest.mark.parametrize("checkpoint_every", ["1", "3"])
+@pytest.mark.parametrize("checkpoint_every", [pytest.param("1", marks=pytest.mark.slow), "3"])
 def test_a_killed_run_resumes_to_the_same_bits_and_rows(
     train_small, small_config_file, tmp_path, checkpoint_every
 ):

@@ -18,6 +18,7 @@ from tests.support.rank_cases import BY_GRADIENT, CASES
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+WORDS = ["--training.iterations", "20", "--quiet", "--resume", "true"]
 
 
 def run(*words, env=()):
@@ -68,46 +69,45 @@ def wait_for_rows(path, rows, process):
         time.sleep(0.1)
 
 
-@pytest.mark.timeout(600)
-def test_a_killed_rank_ends_all_and_a_restart_or_any_number_of_ranks_goes_on(small_config_file, tmp_path):
-    words = [small_config_file, "--training.iterations", "40", "--quiet", "--resume", "true"]
+@pytest.fixture
+def whole(train_small, tmp_path):
+    """The parameters of an undisturbed run."""
+    return train_small("--training.iterations", "20", "--run_dir", str(tmp_path / "whole")).state.parameters
+
+
+def killed(config, folder, restarts):
+    """The exit code of two ranks, one of which is killed."""
+    ranks = [*TORCHRUN, 2, "--max-restarts", restarts, "-m", "metarl", "train", config, *WORDS]
+    command = [str(word) for word in (*ranks, "--run_dir", folder)]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'envs'}"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_for_rows(folder / "progress.csv", 2, process)
+    os.kill(children(process)[-1], signal.SIGKILL)
+    process.communicate(timeout=120)
+    return process.returncode
 
-    def killed(folder, restarts):
-        """The exit code of two ranks, one of which is killed."""
-        start = [
-            *TORCHRUN,
-            2,
-            "--max-restarts",
-            restarts,
-            "-m",
-            "metarl",
-            "train",
-            *words,
-            "--run_dir",
-            folder,
-        ]
-        process = subprocess.Popen(list(map(str, start)), env=environment, stderr=subprocess.PIPE, text=True)
-        wait_for_rows(folder / "progress.csv", 2, process)
-        os.kill(children(process)[-1], signal.SIGKILL)
-        process.communicate(timeout=120)
-        return process.returncode
 
-    def alone(folder):
-        done = run(sys.executable, "-m", "metarl", "train", *words, "--run_dir", folder)
-        assert done.returncode == 0, done.stderr
+def check_ended_as(whole, folder):
+    found = load_checkpoint(folder)
+    assert found.iteration == 20
+    for name, value in whole.items():
+        assert torch.equal(found.state.parameters[name], value), name
 
-    restarted, resumed, whole = (tmp_path / name for name in ("restarted", "resumed", "whole"))
-    assert killed(restarted, 1) == 0
-    assert killed(resumed, 0) != 0
-    assert 2 <= load_checkpoint(resumed).iteration < 40
-    alone(resumed)
-    alone(whole)
-    expected = load_checkpoint(whole)
-    for found in (load_checkpoint(restarted), load_checkpoint(resumed)):
-        assert found.iteration == expected.iteration == 40
-        for name, value in expected.state.parameters.items():
-            assert torch.equal(found.state.parameters[name], value), name
+
+def test_a_killed_rank_ends_all_and_a_restart_goes_on(small_config_file, whole, tmp_path):
+    assert killed(small_config_file, tmp_path / "run", 1) == 0
+    check_ended_as(whole, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_after_a_killed_rank_another_number_goes_on(small_config_file, whole, tmp_path):
+    assert killed(small_config_file, tmp_path / "run", 0) != 0
+    assert 2 <= load_checkpoint(tmp_path / "run").iteration < 20
+    done = run(
+        sys.executable, "-m", "metarl", "train", small_config_file, *WORDS, "--run_dir", tmp_path / "run"
+    )
+    assert done.returncode == 0, done.stderr
+    check_ended_as(whole, tmp_path / "run")
 
 
 def test_a_stopped_rank_is_named_and_ends_the_others(small_config_file, tmp_path):

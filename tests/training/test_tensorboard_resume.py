@@ -44,13 +44,14 @@ class Killed(Observer):
             shutil.copytree(self.run_dir, self.copy)
 
 
-@pytest.mark.parametrize("every", ["1", "3"])
-def test_a_killed_run_that_goes_on_shows_every_step_once(train_small, tmp_path, every):
+@pytest.mark.parametrize("every", [pytest.param("1", marks=pytest.mark.slow), "3"])
+def test_a_killed_run_that_goes_on_shows_every_step_once(train_small, tmp_path, every, caplog):
     settings = ("--training.evaluate_every", "2", "--training.checkpoint_every", every)
     settings += ("--training.figures", "true")
     killed = Killed(tmp_path / "run", tmp_path / "killed", at=2)
     train_small(*settings, observers=[killed])
     train_small(*settings, "--run_dir", str(tmp_path / "killed"), resume=True)
+    assert not caplog.text
     whole, resumed = (scalars(tmp_path / name) for name in ("run", "killed"))
     assert (len(whole[RETURN]), len(whole[TRAINED])) == (3, 4)
     assert resumed == whole

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
     TENSORS,
     EventAccumulator,
 )
+from tensorboard.util.tb_logging import get_logger
 
 from metarl.adaptation.figures.curves import EvaluationPoint
 from metarl.training.tensorboard.groups import ADAPTATION, CARD, INTERVALS
@@ -41,9 +45,23 @@ NOTHING_HELD = History([], has_card=False, tags=frozenset())
 def read_history(run_dir: Path, environment_steps: int) -> History:
     """What the files hold, with the evaluations until so many environment steps."""
     guidance = {SCALARS: 0, IMAGES: 1, TENSORS: 1}
-    events: Any = EventAccumulator(str(run_dir), size_guidance=guidance).Reload()
+    events: Any = EventAccumulator(str(run_dir), size_guidance=guidance)
+    with _without_warnings():
+        events.Reload()
     tags = events.Tags()
     return History(_evaluations(events, environment_steps), CARD in tags[TENSORS], frozenset(tags[SCALARS]))
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """TensorBoard tells of what a killed run wrote past its checkpoint and a resume hides."""
+    logger = get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _evaluations(events: Any, environment_steps: int) -> list[EvaluationPoint]:
