@@ -124,7 +124,8 @@ torch.rand(100, 100) @ torch.rand(100, 100); os.kill(os.getpid(), signal.SIGKILL
     before, fresh = (done.stdout.splitlines() for done in both(look))
     assert both(change)[0].returncode == -signal.SIGKILL
     after = both(look)[0].stdout.splitlines()
-    assert json.loads(before[0]) == json.loads(after[0]) == json.loads(fresh[0])
+    assert before[0] == after[0]
+    assert json.loads(after[0])[:-1] == json.loads(fresh[0])[:-1]  # but for filters that more imports brought
     assert (
         len({*before[1].split(), *after[1].split(), *fresh[1].split()}) == 6
     )  # nobody's random numbers repeat
