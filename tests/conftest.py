@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from metarl.runs.folder import hold_run_folder
 from metarl.training.observers import Observer
 from metarl.training.run_start import prepare_run
 from metarl.training.run_training import run_training
+from tests.support.warm_commands import ROOT, run_script
 
 SMALL = {
     "seed": 3,
@@ -53,6 +55,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that processes which share out the files end together."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+@pytest.fixture(scope="session")
+def trained_by_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that scripts/train.py made; to be read alone."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    small = "--sampling.tasks 3 --sampling.episodes 4 --environment.horizon 8 --training.iterations 2"
+    config = ("--config", ROOT / "configs/quickstart.yaml", "--run_dir", folder)
+    done = run_script("train", *config, *small.split())
+    assert done.returncode == 0, done.stderr
+    assert "held-out tasks" in done.stdout
+    assert "tensorboard --logdir" in done.stdout
+    assert "metarl adapt" in done.stdout
+    assert str(folder / "evaluation") in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_dir(trained_by_script: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The module's own copy of that run."""
+    return shutil.copytree(trained_by_script, tmp_path_factory.mktemp("scripts") / "run")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from metarl.command import COMMANDS
 from metarl.errors import ConfigError
 from metarl.experiment.shipped import CONFIGS, find_config, shipped_configs
 from metarl.runs.files import VERSION
+from tests.support.warm_commands import ROOT, run_metarl
 
-ROOT = Path(__file__).parents[1]
 SMALL = "--training.iterations 1 --sampling.tasks 2 --sampling.episodes 2 --environment.horizon 5"
 SMALL += " --training.evaluation_tasks 2 --training.evaluation_episodes 2"
 
@@ -33,7 +33,8 @@ def test_the_commands_are_told(tmp_path):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_helps(tmp_path, name):
-    done = metarl(name, "--help", cwd=tmp_path)
+    start = metarl if name == "train" else run_metarl
+    done = start(name, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert f"metarl {name}" in done.stdout
 

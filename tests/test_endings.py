@@ -4,7 +4,6 @@ import os
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +11,8 @@ import torch
 from metarl.command import run
 from metarl.commands import zoo
 from metarl.runs.checkpoint import load_checkpoint
+from tests.support.warm_commands import ROOT, run_metarl
 
-ROOT = Path(__file__).parents[1]
 METARL = [sys.executable, "-m", "metarl"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'envs'}"}
 KEPT = "what was saved before is kept"
@@ -65,10 +64,10 @@ def test_a_stop_while_modules_are_imported_is_no_traceback(ended):
 
 def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(small_config_file, tmp_path):
     """A limit on the size of files stands for the disk."""
-    words = [*METARL, "train", str(small_config_file), "--quiet", "--training.iterations", "60"]
+    words = ["train", str(small_config_file), "--quiet", "--training.iterations", "60"]
     limit = (24_000, 24_000)
     full = subprocess.run(
-        words,
+        [*METARL, *words],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -80,13 +79,7 @@ def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(small_c
     assert line.startswith("error: expected files to read and write, got ")
     done = load_checkpoint(tmp_path / "run").iteration
     assert 0 < done < 60
-    going_on = subprocess.run(
-        [*words, "--resume", "true", "--training.iterations", str(done + 1)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    going_on = run_metarl(*words, "--resume", "true", "--training.iterations", done + 1)
     assert going_on.returncode == 0, going_on.stderr
     assert load_checkpoint(tmp_path / "run").iteration == done + 1
 

@@ -1,9 +1,5 @@
 """Inner steps after the first are scaled as asked, or an error says that they cannot be."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -12,8 +8,8 @@ from metarl.errors import ConfigError
 from metarl.experiment.environments import make_env
 from metarl.runs.run_config import load_run_config
 from tests.support.tiny import BY_GRADIENT, inner_steps
+from tests.support.warm_commands import run_script
 
-ROOT = Path(__file__).parents[1]
 MESSAGE = (
     "later_step_scale: expected a meta-learner whose inner steps after the first it scales, got maml_pp; leav"
 )
@@ -49,8 +45,7 @@ def test_the_scripts_tell_it_in_one_line(train_small, small_config_file, tmp_pat
         "evaluate": [tmp_path / "run", *scale],
         "compare": [small_config_file, "--budget", "100", "--output", tmp_path / "out", *scale],
     }.items():
-        command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_script(name, *arguments)
         assert done.returncode == 2
         assert MESSAGE in done.stderr
         assert "Traceback" not in done.stderr

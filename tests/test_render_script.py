@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.support.opengl import needs_opengl
-from tests.test_scripts import run_dir, script  # noqa: F401  (a fixture)
+from tests.support.warm_commands import run_script
 
 SMALL = ("--width", 160, "--height", 120)
 POINT = ("--environment", "metarl/PointNavigation-v0")
@@ -14,10 +14,10 @@ POINT = ("--environment", "metarl/PointNavigation-v0")
 @needs_opengl
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pipes of imageio's ffmpeg
 @pytest.mark.parametrize(("suffix", "fps"), [(".mp4", 10), (".gif", None)])
-def test_a_run_is_filmed_before_and_after_adaptation(run_dir, tmp_path, suffix, fps):  # noqa: F811
+def test_a_run_is_filmed_before_and_after_adaptation(run_dir, tmp_path, suffix, fps):
     output = tmp_path / f"film{suffix}"
     task = ("--task", '{"goal": [0.4, -0.4]}')
-    done = script("render", run_dir, *task, "--steps", 2, "--length", 6, *SMALL, "--output", output)
+    done = run_script("render", run_dir, *task, "--steps", 2, "--length", 6, *SMALL, "--output", output)
     assert done.returncode == 0, done.stderr
     assert str(output) in done.stdout
     with imageio.get_reader(output) as film:
@@ -34,7 +34,7 @@ def test_an_environment_is_pictured_in_its_task(tmp_path):
     for name, goal in (("a", "[0.4, 0.4]"), ("b", "[-0.4, 0.4]")):
         output = tmp_path / f"{name}.png"
         task = f'{{"goal": {goal}}}'
-        done = script("render", *POINT, "--task", task, "--length", 3, *SMALL, "--output", output)
+        done = run_script("render", *POINT, "--task", task, "--length", 3, *SMALL, "--output", output)
         assert done.returncode == 0, done.stderr
         pictures.append(imageio.imread(output))
     assert pictures[0].shape == (120, 160, 3)
@@ -46,12 +46,12 @@ def test_a_file_that_is_there_is_replaced_on_request_alone(tmp_path):
     output = tmp_path / "picture.png"
     output.write_text("mine")
     words = (*POINT, "--length", 1, *SMALL, "--output", output)
-    refused = script("render", *words)
+    refused = run_script("render", *words)
     assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()
     assert line.startswith(f"error: --output: expected a name that is free, got {output}")
     assert output.read_text() == "mine"
-    done = script("render", *words, "--overwrite", "true")
+    done = run_script("render", *words, "--overwrite", "true")
     assert done.returncode == 0, done.stderr
     assert imageio.imread(output).shape == (120, 160, 3)
     assert [*tmp_path.iterdir()] == [output]
@@ -70,7 +70,7 @@ def test_a_file_that_is_there_is_replaced_on_request_alone(tmp_path):
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
     output = () if "--output" in arguments else ("--output", tmp_path / "film.mp4")
-    done = script("render", *arguments, *output)
+    done = run_script("render", *arguments, *output)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]

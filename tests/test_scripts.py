@@ -1,8 +1,6 @@
 import csv
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import metarl
 from metarl.rollouts.random_keys import TASKS
 from metarl.runs.run_config import load_run_config
-
-ROOT = Path(__file__).parents[1]
-
-
-def script(name, *arguments):
-    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+from tests.support.warm_commands import ROOT, run_script
 
 
 def written(done):
@@ -31,25 +23,10 @@ def table(folder):
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scripts") / "run"
-    overrides = "--sampling.tasks 3 --sampling.episodes 4 --environment.horizon 8 --training.iterations 2"
-    done = script(
-        "train", "--config", ROOT / "configs/quickstart.yaml", "--run_dir", folder, *overrides.split()
-    )
-    assert done.returncode == 0, done.stderr
-    assert "held-out tasks" in done.stdout
-    assert "tensorboard --logdir" in done.stdout
-    assert "metarl adapt" in done.stdout
-    assert str(folder / "evaluation") in done.stdout
-    return folder
-
-
 def test_adapt_prints_logs_and_saves(run_dir, tmp_path):
     task = '{"goal": [0.1, 0.2]}'
     for _ in range(2):
-        done = script(
+        done = run_script(
             "adapt", run_dir, "--task", task, "--episodes", 4, "--steps", 3, "--save", tmp_path / "a"
         )
         assert done.returncode == 0, done.stderr
@@ -80,7 +57,7 @@ def test_adapt_prints_logs_and_saves(run_dir, tmp_path):
 
 
 def test_evaluate_writes_table_summary_and_picture(run_dir):
-    done = script("evaluate", run_dir, "--tasks", 5, "--steps", 2, "--episodes", 3)
+    done = run_script("evaluate", run_dir, "--tasks", 5, "--steps", 2, "--episodes", 3)
     assert done.returncode == 0, done.stderr
     folder = written(done)
     summary = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]
@@ -104,7 +81,7 @@ def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
     lists = ["held-out", "training", "out-of-distribution", tmp_path / "mine.json"]
     options = ["--deterministic", "--later_step_scale", 0.5, "--scale", 2]
     counts = ["--tasks", 4, "--steps", 1, "--episodes", 2]
-    done = script("evaluate", run_dir, "--on", *lists, *options, *counts)
+    done = run_script("evaluate", run_dir, "--on", *lists, *options, *counts)
     assert done.returncode == 0, done.stderr
     rows = table(written(done))
     goals = {row["tasks"]: [] for row in rows}
@@ -129,7 +106,7 @@ def test_evaluate_takes_lists_of_tasks(run_dir, tmp_path):
 
 def test_evaluate_takes_no_list_twice(run_dir, tmp_path):
     (tmp_path / "training.json").write_text('[{"goal": [0.1, 0.2]}]')
-    done = script("evaluate", run_dir, "--on", "training", tmp_path / "training.json")
+    done = run_script("evaluate", run_dir, "--on", "training", tmp_path / "training.json")
     assert done.returncode == 2
     assert "--on: expected lists of different names, got training " in done.stderr
 
@@ -169,7 +146,7 @@ def test_evaluate_takes_no_list_twice(run_dir, tmp_path):
 def test_bad_input_is_one_line_and_exit_code_2(run_dir, name, arguments, message):
     filled = [str(run_dir) if word == "RUN" else word for word in arguments]
     filled = [str(ROOT / word) if word.startswith("configs/") else word for word in filled]
-    done = script(name, *filled)
+    done = run_script(name, *filled)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -179,17 +156,20 @@ def test_bad_input_is_one_line_and_exit_code_2(run_dir, name, arguments, message
 
 def test_help_shows_the_keys_of_the_configs_algorithm():
     config = ["--config", ROOT / "configs/point_navigation/promp.yaml"]
-    shown = script("train", *config, "--help").stdout
+    shown = run_script("train", *config, "--help").stdout
     assert "--meta_learner.kl_penalty" in shown
     assert "--meta_learner.context_size" not in shown
-    assert "--meta_learner.context_size" in script("train", *config, "--meta_learner.name=cavia", "-h").stdout
-    wrong = script("train", *config, "--meta_learner.name", "cavai", "--help")
+    assert (
+        "--meta_learner.context_size"
+        in run_script("train", *config, "--meta_learner.name=cavia", "-h").stdout
+    )
+    wrong = run_script("train", *config, "--meta_learner.name", "cavai", "--help")
     assert wrong.returncode == 2
     assert "meta_learner.name: expected one of" in wrong.stderr
 
 
 @pytest.mark.parametrize("name", ["train", "adapt", "evaluate", "benchmark", "render", "compare", "sinusoid"])
 def test_help(name):
-    done = script(name, "--help")
+    done = run_script(name, "--help")
     assert done.returncode == 0
     assert "--" in done.stdout

@@ -18,7 +18,7 @@ from metarl.supervised.examples import Episodes, Examples, keyed_generator, repe
 from metarl.supervised.learners.maml import MamlConfig, descent
 from metarl.training.examples.build import build_supervised
 from tests.support.tiny_labelled import assert_slope, doubled, one
-from tests.test_scripts import script
+from tests.support.warm_commands import run_script
 
 TASKS, ALPHA = 3, 0.01
 LAYERS = ("hidden.0", "hidden.1", "head")
@@ -186,7 +186,7 @@ def test_a_shorter_method_ends_its_schedules_sooner():
 
 def test_script_writes_table_and_picture(tmp_path):
     arguments = "--methods", "pre_training,reptile", "--iterations", 3, "--tasks", 8, "--output", tmp_path
-    done = script("sinusoid", *arguments)
+    done = run_script("sinusoid", *arguments)
     assert done.returncode == 0, done.stderr
     table = (tmp_path / "sinusoid.md").read_text()
     assert table in done.stdout

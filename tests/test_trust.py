@@ -1,10 +1,7 @@
 """A run folder of somebody's executes nothing, unless it is trusted."""
 
-import os
-import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -19,8 +16,8 @@ from metarl.experiment.build import build_experiment
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.runs.starting_point import initial_state
 from tests.support.tiny_envs import Drift
+from tests.support.warm_commands import ROOT, run_script
 
-ROOT = Path(__file__).parents[1]
 MODULE = """
 from pathlib import Path
 import gymnasium
@@ -94,11 +91,10 @@ def test_a_module_is_imported_for_an_earlier_versions_folder_that_is_trusted_alo
 )
 def test_scripts_take_trust(run_dir, mark, tmp_path, name, arguments):
     words = [word.replace("OUTPUT", str(tmp_path / "film")) for word in arguments]
-    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), str(run_dir), *words]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}:{tmp_path}"}
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}:{tmp_path}"}
 
     def run(*more):
-        return subprocess.run([*command, *more], capture_output=True, text=True, env=environment, check=False)
+        return run_script(name, run_dir, *words, *more, env=environment)
 
     refused = run()
     assert refused.returncode == 2

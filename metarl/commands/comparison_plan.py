@@ -67,8 +67,12 @@ def entries_by_environment(arguments: argparse.Namespace, protocol: Protocol) ->
     groups: dict[str, list[Entry]] = {}
     given = arguments.budget
     paths, variants = [*map(find_config, arguments.configs)], read_sweeps(arguments.sweep)
-    for seed, path, variant in product(read_seeds(arguments.seeds), paths, variants):
-        name = environment_name(path, protocol, variant)
+    seeds = read_seeds(arguments.seeds)
+    rows = [
+        (path, variant, environment_name(path, protocol, variant))
+        for path, variant in product(paths, variants)
+    ]
+    for seed, (path, variant, name) in product(seeds, rows):
         folder = arguments.output / name
         own = {key: value for key, value in variant.items() if any(one[key] != value for one in variants)}
         label = label_of(path, own)

@@ -1,9 +1,6 @@
 """What learning from scratch found is kept, a file a task: restarts, other protocols, damage."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +11,7 @@ from metarl.errors import ConfigError, RunError, TrainingError
 from metarl.experiment.environments import held_out_tasks
 from metarl.from_scratch.training import learn_tasks, run_from_scratch
 from tests.from_scratch.conftest import kept
-
-ROOT = Path(__file__).parents[2]
+from tests.support.warm_commands import run_script
 
 
 def test_an_interrupt_loses_one_task_and_repeats_no_other(config, tmp_path, monkeypatch):
@@ -118,14 +114,15 @@ def test_a_resume_writes_no_table_twice(config, tmp_path, change, tables):
 
 
 def test_train_py_runs_and_resumes_it(config_file, tmp_path):
-    command = [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(config_file)]
-    first = subprocess.run(command, capture_output=True, text=True, check=True)
+    first = run_script("train", "--config", config_file)
+    assert first.returncode == 0, first.stderr
     assert "ppo from scratch on 3 tasks" in first.stdout
     rows = [line.split() for line in first.stdout.splitlines() if line.strip()[:1].isdigit()]
     assert [row[0] for row in rows] == ["0", "1", "2", "3", "0", "12", "24", "36", "48", "72", "96"]
     assert [row[1] for row in rows[:4]] == [rows[4 + k][2] for k in (0, 1, 2, 4)]
     next((tmp_path / "run/tasks").glob("0002-*.json")).unlink()
-    again = subprocess.run([*command, "--resume", "true"], capture_output=True, text=True, check=True)
+    again = run_script("train", "--config", config_file, "--resume", "true")
+    assert again.returncode == 0, again.stderr
     one, other = (
         done.stdout.split("inner steps   mean")[1].partition("environment steps")[0]
         for done in (first, again)

@@ -3,11 +3,8 @@
 import gc
 import json
 import multiprocessing
-import os
-import subprocess
 import sys
 from contextlib import closing, nullcontext
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,9 +15,9 @@ from metarl.experiment.build import build_experiment
 from metarl.experiment.environments import make_envs
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
+from tests.support.warm_commands import ROOT, run_script
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-ROOT = Path(__file__).parents[2]
 
 
 def foreign(tmp_path, folder="run", processes=2, mode="async", **options):
@@ -98,15 +95,11 @@ def test_all_copies_are_closed_at_the_end(train_small, tmp_path, accident):
 
 @pytest.mark.timeout(200)
 def test_the_script_tells_in_one_line_ends_and_goes_on(small_config_file, tmp_path):
-    command = [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(small_config_file)]
-    command += foreign(tmp_path)
+    words = ["--config", small_config_file, *foreign(tmp_path)]
 
     def trained(resume):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        arguments = [*command, "--resume", resume]
-        return subprocess.run(
-            arguments, capture_output=True, text=True, env=environment, timeout=90, check=False
-        )
+        environment = {"PYTHONPATH": str(ROOT)}
+        return run_script("train", *words, "--resume", resume, env=environment, timeout=90)
 
     (tmp_path / "accident").write_text("kill")
     broken = trained("false")
