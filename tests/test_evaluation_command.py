@@ -276,8 +276,12 @@ def test_the_report_says_how_to_measure_again_in_words_of_the_command_line(run):
     _, _, _, again = run("one", "--tasks", 3, *words.split(), "--beside", "none")
     for name in ("adaptation.md", "means.csv"):
         assert (again / name).read_bytes() == (folder / name).read_bytes()
-    assert words.split()[-4:] == ["1.5", "--episodes_used", "1", "3"]
-    assert "--seed 0 --deterministic --scale" in words
+    assert words.endswith("--seed 0 --deterministic --episodes_used 1 3")
+
+
+def test_the_report_says_how_far_beyond_where_such_tasks_were_measured(run):
+    _, _, _, folder = run("one", *SMALL, "--on", "out-of-distribution", "--scale", 2)
+    assert re.findall("Measured with `.* --scale (.*)`", (folder / "adaptation.md").read_text()) == ["2.0"]
 
 
 def test_the_report_has_every_task_and_numbers_for_a_person(run):
