@@ -90,7 +90,7 @@ class Replay:
         Raises:
             ValueError: other columns, rows of another shape, or not the same number of them.
         """
-        self._check(rows)
+        self.check(rows)
         number = len(next(iter(rows.values())))
         found = self._with_room(self.length + number)
         end = found.start + found.length
@@ -108,7 +108,12 @@ class Replay:
             columns[name][: self.length] = self.column(name)
         return replace(self, columns=columns, start=0)
 
-    def _check(self, rows: Mapping[str, Tensor]) -> None:
+    def check(self, rows: Mapping[str, Tensor]) -> None:
+        """Whether rows can be appended.
+
+        Raises:
+            ValueError: as `append`.
+        """
         expected = {name: tuple(value.shape[1:]) for name, value in self.columns.items()}
         got = {name: tuple(value.shape[1:]) for name, value in rows.items()}
         if got != expected:

@@ -65,6 +65,7 @@ class ReplayShard:
         Raises:
             ValueError: as `Replay.append`.
         """
+        self.latest.check(rows)
         on_cpu = {name: value.cpu() for name, value in rows.items()}
         numbers = torch.arange(self.ever, self.ever + len(on_cpu[self.group]))
         mine = on_cpu[self.group] % self.ranks == self.rank

@@ -69,6 +69,8 @@ def read_rows(
             raise RunError(
                 f"{path}: expected rows of this run, {expected}, got {metadata}: put back the run's own file"
             )
+        if not tensors or any(value.ndim == 0 for value in tensors.values()):
+            raise RunError(f"{path}: expected rows of every column, found none: put back the run's own file")
         yield {name: value[: rows - found] for name, value in tensors.items()}
         found += len(next(iter(tensors.values())))
         number += 1

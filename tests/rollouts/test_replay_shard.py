@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from metarl.errors import RunError
 from metarl.meta_learners.learner import LearnerState
 from metarl.rollouts import replay as replay_module
 from metarl.rollouts.replay import Replay
@@ -12,7 +13,7 @@ from metarl.rollouts.replay_shard import NUMBER, ReplayShard
 from metarl.runs.checkpoint import Checkpoint, save_checkpoint
 from metarl.runs.files import replay_files
 from metarl.runs.run_config import config_digest
-from metarl.runs.tensor_files import read_tensors
+from metarl.runs.tensor_files import read_tensors, write_tensors
 from tests.support.replayed import restored
 
 CHUNK, ROW = 4, 16
@@ -119,3 +120,21 @@ def test_a_shorter_view_stays_what_it_was():
         longer = first.append(rows(6, 1))
         assert torch.equal(first.own.column("seen"), seen)
         assert (first.ever, longer.ever) == (9, 15)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    "wrong", [{"seen": torch.ones(0, 3)}, {"seen": torch.ones(5, 4)}, {"other": torch.ones(5)}]
+)
+def test_rows_of_another_kind_are_refused_on_every_rank(rank, wrong):
+    with pytest.raises(ValueError, match=r"expected (rows of|as many rows)"):
+        shards(2)[rank].append({**rows(5, 0), **wrong})
+
+
+@pytest.mark.parametrize("tensors", [{}, {"seen": torch.tensor(1.0), "slot": torch.ones(3)}])
+def test_a_file_without_rows_is_told(tmp_path, tensors):
+    saved(tmp_path / "run", grown(empty(), (9,), 0), 3)
+    path = replay_files(tmp_path / "run")[0]
+    write_tensors(path, tensors, read_tensors(path)[1])
+    with pytest.raises(RunError, match="expected rows of every column, found none"):
+        restored(empty(), tmp_path / "run")
