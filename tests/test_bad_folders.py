@@ -3,7 +3,8 @@
 import pytest
 
 import metarl
-from metarl.errors import ConfigError
+from metarl.errors import ConfigError, RunError
+from metarl.runs.run_config import config_digest
 
 
 @pytest.mark.parametrize("folder", ["", " ", "/", "/usr/..", "a\nb", "a\0b"])
@@ -30,3 +31,10 @@ def test_the_users_home_is_found(monkeypatch, tmp_path):
 def test_integers_beyond_64_bits_are_refused(change, key):
     with pytest.raises(ConfigError, match=f"{key}: expected an integer of at most 64 bits, got one of"):
         metarl.read_config("quickstart", change)
+
+
+def test_a_number_of_thousands_of_digits_in_a_run_folder_is_told(tmp_path):
+    """Python writes no such integer out, and reads it where it is hexadecimal."""
+    (tmp_path / "config.yaml").write_text(f"seed: 0x{'f' * 5000}\n")
+    with pytest.raises(RunError, match=r"config\.yaml: expected numbers of this package's size"):
+        config_digest(tmp_path)

@@ -68,6 +68,8 @@ def _digest(run_dir: Path, values: Mapping[str, Any]) -> str:
         text = json.dumps(fixed, sort_keys=True, default=repr)
     except TypeError as error:
         raise RunError(f"{run_dir / CONFIG}: expected keys that are text, got others: {error}") from error
+    except ValueError as error:  # an integer of thousands of digits, written as 0x...
+        raise RunError(f"{run_dir / CONFIG}: expected numbers of this package's size: {error}") from error
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
