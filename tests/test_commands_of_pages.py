@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import dropwhile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -61,8 +62,8 @@ def metarl(monkeypatch, *words):
 
 
 def execute(words, monkeypatch, capsys):
-    """Runs one command in this folder, small."""
-    program, *rest = words
+    """Runs one command in this folder, small; settings before it (`NAME=value`) are the shell's."""
+    program, *rest = dropwhile(lambda word: re.match(r"\w+=", word), words)
     if program == "tensorboard":
         command = [sys.executable, "-m", "tensorboard.main", "--inspect", *rest]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
