@@ -14,7 +14,13 @@ SECTIONS = {
     "policy": {"hidden_sizes": [4]},
     "sampling": {"tasks": 2, "episodes": 2},
     "meta_learner": {"name": "maml", "inner_step_size": 0.1},
-    "training": {"iterations": 1, "evaluation_tasks": 2, "evaluation_episodes": 2, "evaluation_steps": 1},
+    "training": {
+        "iterations": 1,
+        "evaluation_tasks": 2,
+        "evaluation_episodes": 2,
+        "evaluation_steps": 1,
+        "figures": False,
+    },
 }
 CHANGES = {
     "mine/seed=4": {"seed": 4},

@@ -20,7 +20,13 @@ SECTIONS = {
     "policy": {"hidden_sizes": [4]},
     "sampling": {"tasks": 3, "episodes": 4},
     "meta_learner": {"name": "maml", "inner_step_size": 0.1},
-    "training": {"iterations": 1, "evaluation_tasks": 2, "evaluation_episodes": 2, "evaluation_steps": 1},
+    "training": {
+        "iterations": 1,
+        "evaluation_tasks": 2,
+        "evaluation_episodes": 2,
+        "evaluation_steps": 1,
+        "figures": False,
+    },
 }
 SMALL = ("--tasks", 3, "--steps", 2, "--episodes", 4, "--quiet", "--beside", "none")
 

@@ -1,6 +1,5 @@
 """The meta-policies that come with the package do what their cards say, and stand where a run does."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from metarl.errors import ConfigError, RunError
 from metarl.runs.card import read_card
 from metarl.runs.places import ZOO, zoo_names
 from metarl.runs.tables import measured_text
+from tests.support.warm_commands import run_script
 
 ROOT = Path(__file__).parents[1]
 TASK = ("--task", '{"goal": [0.1, 0.2]}')
@@ -32,8 +32,7 @@ def command(monkeypatch, tmp_path, capsys):
 
 
 def ship(*words):
-    command = [sys.executable, str(ROOT / "scripts/ship.py"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_script("ship", *words)
 
 
 @pytest.mark.parametrize(

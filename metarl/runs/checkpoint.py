@@ -49,7 +49,7 @@ def save_checkpoint(run_dir: Path, checkpoint: Checkpoint) -> Checkpoint:
     """
     state = checkpoint.state
     if state.replay is not None:
-        kept = int(read_metadata(run_dir / CHECKPOINT).get(_REPLAY_ROWS, 0))
+        kept = _count(run_dir / CHECKPOINT, read_metadata(run_dir / CHECKPOINT), _REPLAY_ROWS)
         write_replay(run_dir, state.replay, kept, checkpoint.config_digest)
     write_checkpoint(run_dir / CHECKPOINT, checkpoint)
     if state.replay is not None:
@@ -98,11 +98,15 @@ class SavedRows:
 
 
 def saved_rows(run_dir: Path) -> SavedRows:
-    """The rows to replay of a run folder's checkpoint; none where there is no checkpoint."""
+    """The rows to replay of a run folder's checkpoint; none where there is no checkpoint.
+
+    Raises:
+        RunError: the checkpoint does not say how many.
+    """
     path = run_dir / CHECKPOINT
     metadata = read_metadata(path)
     rows, dropped, files = (
-        int(metadata.get(name, 0)) for name in (_REPLAY_ROWS, _REPLAY_DROPPED, _REPLAY_FILES)
+        _count(path, metadata, name) for name in (_REPLAY_ROWS, _REPLAY_DROPPED, _REPLAY_FILES)
     )
     return SavedRows(dropped, read_rows(run_dir, rows, dropped, files, ties_of(path, metadata)[0]))
 
@@ -170,6 +174,14 @@ def _read_checkpoint(path: Path) -> Checkpoint:
     prefix = "optimiser/"
     optimiser = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
     return Checkpoint(LearnerState(parameters, optimiser), *counters, *ties_of(path, metadata))
+
+
+def _count(path: Path, metadata: Mapping[str, str], name: str) -> int:
+    """A whole number of at least 0, which is 0 where it is left out."""
+    text = metadata.get(name, "0")
+    if not text.isdecimal() or len(text) > 18:
+        raise RunError(f"{path}: expected {name} to be a number of rows, got {text[:40]!r}")
+    return int(text)
 
 
 def _check_tied(run_dir: Path, digests: Mapping[Path, str | None]) -> None:

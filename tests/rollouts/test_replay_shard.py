@@ -11,7 +11,7 @@ from metarl.rollouts import replay as replay_module
 from metarl.rollouts.replay import Replay
 from metarl.rollouts.replay_shard import NUMBER, ReplayShard
 from metarl.runs.checkpoint import Checkpoint, save_checkpoint
-from metarl.runs.files import replay_files
+from metarl.runs.files import CHECKPOINT, replay_files
 from metarl.runs.run_config import config_digest
 from metarl.runs.tensor_files import read_tensors, write_tensors
 from tests.support.replayed import restored
@@ -137,4 +137,15 @@ def test_a_file_without_rows_is_told(tmp_path, tensors):
     path = replay_files(tmp_path / "run")[0]
     write_tensors(path, tensors, read_tensors(path)[1])
     with pytest.raises(RunError, match="expected rows of every column, found none"):
+        restored(empty(), tmp_path / "run")
+
+
+@pytest.mark.parametrize("count", ["replay_rows", "replay_dropped_rows", "replay_dropped_files"])
+@pytest.mark.parametrize("wrong", ["[]", "-1", "9" * 30])
+def test_a_checkpoint_that_counts_no_rows_is_told(tmp_path, count, wrong):
+    saved(tmp_path / "run", grown(empty(), (9,), 0), 3)
+    path = tmp_path / "run" / CHECKPOINT
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors, {**metadata, count: wrong})
+    with pytest.raises(RunError, match=f"expected {count} to be a number of rows, got"):
         restored(empty(), tmp_path / "run")
