@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +44,13 @@ def parse_sections(
     """
     types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
     check_values(values, types)
-    typed_words = apply_words(values, words, types)
+    words_of = _by_section(apply_words(values, words, types), sections)
     typed, free = split_free(values, types)
-    parser = _parser(sections)
-    parsed = parser.parse_args(typed_words, namespace=parser.parse_object(typed, defaults=True)).as_dict()
+    parsed = {}
+    for name, kind in sections.items():
+        given = {name: typed.pop(name)} if name in typed else {}
+        parsed |= copy.deepcopy(_parsed(name, kind, pickle.dumps(given), tuple(words_of[name])))
+    parsed |= _parsed("", None, pickle.dumps(typed), tuple(words_of[""]))
     join_free(parsed, free)
     made = {name: make_section(kind, parsed[name]) for name, kind in sections.items()}
     return {"seed": parsed["seed"], **made, "run_dir": _folder(parsed["run_dir"])}
@@ -112,10 +118,39 @@ def _folder(run_dir: str) -> str:
         raise ValueError(f"run_dir: expected the path of a folder, got {run_dir!r}: {error}") from error
 
 
-def _parser(sections: Mapping[str, type[Any]]) -> ArgumentParser:
+def _by_section(words: list[str], sections: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The words of every section, and those of none by the name ""."""
+    found: dict[str, list[str]] = {name: [] for name in (*sections, "")}
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            section = word[2:].partition(".")[0]
+            name = section if section in sections else ""
+        found[name].append(word)
+    return found
+
+
+@lru_cache(maxsize=512)
+def _parsed(name: str, kind: type[Any] | None, values: bytes, words: tuple[str, ...]) -> dict[str, Any]:
+    """What a section holds, checked by the types of its dataclass; of no name, `seed` and `run_dir`.
+
+    jsonargparse takes a tenth of a second for all of a config, and most sections are read more than once.
+
+    Args:
+        values: pickled plain data.
+    """
+    parser = _parser(name, kind)
+    namespace = parser.parse_object(pickle.loads(values), defaults=True)
+    parsed: dict[str, Any] = parser.parse_args([*words], namespace=namespace).as_dict()
+    return parsed
+
+
+@lru_cache(maxsize=128)
+def _parser(name: str, kind: type[Any] | None) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False, parser_mode=_MODE)
-    parser.add_argument("--seed", type=NonNegativeInt, default=0)
-    for name, section in sections.items():
-        parser.add_class_arguments(section, name)
-    parser.add_argument("--run_dir", type=str, required=True)
+    if kind is None:
+        parser.add_argument("--seed", type=NonNegativeInt, default=0)
+        parser.add_argument("--run_dir", type=str, required=True)
+    else:
+        parser.add_class_arguments(kind, name)
     return parser

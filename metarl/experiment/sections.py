@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, get_type_hints
 
 from jsonargparse.typing import NonNegativeInt, PositiveInt
@@ -96,6 +97,7 @@ class SamplingConfig:
             )
 
 
+@cache
 def policy_keys(policy: type[Any]) -> type[Any]:
     """The dataclass of a policy section's keys but `name`: the class's but its sizes, and all policies'."""
     hints = get_type_hints(policy)

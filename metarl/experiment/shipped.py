@@ -23,9 +23,10 @@ def find_config(name: str | Path) -> Path:
     Raises:
         ConfigError: neither a file nor a shipped config.
     """
-    path, shipped = Path(name), shipped_configs()
+    path = Path(name)
     if path.is_file() or path.suffix:
         return path
+    shipped = shipped_configs()
     if str(name) in shipped:
         return CONFIGS / f"{name}.yaml"
     near = get_close_matches(str(name), shipped, n=1)
