@@ -46,7 +46,8 @@ def parse_sections(
     check_values(values, types)
     words_of = _by_section(apply_words(values, words, types), sections)
     typed, free = split_free(values, types)
-    parsed = {}
+    parsed: dict[str, Any] = {}
+    kind: Any
     for name, kind in sections.items():
         given = {name: typed.pop(name)} if name in typed else {}
         parsed |= copy.deepcopy(_parsed(name, kind, pickle.dumps(given), tuple(words_of[name])))
@@ -131,7 +132,7 @@ def _by_section(words: list[str], sections: Mapping[str, Any]) -> dict[str, list
 
 
 @lru_cache(maxsize=512)
-def _parsed(name: str, kind: type[Any] | None, values: bytes, words: tuple[str, ...]) -> dict[str, Any]:
+def _parsed(name: str, kind: Any, values: bytes, words: tuple[str, ...]) -> dict[str, Any]:
     """What a section holds, checked by the types of its dataclass; of no name, `seed` and `run_dir`.
 
     jsonargparse takes a tenth of a second for all of a config, and most sections are read more than once.
@@ -146,7 +147,7 @@ def _parsed(name: str, kind: type[Any] | None, values: bytes, words: tuple[str, 
 
 
 @lru_cache(maxsize=128)
-def _parser(name: str, kind: type[Any] | None) -> ArgumentParser:
+def _parser(name: str, kind: Any) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False, parser_mode=_MODE)
     if kind is None:
         parser.add_argument("--seed", type=NonNegativeInt, default=0)

@@ -97,9 +97,14 @@ class SamplingConfig:
             )
 
 
-@cache
 def policy_keys(policy: type[Any]) -> type[Any]:
     """The dataclass of a policy section's keys but `name`: the class's but its sizes, and all policies'."""
+    of_class: Any = policy
+    return _policy_keys(of_class)
+
+
+@cache
+def _policy_keys(policy: Any) -> type[Any]:
     hints = get_type_hints(policy)
     own: list[Any] = []
     for key in fields(policy):
