@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,10 +53,25 @@ LONGEST = (
 """Files of tests that take longest."""
 
 
+NIGHTLY = Path(__file__).with_name("nightly.txt")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that processes which share out the files end together."""
+    """Marks as slow what nightly.txt names; the longest files first, so that two processes end together."""
+    lines = NIGHTLY.read_text().splitlines()
+    nightly = re.compile("|".join(line for line in lines if line and not line.startswith("#")))
+    for item in items:
+        if nightly.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 
 def after_one_step(tmp_path, iterations: int) -> tuple[float, float]:
     overrides = ["--run_dir", str(tmp_path / "run"), "--training.iterations", str(iterations)]
+    overrides += ["--training.figures", "false"]
     config = read_config(QUICKSTART, overrides)
     experiment = build_experiment(config)
     start = prepare_run(config, False, experiment)

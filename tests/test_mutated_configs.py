@@ -30,7 +30,7 @@ def _take(mutant: Mutant) -> None:
 
 @pytest.mark.parametrize(
     ("number", "seed"),
-    [(240, 0), pytest.param(10_000, 1, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
+    [(120, 0), pytest.param(10_000, 1, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
 )
 def test_a_mutated_config_is_read_or_told_in_one_line(tmp_path, monkeypatch, number, seed):
     monkeypatch.chdir(tmp_path)

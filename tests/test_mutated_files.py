@@ -169,7 +169,7 @@ def check(whole, place, rng):
 
 @pytest.mark.parametrize(
     ("number", "seed"),
-    [(120, 0), pytest.param(10_000, 1, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
+    [(60, 0), pytest.param(10_000, 1, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
 )
 @pytest.mark.filterwarnings("ignore:.*expected a row for each of")
 @pytest.mark.filterwarnings("ignore:.*version 0.1.0")
