@@ -101,8 +101,12 @@ def training_command(run_dir: Path, iterations: int, *, trust: bool = False) -> 
     """
     config = load_run_config(run_dir, trust=trust)
     words, planned = ["metarl", "train", CONFIG], config.training.iterations
+    environment = config.as_dict().get("environment", {}).get("id", "")
     for name in shipped_configs():
-        shipped = read_config(CONFIGS / f"{name}.yaml")
+        path = CONFIGS / f"{name}.yaml"
+        if environment not in path.read_text():
+            continue
+        shipped = read_config(path)
         if difference_but_seed(shipped, config) is None:
             words = ["metarl", "train", name, "--seed", str(config.seed)]
             planned = shipped.training.iterations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -11,6 +13,8 @@ import yaml
 
 DEEPEST, _MOST = 50, 100_000
 """Levels of data within data, and values, those that an alias repeats counted as often."""
+_OFTEN_READ = 10_000
+"""Characters of a config, which a command reads several times."""
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?|\.\d)[\d_]*[eE][-+]?\d+")
 
 
@@ -45,6 +49,11 @@ def load_yaml(text: str) -> Any:
         yaml.YAMLError: it is none, asks for other objects than plain data, gives a key twice, or holds more
             than a config could: itself, thousands of levels, or an alias of aliases.
     """
+    return copy.deepcopy(_load(text)) if len(text) < _OFTEN_READ else _load.__wrapped__(text)
+
+
+@lru_cache(maxsize=256)
+def _load(text: str) -> Any:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()

@@ -63,8 +63,9 @@ class ForeignVectorEnv:
             )
             for i in range(0, num_envs, self._slots)
         ]
-        # A forked process that collects a threaded simulation as garbage would wait for its threads for ever.
-        gc.collect()
+        if mode == "async":
+            # A forked process that collects a threaded simulation as garbage waits for its threads for ever.
+            gc.collect()
         vector = SyncVectorEnv if mode == "sync" else AsyncVectorEnv
         self._envs: Any = vector(blocks, autoreset_mode=AutoresetMode.DISABLED)
         self._idle = True
