@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ def _folder(run_dir: str) -> str:
     Raises:
         ValueError: it is no name of a folder, or the root of all.
     """
-    if not run_dir.strip() or not run_dir.isprintable() or Path(run_dir).resolve() == Path("/"):
+    if not run_dir.strip() or not run_dir.isprintable() or os.path.realpath(run_dir) == "/":
         raise ValueError(f"run_dir: expected the path of a folder of its own, got {run_dir!r}")
     try:
         return str(Path(run_dir).expanduser())
