@@ -205,7 +205,7 @@ def test_tensors_that_unpack_without_end_are_refused_before_they_do(tmp_path):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("data", "{}")
         file.writestr("policy.pth", bytes(content))
-    with pytest.raises(ValueError, match="policy.pth unpacks to more than 1024 MiB"):
+    with pytest.raises(ValueError, match=r"policy\.pth unpacks to more than 1024 MiB"):
         from_sb3(path, POLICY)
 
 
