@@ -203,6 +203,25 @@ def test_a_process_that_hangs_is_told_and_killed(method):
     assert multiprocessing.active_children() == []
 
 
+class Endless(Drift):
+    """Leaves a thread behind that no end of its process waits out."""
+
+    def reset(self, **given):
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+        return super().reset(**given)
+
+
+@pytest.mark.timeout(30)
+def test_a_process_that_does_not_end_is_told_and_killed():
+    envs = ForeignVectorEnv(Endless, COPIES, "async", 1, timeout_seconds=1)
+    envs.set_tasks({"velocity": np.zeros(COPIES)})
+    envs.reset(seed=range(COPIES))
+    with pytest.warns(UserWarning, match=r"within 1 s after their environments' close, killed 1 that"):
+        envs.close()
+    assert multiprocessing.active_children() == []
+    envs.close()
+
+
 ORPHANS = """
 import multiprocessing, os, signal, threading
 import numpy as np
