@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -222,12 +223,19 @@ def test_a_process_that_does_not_end_is_told_and_killed():
     envs.close()
 
 
+class Locking(Drift):
+    """Its step takes for ever, and never gives up Python's lock."""
+
+    def step(self, action):
+        re.match("(a+)+$", "a" * 60 + "b")
+
+
 ORPHANS = """
 import multiprocessing, os, signal, threading
 import numpy as np
-from tests.envs.test_foreign_processes import COPIES, ForeignVectorEnv, Hanging, actions
+from tests.envs.test_foreign_processes import *
 
-envs = ForeignVectorEnv(Hanging, COPIES, "async", 3)
+envs = ForeignVectorEnv(KIND, COPIES, "async", 3)
 envs.set_tasks({"velocity": np.full(COPIES, 2.0)})
 envs.reset(seed=range(COPIES))
 print(*(process.pid for process in multiprocessing.active_children()), flush=True)
@@ -236,8 +244,9 @@ envs.step(actions()[0])
 """
 
 
-def test_processes_end_with_their_parent_whatever_they_do():
-    command = [sys.executable, "-c", ORPHANS]
+@pytest.mark.parametrize("kind", ["Hanging", "Locking"])
+def test_processes_end_with_their_parent_whatever_they_do(kind):
+    command = [sys.executable, "-c", ORPHANS.replace("KIND", kind)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=60)
     pids = [int(word) for word in done.stdout.split()]
     assert len(pids) == 3
