@@ -249,5 +249,5 @@ def test_the_first_key_of_an_adaptation_is_that_of_evaluations(train_small, tmp_
 
 
 def test_a_task_from_what_never_ends_is_refused():
-    with pytest.raises(ConfigError, match="--task: expected JSON such as .*, got /dev/zero"):
+    with pytest.raises(ConfigError, match=r"--task: expected JSON such as .*, got /dev/zero"):
         read_object("--task", "/dev/zero", "{}")
