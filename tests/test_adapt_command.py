@@ -9,6 +9,8 @@ import pytest
 import metarl
 from metarl.commands import adapt
 from metarl.commands.live_curve import LiveCurve, verdict
+from metarl.commands.one_task import read_object
+from metarl.errors import ConfigError
 from metarl.rollouts.random_keys import EVALUATION
 from tests.support.tiny_envs import Drift
 
@@ -244,3 +246,8 @@ def test_the_first_key_of_an_adaptation_is_that_of_evaluations(train_small, tmp_
     walk = experiment.walk(experiment.sampler(1, 3))
     visit = walk.visit(walk.start(policy.parameters, 1), goal, (0, 0, EVALUATION, 0))
     np.testing.assert_allclose(curve(folder)[0], visit.rollout.returns[0], rtol=1e-6)
+
+
+def test_a_task_from_what_never_ends_is_refused():
+    with pytest.raises(ConfigError, match=r"--task: expected JSON such as .*, got /dev/zero"):
+        read_object("--task", "/dev/zero", "{}")

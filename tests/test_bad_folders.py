@@ -20,6 +20,13 @@ def test_the_users_home_is_found(monkeypatch, tmp_path):
         metarl.read_config("quickstart", {"run_dir": "~nobody-here/a"})
 
 
+def test_a_link_that_leads_to_itself_is_refused(small_config_file, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    for folder in ("link", "link/run"):
+        with pytest.raises(RunError, match="run_dir: expected a folder to write to, got "):
+            metarl.train(small_config_file, overrides={"run_dir": str(tmp_path / folder)}, quiet=True)
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
@@ -38,3 +45,9 @@ def test_a_number_of_thousands_of_digits_in_a_run_folder_is_told(tmp_path):
     (tmp_path / "config.yaml").write_text(f"seed: 0x{'f' * 5000}\n")
     with pytest.raises(RunError, match=r"config\.yaml: expected numbers of this package's size"):
         config_digest(tmp_path)
+
+
+def test_a_config_of_endless_text_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text(f"seed: 1{' ' * 100_000}")
+    with pytest.raises(ConfigError, match="expected at most 100,000 characters, got 100,007"):
+        metarl.read_config(tmp_path / "config.yaml")

@@ -159,6 +159,56 @@ def test_what_is_no_policy_leaves_no_run_behind(train_small, tmp_path):
         train_small(START, str(tmp_path / "first"))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda bias: None, r"expected action_net.bias of the shape \(2,\), got {'log_std"),
+        (lambda bias: bias[:1], r"expected action_net.bias of the shape \(2,\), got {'log_std"),
+        (lambda bias: bias / 0, "expected action_net.bias to hold finite numbers, got others; save"),
+        (lambda bias: bias.double() * 1e300, "expected action_net.bias to hold finite numbers"),
+        (lambda bias: bias.to_sparse(), "expected action_net.bias to hold finite numbers"),
+        (lambda bias: bias.to("meta"), "expected action_net.bias to hold finite numbers"),
+        (lambda bias: bias.to(torch.complex64), "expected action_net.bias to hold finite numbers"),
+    ],
+)
+def test_tensors_that_no_network_has_are_refused(tmp_path, change, message):
+    path, actor = saved(tmp_path)
+    changed = {"action_net.bias": change(actor.state_dict()["action_net.bias"])}
+    state = {name: value for name, value in {**actor.state_dict(), **changed}.items() if value is not None}
+    torch.save(state, tmp_path / "policy.pth")
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("data", "{}")
+        file.write(tmp_path / "policy.pth", "policy.pth")
+    with pytest.raises(ValueError, match=message):
+        from_sb3(path, POLICY)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_compressions_are_refused(tmp_path, compression):
+    for at in range(40):
+        with zipfile.ZipFile(tmp_path / "start.zip", "w", compression) as file:
+            file.writestr("data", "{}" * 50)
+        content = bytearray((tmp_path / "start.zip").read_bytes())
+        content[34 + at % 20] ^= 1 + at
+        (tmp_path / "start.zip").write_bytes(content)
+        with pytest.raises(ValueError, match="expected a model saved by stable-baselines3"):
+            from_sb3(tmp_path / "start.zip", POLICY)
+
+
+def test_tensors_that_unpack_without_end_are_refused_before_they_do(tmp_path):
+    """A zip in the zip: here its directory alone says so."""
+    path, actor = saved(tmp_path)
+    torch.save(actor.state_dict(), tmp_path / "policy.pth")
+    content = bytearray((tmp_path / "policy.pth").read_bytes())
+    size = content.index(b"PK\x01\x02") + 24
+    content[size : size + 4] = (2**31).to_bytes(4, "little")
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("data", "{}")
+        file.writestr("policy.pth", bytes(content))
+    with pytest.raises(ValueError, match=r"policy\.pth unpacks to more than 1024 MiB"):
+        from_sb3(path, POLICY)
+
+
 def test_models_are_taken_too(tmp_path):
     _, actor = saved(tmp_path)
     model = PPO.load(tmp_path / "start.zip", device="cpu")

@@ -161,6 +161,8 @@ def read_object(option: str, text: str, example: str) -> dict[str, Any]:
     given = text
     try:
         if not text.lstrip().startswith("{"):
+            if not Path(text).is_file():
+                raise ValueError("no file, or a device that may never end")
             text = Path(text).read_text()
         found = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:

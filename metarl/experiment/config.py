@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def _is_of_run(config: Source, run_dir: str) -> bool:
     if isinstance(config, Mapping):
         return False
     folder = find_config(config).parent
-    return folder.resolve() == Path(run_dir).resolve() or any(folder.glob("*.safetensors"))
+    return os.path.realpath(folder) == os.path.realpath(run_dir) or any(folder.glob("*.safetensors"))
 
 
 def sections_of(config: Source, overrides: Overrides = ()) -> Kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import pickle
 from collections.abc import Mapping
 from functools import lru_cache
@@ -111,7 +112,7 @@ def _folder(run_dir: str) -> str:
     Raises:
         ValueError: it is no name of a folder, or the root of all.
     """
-    if not run_dir.strip() or not run_dir.isprintable() or Path(run_dir).resolve() == Path("/"):
+    if not run_dir.strip() or not run_dir.isprintable() or os.path.realpath(run_dir) == "/":
         raise ValueError(f"run_dir: expected the path of a folder of its own, got {run_dir!r}")
     try:
         return str(Path(run_dir).expanduser())

@@ -11,10 +11,8 @@ from typing import Any
 
 import yaml
 
-DEEPEST, _MOST = 50, 100_000
-"""Levels of data within data, and values, those that an alias repeats counted as often."""
-_OFTEN_READ = 10_000
-"""Characters of a config, which a command reads several times."""
+DEEPEST, _MOST, _LONGEST = 50, 100_000, 100_000
+"""Levels of data within data, values, those that an alias repeats counted as often, and characters."""
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?|\.\d)[\d_]*[eE][-+]?\d+")
 
 
@@ -47,12 +45,14 @@ def load_yaml(text: str) -> Any:
 
     Raises:
         yaml.YAMLError: it is none, asks for other objects than plain data, gives a key twice, or holds more
-            than a config could: itself, thousands of levels, or an alias of aliases.
+            than a config could: itself, thousands of levels, an alias of aliases, or too much text.
     """
-    return copy.deepcopy(_load(text)) if len(text) < _OFTEN_READ else _load.__wrapped__(text)
+    if len(text) > _LONGEST:
+        raise yaml.YAMLError(f"expected at most {_LONGEST:,} characters, got {len(text):,}")
+    return copy.deepcopy(_load(text))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _load(text: str) -> Any:
     try:
         loader = _Loader(text)
@@ -97,8 +97,11 @@ def _check_bounds(root: yaml.Node) -> None:
             raise yaml.YAMLError(f"expected at most {_MOST:,} values, got more (an alias of aliases?)")
         if isinstance(node, yaml.MappingNode):
             keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-            if twice := [name for at, (tag, name) in enumerate(keys) if (tag, name) in keys[:at]]:
-                raise yaml.YAMLError(f"{twice[0]}: expected this key once, got it twice")
+            found: set[tuple[str, str]] = set()
+            for key in keys:
+                if key in found:
+                    raise yaml.YAMLError(f"{key[1]}: expected this key once, got it twice")
+                found.add(key)
 
 
 def _nodes(node: yaml.Node, depth: int) -> Iterator[yaml.Node]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -31,7 +30,7 @@ ENVIRONMENTS: Mapping[type, str] = {
 }
 """What a model may go on training in, and what that is called."""
 _LARGEST_MEMBER = 2**30
-"""Bytes that a member of a model's file may unpack to."""
+"""Bytes that a member of a model's file may unpack to, and all members of that one."""
 _SET_HERE = ("net_arch", "activation_fn")
 
 
@@ -153,6 +152,10 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], str]:
         with zipfile.ZipFile(path if path.suffix else path.with_suffix(".zip")) as file:
             kwargs = json.loads(_member(file, "data")).get("policy_kwargs", {})
             tensors = BytesIO(_member(file, "policy.pth"))
+        with zipfile.ZipFile(tensors) as parts:  # torch's own file is a zip, and unpacks it whole
+            if sum(part.file_size for part in parts.infolist()) > _LARGEST_MEMBER:
+                raise ValueError(f"policy.pth unpacks to more than {_LARGEST_MEMBER >> 20} MiB")
+        tensors.seek(0)
         state = torch.load(tensors, map_location="cpu", weights_only=True)
         if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
             raise ValueError("policy.pth holds no tensors by their names")
@@ -162,7 +165,7 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], str]:
         raise ValueError(
             f"expected a model saved by stable-baselines3 (.zip), got {path}: {reason}"
         ) from error
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # of the readers of zips, of their compressions and of pickles
         raise ValueError(
             f"expected a model saved by stable-baselines3 (.zip), got {path}, which is none or damaged"
         ) from error
@@ -206,9 +209,28 @@ def _network(state: Mapping[str, Tensor], activation: str) -> tuple[GaussianMLP,
     sizes = [weight.shape[1] for weight in (*weights, last)]
     kind: Any = activation
     network = GaussianMLP(sizes[0], len(last), tuple(sizes[1:]), kind)
-    names = [f"{layer}.{part}" for layer in network.layer_names for part in ("weight", "bias")]
-    taken = {name: state[_sb3_name(name, network)].detach().clone() for name in (*names, "log_std")}
-    return network, taken
+    ends = [*sizes[1:], len(last)]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, fan_in, fan_out in zip(network.layer_names, sizes, ends, strict=True):
+        shapes |= {f"{layer}.weight": (fan_out, fan_in), f"{layer}.bias": (fan_out,)}
+    shapes["log_std"] = (len(last),)
+    names = {name: _sb3_name(name, network) for name in shapes}
+    return network, {name: _numbers(state, names[name], shape) for name, shape in shapes.items()}
+
+
+def _numbers(state: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+    """One tensor of a state dict, apart from it.
+
+    Raises:
+        ValueError: it is missing, or no finite numbers of this shape.
+    """
+    value = state.get(name)
+    if value is None or tuple(value.shape) != shape:
+        raise ValueError(f"expected {name} of the shape {shape}, got {_shapes(state)}")
+    plain = value.is_floating_point() and value.layout == torch.strided and not value.is_meta
+    if not plain or not value.float().isfinite().all():
+        raise ValueError(f"expected {name} to hold finite numbers, got others; save a model that still acts")
+    return value.detach().clone()
 
 
 def _sb3_name(name: str, network: GaussianMLP) -> str:

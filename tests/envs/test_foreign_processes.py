@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -203,12 +204,38 @@ def test_a_process_that_hangs_is_told_and_killed(method):
     assert multiprocessing.active_children() == []
 
 
+class Endless(Drift):
+    """Leaves a thread behind that no end of its process waits out."""
+
+    def reset(self, **given):
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+        return super().reset(**given)
+
+
+@pytest.mark.timeout(30)
+def test_a_process_that_does_not_end_is_told_and_killed():
+    envs = ForeignVectorEnv(Endless, COPIES, "async", 1, timeout_seconds=1)
+    envs.set_tasks({"velocity": np.zeros(COPIES)})
+    envs.reset(seed=range(COPIES))
+    with pytest.warns(UserWarning, match=r"within 1 s after their environments' close, killed 1 that"):
+        envs.close()
+    assert multiprocessing.active_children() == []
+    envs.close()
+
+
+class Locking(Drift):
+    """Its step takes for ever, and never gives up Python's lock."""
+
+    def step(self, action):
+        re.match("(a+)+$", "a" * 60 + "b")
+
+
 ORPHANS = """
 import multiprocessing, os, signal, threading
 import numpy as np
-from tests.envs.test_foreign_processes import COPIES, ForeignVectorEnv, Hanging, actions
+from tests.envs.test_foreign_processes import *
 
-envs = ForeignVectorEnv(Hanging, COPIES, "async", 3)
+envs = ForeignVectorEnv(KIND, COPIES, "async", 3)
 envs.set_tasks({"velocity": np.full(COPIES, 2.0)})
 envs.reset(seed=range(COPIES))
 print(*(process.pid for process in multiprocessing.active_children()), flush=True)
@@ -217,8 +244,9 @@ envs.step(actions()[0])
 """
 
 
-def test_processes_end_with_their_parent_whatever_they_do():
-    command = [sys.executable, "-c", ORPHANS]
+@pytest.mark.parametrize("kind", ["Hanging", "Locking"])
+def test_processes_end_with_their_parent_whatever_they_do(kind):
+    command = [sys.executable, "-c", ORPHANS.replace("KIND", kind)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=60)
     pids = [int(word) for word in done.stdout.split()]
     assert len(pids) == 3

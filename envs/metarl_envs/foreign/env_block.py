@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from metarl_envs.foreign.outcomes import (
     told_success,
 )
 from metarl_envs.tasks import Task
+
+if sys.platform == "linux":
+    import fcntl
 
 
 class EnvBlock(gymnasium.Env[Any, Any]):
@@ -116,17 +120,30 @@ class EnvBlock(gymnasium.Env[Any, Any]):
         if self._own_process:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            threading.Thread(target=_end_with_parent, daemon=True).start()
+            _end_with_parent()
         for _ in range(self._copies):
             self._envs.append(self._make_env())
 
 
 def _end_with_parent() -> None:
-    """Ends this process, whatever it does, when its parent is gone, however it went."""
+    """Has this process end, whatever it does, when its parent is gone, however it went.
+
+    Linux kills it; elsewhere a thread ends it, which waits for a step that keeps Python's lock.
+    """
     parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    if parent is None:
+        return
+    threading.Thread(target=_outlive, args=(parent,), daemon=True).start()
+    if sys.platform == "linux":
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+        flags = fcntl.fcntl(parent.sentinel, fcntl.F_GETFL)
+        fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def _outlive(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _fault(error: BaseException, task: Task) -> dict[str, Any]:

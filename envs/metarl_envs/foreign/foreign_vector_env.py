@@ -6,6 +6,8 @@ import gc
 import math
 import os
 import signal
+import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing import TimeoutError
@@ -20,7 +22,7 @@ from metarl_envs.foreign.adapters import AnyEnv, close_env
 from metarl_envs.foreign.env_block import EnvBlock
 from metarl_envs.tasks import unstack_tasks
 
-_SECONDS_TO_END = 5.0
+_SECONDS_TO_END, _SECONDS_TO_CLOSE = 5.0, 60.0
 
 
 class ForeignEnvError(RuntimeError):
@@ -36,6 +38,7 @@ class ForeignVectorEnv:
         mode: "sync" steps them in turn, "async" in several processes.
         num_processes: of "async"; 0 for one per CPU. Results do not depend on it.
         timeout_seconds: how long a process of "async" may take for its copies' step or reset; 0 for ever.
+            It has as long to close them and to end, or a minute.
 
     Raises:
         ForeignEnvError: from `reset` and `step`: a copy raised an exception or returned an invalid
@@ -102,18 +105,37 @@ class ForeignVectorEnv:
         return self._by_env(observation), info["reward"].reshape(-1)[: self.num_envs], *ends, told
 
     def close(self) -> None:
-        """Closes the copies and ends their processes, also after errors; harmless when called again."""
+        """Closes the copies and ends their processes, also after errors; harmless when called again.
+
+        Warns:
+            UserWarning: some processes did not end, and were killed.
+        """
         if isinstance(self._envs, SyncVectorEnv):
             self._envs.close()
             return
         try:
-            if self._idle:
-                self._envs.close()
+            if self._idle and not self._envs.closed:
+                self._end()
         except (EOFError, ConnectionError):
             pass
         finally:
             if not self._envs.closed:
                 self._kill()
+
+    def _end(self) -> None:
+        """Has the processes close their copies, and waits until they are gone, but not for ever."""
+        seconds = self._timeout or _SECONDS_TO_CLOSE
+        until = time.monotonic() + seconds
+        for pipe in self._envs.parent_pipes:
+            pipe.send(("close", None))
+        for process in self._envs.processes:
+            process.join(max(0.0, until - time.monotonic()))
+        if left := sum(process.is_alive() for process in self._envs.processes):
+            warnings.warn(
+                f"expected processes that end within {seconds:g} s after their environments' close, killed "
+                f"{left} that did not; their close, or a thread of theirs, hangs",
+                stacklevel=3,
+            )
 
     def _by_env(self, observation: NDArray[Any]) -> NDArray[Any]:
         """[process, slot, ...] -> [env, observation]."""
