@@ -20,6 +20,29 @@ def test_the_users_home_is_found(monkeypatch, tmp_path):
         metarl.read_config("quickstart", {"run_dir": "~nobody-here/a"})
 
 
+@pytest.mark.parametrize("folder", [".", ".."])
+def test_a_run_is_not_spread_over_the_folder_that_one_works_in(
+    small_config_file, tmp_path, monkeypatch, folder
+):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    if folder == ".":
+        metarl.train(small_config_file, overrides={"run_dir": folder}, quiet=True)
+        monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(RunError, match=r"run_dir: expected a folder of its own, got \.+, the working"):
+        metarl.train(small_config_file, overrides={"run_dir": folder}, quiet=True)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_task_of_that_name_is_not_overwritten(train_small, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/held_out_task.json").write_text("mine")
+    with pytest.raises(RunError, match="already holds a run"):
+        train_small()
+    assert (tmp_path / "run/held_out_task.json").read_text() == "mine"
+
+
 def test_a_link_that_leads_to_itself_is_refused(small_config_file, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "link")
     for folder in ("link", "link/run"):

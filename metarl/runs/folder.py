@@ -91,10 +91,16 @@ def find_run(config: RunConfig, resume: bool) -> bool:
         return True
     if resume and run_dir.exists() and any(map(_is_content, run_dir.iterdir())):
         raise RunError(f"run_dir: expected a run to resume, found none in {run_dir}")
-    if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS)):
+    if any((run_dir / name).exists() for name in (CONFIG, CHECKPOINT, POLICY, PROGRESS, HELD_OUT_TASK)):
         raise RunError(
             f"run_dir: {run_dir} already holds a run; go on with it by --resume true, or choose another "
             "folder by --run_dir DIR (in Python by resume=True, or overrides={'run_dir': DIR})"
+        )
+    work = Path.cwd()
+    if run_dir.resolve() in (work, *work.parents) and any(map(_is_content, run_dir.iterdir())):
+        raise RunError(
+            f"run_dir: expected a folder of its own, got {run_dir}, the working directory or one above it; "
+            "choose one in it by --run_dir runs/NAME"
         )
     return False
 
