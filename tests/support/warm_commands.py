@@ -17,8 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
@@ -145,6 +145,19 @@ def start_script(name: str, *words: object, **how: Any) -> WarmCommand:
 def start_metarl(*words: object, **how: Any) -> WarmCommand:
     """`python -m metarl WORDS`, as `WarmCommand`."""
     return WarmCommand("-m", "metarl", *words, **how)
+
+
+@contextmanager
+def start_ranks(number: int, *words: object) -> Iterator[list[WarmCommand]]:
+    """`python -m metarl WORDS` as so many ranks of one training; nobody watches them, as torchrun would."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(number)}
+    with ExitStack() as running:
+        yield [
+            running.enter_context(start_metarl(*words, env={**shared, "RANK": str(rank)}))
+            for rank in range(number)
+        ]
 
 
 def run_script(name: str, *words: object, **how: Any) -> subprocess.CompletedProcess[str]:
