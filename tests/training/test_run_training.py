@@ -109,25 +109,25 @@ def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
 def test_a_killed_run_resumes_to_the_same_bits_and_rows(
     train_small, small_config_file, tmp_path, checkpoint_every
 ):
-    iterations = ("--training.iterations", "40")
-    train_small("--run_dir", str(tmp_path / "whole"), *iterations)
     killed = tmp_path / "killed"
-    words = ["train", "--config", small_config_file, "--run_dir", killed, *iterations]
-    words += ["--training.checkpoint_every", checkpoint_every]
+    words = ["train", "--config", small_config_file, "--run_dir", killed]
+    words += ["--training.checkpoint_every", checkpoint_every, "--training.iterations"]
 
     def has_rows(number):
         files = killed / "progress.csv", killed / CHECKPOINT
         return all(file.exists() for file in files) and len(rows(killed)) > number
 
     for resume, number in (("false", 5), ("true", 14)):
-        with start_script(*words, "--resume", resume) as process:
+        with start_script(*words, 1000, "--resume", resume) as process:
             process.wait_until(partial(has_rows, number))
         assert process.returncode == -signal.SIGKILL, "expected the run to be killed before its end"
-    finished = run_script(*words, "--resume", "true")
+    end = len(rows(killed)) + 2
+    finished = run_script(*words, end, "--resume", "true")
     assert finished.returncode == 0, finished.stderr
     assert "Resumed at iteration" in finished.stdout
+    train_small("--run_dir", str(tmp_path / "whole"), "--training.iterations", str(end))
     assert same(parameters(tmp_path / "whole"), parameters(killed))
-    assert [row["iteration"] for row in rows(killed)] == [str(i) for i in range(40)]
+    assert [row["iteration"] for row in rows(killed)] == [str(i) for i in range(end)]
     assert rows(killed) == rows(tmp_path / "whole")
 
 
