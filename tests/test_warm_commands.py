@@ -245,9 +245,10 @@ def test_an_interrupt_that_comes_at_once_is_not_lost(program):
 
 def test_an_interrupt_of_training_is_told_as_ever(small_config_file, tmp_path):
     with start_metarl("train", small_config_file, "--training.iterations", 1000, "--quiet") as command:
-        command.wait_until((tmp_path / "run/progress.csv").exists)
+        progress = tmp_path / "run/progress.csv"
+        command.wait_until(lambda: progress.exists() and progress.read_text().count("\n") > 3)
         command.send_signal(signal.SIGTERM)
-        assert command.wait(60) == 130
+        assert command.wait(60) == 130, command.stderr
         assert "Stopped" in command.stdout + command.stderr
         assert "Traceback" not in command.stderr
 
