@@ -2,8 +2,6 @@
 
 import os
 import resource
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,10 +9,8 @@ import torch
 from metarl.command import run
 from metarl.commands import zoo
 from metarl.runs.checkpoint import load_checkpoint
-from tests.support.warm_commands import ROOT, run_metarl
+from tests.support.warm_commands import run_metarl, start_metarl
 
-METARL = [sys.executable, "-m", "metarl"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'envs'}"}
 KEPT = "what was saved before is kept"
 
 
@@ -65,17 +61,10 @@ def test_a_stop_while_modules_are_imported_is_no_traceback(ended):
 def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(small_config_file, tmp_path):
     """A limit on the size of files stands for the disk."""
     words = ["train", str(small_config_file), "--quiet", "--training.iterations", "60"]
-    limit = (24_000, 24_000)
-    full = subprocess.run(
-        [*METARL, *words],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-    )
-    assert full.returncode == 2, full.stderr
-    (line,) = full.stderr.splitlines()
+    with start_metarl(*words) as full:
+        resource.prlimit(full.pid, resource.RLIMIT_FSIZE, (24_000, 24_000))
+        assert full.wait() == 2, full.stderr
+        (line,) = full.stderr.splitlines()
     assert line.startswith("error: expected files to read and write, got ")
     done = load_checkpoint(tmp_path / "run").iteration
     assert 0 < done < 60
@@ -87,8 +76,6 @@ def test_a_full_disk_is_one_line_and_training_goes_on_once_there_is_room(small_c
 def test_nobody_who_reads_is_no_traceback():
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*METARL, "zoo"], env=ENVIRONMENT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
-    )
+    done = run_metarl("zoo", stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.support.warm_commands import ROOT, run_metarl, run_script, run_warm
+from tests.support.warm_commands import ROOT, WarmCommand, run_metarl, run_script, run_warm, start_metarl
 
 PROGRAM = """
 import atexit, json, os, signal, subprocess, sys, threading, time, warnings
@@ -143,6 +144,123 @@ def test_a_command_that_takes_too_long_is_killed(tmp_path):
     assert run_metarl("--help").returncode == 0
 
 
+@pytest.fixture
+def program(tmp_path):
+    """(its lines) -> a file of it."""
+
+    def write(*lines):
+        path = tmp_path / "program.py"
+        path.write_text("import os, signal, sys, time\n" + "\n".join(lines))
+        return path
+
+    return write
+
+
+def is_there(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+def wait_until_gone(pid):
+    end = time.monotonic() + 30
+    while is_there(pid):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_two_run_at_once_and_end_when_they_end(program):
+    path = program("print(sys.stdin.read(), flush=True)", "time.sleep(float(sys.argv[1]))", "sys.exit(7)")
+    with WarmCommand(path, 60, stdin="one") as one, WarmCommand(path, 0, stdin="other") as other:
+        assert one.pid != other.pid
+        assert (other.wait(30), other.stdout) == (7, "other\n")
+        assert run_metarl("--help").returncode == 0
+        one.wait_until(lambda: one.stdout == "one\n")
+        assert one.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired, match=r"program\.py.* timed out after 0\.1 seconds"):
+            one.wait(0.1)
+    assert (one.returncode, other.returncode) == (-signal.SIGKILL, 7)
+    assert not is_there(one.pid)
+
+
+def test_a_killed_command_is_gone_and_writes_no_more(program):
+    path = program("while True: print('line', flush=True); time.sleep(0.01)")
+    with WarmCommand(path) as command:
+        command.wait_until(lambda: command.stdout.count("line") > 3)
+        os.kill(command.pid, signal.SIGKILL)
+        assert command.wait(30) == command.poll() == -signal.SIGKILL
+        assert not is_there(command.pid)
+        command.send_signal(signal.SIGKILL)  # to nobody
+        written = command.stdout
+        time.sleep(0.1)
+        assert command.stdout == written
+
+
+def test_a_stopped_command_waits_and_goes_on(program):
+    path = program("for number in range(10_000): print(number, flush=True); time.sleep(0.01)")
+    with WarmCommand(path) as command:
+        command.wait_until(lambda: "3\n" in command.stdout)
+        command.send_signal(signal.SIGSTOP)
+        while "T (stopped)" not in Path(f"/proc/{command.pid}/status").read_text():
+            time.sleep(0.01)
+        written = command.stdout
+        assert run_metarl("--help").returncode == 0
+        assert command.poll() is None
+        assert command.stdout == written
+        command.send_signal(signal.SIGCONT)
+        command.wait_until(lambda: len(command.stdout) > len(written))
+        command.send_signal(signal.SIGSTOP)
+    assert command.returncode == -signal.SIGKILL
+
+
+INTERRUPTIBLE = pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="in the background interrupts are ignored"
+)
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=INTERRUPTIBLE), signal.SIGTERM])
+@pytest.mark.parametrize("name", ["program.py", "metarl"])
+def test_a_signal_ends_it_as_a_fresh_process(tmp_path, number, name):
+    """A command of the package has handlers of its own."""
+    (tmp_path / name).write_text("import metarl.interrupts, time\nprint('on', flush=True)\ntime.sleep(60)\n")
+    told = []
+    with WarmCommand(tmp_path / name) as warm:
+        warm.wait_until(lambda: "on" in warm.stdout)
+        warm.send_signal(number)
+        told.append((warm.wait(30), warm.stdout, warm.stderr))
+    with subprocess.Popen(warm.args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as fresh:
+        assert fresh.stdout.readline() == "on\n"
+        fresh.send_signal(number)
+        told.append((fresh.wait(30), "on\n", fresh.stderr.read()))
+    (warmly, *said), (freshly, *expected) = told
+    assert warmly == freshly == (130 if name == "metarl" else -number)
+    assert [text.splitlines()[-1:] for text in said] == [text.splitlines()[-1:] for text in expected]
+
+
+@INTERRUPTIBLE
+def test_an_interrupt_that_comes_at_once_is_not_lost(program):
+    for _ in range(5):
+        with WarmCommand(program("time.sleep(60)")) as command:
+            command.send_signal(signal.SIGINT)
+            assert command.wait(30) == -signal.SIGINT
+
+
+def test_an_interrupt_of_training_is_told_as_ever(small_config_file, tmp_path):
+    with start_metarl("train", small_config_file, "--training.iterations", 1000, "--quiet") as command:
+        progress = tmp_path / "run/progress.csv"
+        command.wait_until(lambda: progress.exists() and progress.read_text().count("\n") > 3)
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(60) == 130, command.stderr
+        assert "Stopped" in command.stdout + command.stderr
+        assert "Traceback" not in command.stderr
+
+
+def test_one_that_ends_before_what_is_waited_for_is_told(program):
+    with (
+        WarmCommand(program("print('why', file=sys.stderr)", "sys.exit(3)")) as command,
+        pytest.raises(RuntimeError, match="expected a command that runs, got exit code 3: why"),
+    ):
+        command.wait_until(lambda: False)
+
+
 def test_variables_that_imports_have_read_are_refused():
     with pytest.raises(
         ValueError, match=r"expected variables that count while .*, got MUJOCO_GL; run a fresh"
@@ -150,19 +268,22 @@ def test_variables_that_imports_have_read_are_refused():
         run_metarl("--help", env={"MUJOCO_GL": "osmesa"})
 
 
-def test_the_server_ends_with_the_process_that_asks(tmp_path):
+def test_the_server_and_its_commands_end_with_the_process_that_asks(tmp_path):
     """However that ends."""
     program = """
-import os
-from tests.support.warm_commands import run_warm
-print(run_warm("server.py").stdout, flush=True)
+import os, signal
+from tests.support.warm_commands import WarmCommand
+running, stopped = WarmCommand("server.py"), WarmCommand("server.py")
+running.wait_until(lambda: running.stdout)
+stopped.send_signal(signal.SIGSTOP)
+print(running.stdout, running.pid, stopped.pid, flush=True)
 os._exit(0)
 """
-    (tmp_path / "server.py").write_text("import os; print(os.getppid())")
+    (tmp_path / "server.py").write_text("import os, time; print(os.getppid(), flush=True); time.sleep(600)")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     words = [sys.executable, "-c", program]
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    server, end = int(done.stdout), time.monotonic() + 30
-    while os.path.exists(f"/proc/{server}"):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) == 3
+    for pid in pids:
+        wait_until_gone(pid)

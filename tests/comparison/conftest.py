@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -14,8 +13,8 @@ import yaml
 
 from metarl.commands import compare as compare_script
 from tests.conftest import SMALL
+from tests.support.warm_commands import ROOT
 
-ROOT = Path(__file__).parents[2]
 BUDGET = 700
 
 
@@ -45,15 +44,16 @@ def configs(tmp_path):
 
 def command(configs, tmp_path, *options):
     counts = ["--seeds", 2, "--tasks", 3, "--episodes", 2, "--steps", 2, "--evaluations", 2]
+    """The script and its words."""
     words = [*configs, "--budget", BUDGET, "--output", tmp_path / "out", *counts, *options]
-    return [sys.executable, str(ROOT / "scripts/compare.py"), *map(str, words)]
+    return [str(ROOT / "scripts/compare.py"), *map(str, words)]
 
 
 def compare(configs, tmp_path, *options):
     """The script in this process: its exit code and what it printed."""
     out, err = io.StringIO(), io.StringIO()
     handler, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
-    words = command(configs, tmp_path, *options)[1:]
+    words = command(configs, tmp_path, *options)
     try:
         with patch.object(sys, "argv", words), redirect_stdout(out), redirect_stderr(err):
             code = compare_script.main()

@@ -3,8 +3,6 @@
 import csv
 import json
 import signal
-import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.runs.run_config import load_run_config
 from tests.comparison.conftest import BUDGET, command, compare, judged_file
+from tests.support.warm_commands import WarmCommand
 
 
 def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
@@ -67,14 +66,10 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
 def test_stopped_it_goes_on_to_the_same_table(configs, tmp_path):
     whole = compare(configs[:2], tmp_path, "--output", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        command(configs[:2], tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     first = tmp_path / "out/PointNavigation/maml/seed_1" / CHECKPOINT
-    while process.poll() is None and not first.exists():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    with WarmCommand(*command(configs[:2], tmp_path)) as process:
+        process.wait_until(first.exists)
+    assert process.returncode == -signal.SIGKILL
     resumed = compare(configs[:2], tmp_path)
     assert resumed.returncode == 0, resumed.stderr
 

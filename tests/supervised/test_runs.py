@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT
 from metarl.training.examples.run import finished_scores
 from tests.support.tiny_supervised import tiny_values
+from tests.support.warm_commands import start_metarl
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,18 +73,13 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path):
 
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     """Killed at any moment: rows behind the last checkpoint come again."""
-    long = {"training.iterations": 60}
-    run(tmp_path / "whole", long)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny_values(tmp_path / "killed")))
-    words = ["-m", "metarl", "train", str(tmp_path / "tiny.yaml"), "--training.iterations", "60"]
-    child = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL)
-    ended = time.monotonic() + 120
-    while not (tmp_path / "killed" / CHECKPOINT).is_file() and time.monotonic() < ended:
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert load_checkpoint(tmp_path / "killed").iteration < 60
-    run(tmp_path / "killed", long, resume=True)
+    with start_metarl("train", tmp_path / "tiny.yaml", "--training.iterations", 1000) as child:
+        child.wait_until((tmp_path / "killed" / CHECKPOINT).is_file)
+    assert child.returncode == -signal.SIGKILL, "expected the run to be killed before its end"
+    longer = {"training.iterations": len(rows(tmp_path / "killed")) + 2}
+    run(tmp_path / "killed", longer, resume=True)
+    run(tmp_path / "whole", longer)
     assert_same_runs(tmp_path / "whole", tmp_path / "killed")
 
 

@@ -1,8 +1,8 @@
 """A process that has imported what commands need, and forks itself into each command that it is asked for.
 
 Started by tests/support/warm_commands.py with the number of a socket. A request is a JSON message
-beside the descriptors of stdin, stdout and stderr; the answers are the process id and, at the end, the
-exit code.
+beside the descriptors of stdin, stdout, stderr and a socket, where the answers go: the process id and, at
+the end, the exit code. Any number of commands run at once; whatever still does is killed with the server.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import multiprocessing.process
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 COMMANDS = "metarl.commands"
@@ -48,18 +50,37 @@ def preload() -> None:
 
 def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Returns in forked processes alone, with what they are to become; the server ends with who asks."""
+    running: dict[int, tuple[int, socket.socket]] = {}  # by a descriptor that is ready once a command ended
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
-        if not message:
-            os._exit(0)
-        child = os.fork()
-        if not child:
-            connection.close()
-            return json.loads(message), descriptors
-        for descriptor in descriptors:
-            os.close(descriptor)
-        connection.send(b"%d" % child)
-        connection.send(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        for ready in select.select([connection.fileno(), *running], [], [])[0]:
+            if ready in running:
+                tell_the_end(ready, *running.pop(ready))
+                continue
+            message, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 4)
+            if not message:
+                for child, _ in running.values():
+                    os.kill(child, signal.SIGKILL)
+                os._exit(0)
+            asking, child = socket.socket(fileno=descriptors.pop()), os.fork()
+            if not child:
+                for other, (_, socket_of_other) in running.items():
+                    os.close(other)
+                    socket_of_other.close()
+                asking.close()
+                connection.close()
+                return json.loads(message), descriptors
+            for descriptor in descriptors:
+                os.close(descriptor)
+            running[os.pidfd_open(child)] = child, asking
+            with suppress(OSError):  # nobody waits any more
+                asking.send(b"%d" % child)
+
+
+def tell_the_end(ready: int, child: int, asking: socket.socket) -> None:
+    os.close(ready)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with asking, suppress(OSError):
+        asking.send(b"%d" % code)
 
 
 def become(request: dict[str, Any], descriptors: list[int], own: list[str]) -> None:
@@ -94,7 +115,9 @@ def search_path(environment: Any) -> list[str]:
 def execute(words: list[str]) -> int:
     """Runs what the words name as the interpreter would, its threads and `atexit` too; the exit code."""
     code: object = None
+    interrupted = False
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if words[0] == "-m":
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
         else:
@@ -102,6 +125,7 @@ def execute(words: list[str]) -> int:
     except SystemExit as end:
         code = end.code
     except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
         sys.excepthook(type(error), error, error.__traceback__)
         code = 1
     threading._shutdown()
@@ -111,16 +135,18 @@ def execute(words: list[str]) -> int:
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    if interrupted:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     return code or 0
 
 
 if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for the tests and their commands
     given = search_path(os.environ)
     own = [path for path in sys.path[1:] if path not in given]
     preload()
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests and their command
     request, descriptors = serve(socket.socket(fileno=int(sys.argv[1])))
     become(request, descriptors, own)
-    signal.signal(signal.SIGINT, interrupt)
     importlib.reload(sys.modules["metarl.interrupts"])  # which asks how the process was started
     os._exit(execute(request["words"]))  # to take half a thousand modules apart would take half a second

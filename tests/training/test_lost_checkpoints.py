@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,7 @@ import metarl
 from metarl.errors import RunError
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT, POLICY
-
-ROOT = Path(__file__).parents[2]
+from tests.support.warm_commands import start_script
 
 
 def contents(folder):
@@ -44,23 +40,17 @@ def test_a_lost_checkpoint_is_told_and_nothing_overwritten(train_small, tmp_path
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(train_small, small_config_file, tmp_path):
-    iterations = ("--training.iterations", "40", "--training.checkpoint_every", "40")
-    whole = train_small("--run_dir", str(tmp_path / "whole"), *iterations)
-    killed = tmp_path / "killed"
-    arguments = ["--config", str(small_config_file), "--run_dir", str(killed), *iterations]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL
-    )
-    progress = killed / "progress.csv"
-    while process.poll() is None and not (progress.exists() and progress.read_text().count("\n") > 5):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "expected the run to be killed before its end"
+    seldom, killed = ("--training.checkpoint_every", "1000"), tmp_path / "killed"
+    progress, words = killed / "progress.csv", ("--run_dir", str(killed), *seldom, "--training.iterations")
+    with start_script("train", "--config", small_config_file, *words, 1000) as process:
+        process.wait_until(lambda: progress.exists() and progress.read_text().count("\n") > 5)
+    assert process.returncode == -signal.SIGKILL, "expected the run to be killed before its end"
     assert not (killed / CHECKPOINT).exists()
     assert not (killed / POLICY).exists()
-    again = train_small("--run_dir", str(killed), *iterations, resume=True)
+    again = train_small(*words, "8", resume=True)
+    whole = train_small("--run_dir", str(tmp_path / "whole"), *seldom, "--training.iterations", "8")
     assert same(again.state.parameters, whole.state.parameters)
-    assert len(progress.read_text().splitlines()) == 41
+    assert len(progress.read_text().splitlines()) == 9
 
 
 def test_the_checkpoint_is_there_before_its_policy(train_small, tmp_path, monkeypatch):

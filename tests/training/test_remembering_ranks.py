@@ -1,11 +1,6 @@
 """Ranks that share out what they remember learn what one learns, and lose nothing with a rank."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,27 +13,19 @@ from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import PROGRESS
 from tests.support.rank_cases import CASES
 from tests.support.replayed import whole_replay
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'envs'}"}
+from tests.support.warm_commands import start_ranks
 
 
-def started(config, folder, ranks, iterations):
-    """A training of several ranks that keeps checkpoints seldom, and goes on where it was."""
-    start = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks), "-m"]
-    words = ["--run_dir", folder, "--training.iterations", iterations, "--training.checkpoint_every", "100"]
-    command = [sys.executable, *start, "metarl", "train", config, *words, "--resume", "true", "--quiet"]
-    return subprocess.Popen(list(map(str, command)), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+def ranks(number, config, folder, iterations):
+    """A training that keeps checkpoints seldom, and goes on where it was."""
+    words = ["--run_dir", folder, "--training.iterations", iterations, "--training.checkpoint_every", 100]
+    return start_ranks(number, "train", config, *words, "--resume", "true", "--quiet")
 
 
-def trained(config, folder, ranks, iterations):
-    process = started(config, folder, ranks, iterations)
-    told = process.communicate(timeout=250)[1]
-    assert process.returncode == 0, told
-
-
-def children(process):
-    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+def trained(number, config, folder, iterations):
+    with ranks(number, config, folder, iterations) as running:
+        for each in running:
+            assert each.wait(250) == 0, each.stderr
 
 
 def rows(folder):
@@ -46,15 +33,13 @@ def rows(folder):
     return path.read_text().count("\n") - 1 if path.is_file() else 0
 
 
-def killed_in_the_middle(config, folder, ranks, after):
-    """The rows of a training one of whose later ranks is killed."""
-    process = started(config, folder, ranks, 1000)
-    while rows(folder) < after:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    os.kill(sorted(children(process))[-1], signal.SIGKILL)
-    process.communicate(timeout=120)
-    assert process.returncode != 0
+def killed_in_the_middle(number, config, folder, after):
+    """The rows of a training whose last rank is killed."""
+    with ranks(number, config, folder, 1000) as running:
+        running[0].wait_until(lambda: rows(folder) >= after)
+        running[-1].send_signal(signal.SIGKILL)
+        for each in running:
+            assert each.wait(120) != 0
     return rows(folder)
 
 
@@ -67,6 +52,7 @@ def check_same_memory(found, expected):
         np.testing.assert_allclose(one, other, rtol=0, atol=0 if exact else 1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_rank_that_dies_takes_nothing_with_it_and_another_number_goes_on(tmp_path):
     """Without a checkpoint before the death: the first rank has all that the others remembered."""
@@ -74,9 +60,9 @@ def test_a_rank_that_dies_takes_nothing_with_it_and_another_number_goes_on(tmp_p
     training = {**CASES["pearl"]["training"], "evaluate_every": 0, "evaluation_tasks": 4}
     sections = {**CASES["pearl"], "training": training, "run_dir": str(whole)}
     config.write_text(yaml.safe_dump(sections))
-    done = killed_in_the_middle(config, killed, 3, 2)
+    done = killed_in_the_middle(3, config, killed, 2)
     assert load_checkpoint(killed).iteration == done >= 2
-    trained(config, killed, 2, done + 2)
+    trained(2, config, killed, done + 2)
     metarl.train(sections, overrides={"training.iterations": done + 2}, quiet=True)
     one, other = (load_checkpoint(folder) for folder in (killed, whole))
     assert one.iteration == other.iteration == done + 2

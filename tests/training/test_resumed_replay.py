@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +15,8 @@ from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CHECKPOINT, REPLAY
 from metarl.runs.tensor_files import read_tensors, write_tensors
 from tests.support.replayed import whole_replay
+from tests.support.warm_commands import start_script
 
-ROOT = Path(__file__).parents[2]
 PEARL = {
     "policy": {
         "name": "posterior",
@@ -126,20 +123,15 @@ def test_a_stop_between_rows_and_checkpoint_changes_nothing(remembering, train_s
 
 
 def test_a_killed_run_resumes_to_the_same_bits(remembering, train_small, tmp_path):
-    iterations = ("--training.iterations", "30")
-    train_small("--run_dir", str(tmp_path / "whole"), *iterations)
     killed = tmp_path / "killed"
-    arguments = ["--config", str(remembering), "--run_dir", str(killed), *iterations]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts/train.py"), *arguments], stdout=subprocess.DEVNULL
-    )
-    progress = killed / "progress.csv"
-    while process.poll() is None and not (progress.exists() and progress.read_text().count("\n") > 8):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "expected the run to be killed before its end"
-    assert load_checkpoint(killed).iteration < 30
+    progress, words = killed / "progress.csv", ("--run_dir", killed, "--training.iterations", 1000)
+    with start_script("train", "--config", remembering, *words) as process:
+        process.wait_until(lambda: progress.exists() and progress.read_text().count("\n") > 8)
+    assert process.returncode == -signal.SIGKILL, "expected the run to be killed before its end"
+    assert load_checkpoint(killed).iteration > 0
+    iterations = ("--training.iterations", str(progress.read_text().count("\n") + 2))
     train_small("--run_dir", str(killed), *iterations, resume=True)
+    train_small("--run_dir", str(tmp_path / "whole"), *iterations)
     check_same(tmp_path / "whole", killed)
 
 

@@ -1,12 +1,7 @@
 """One process trains in a run folder at a time."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,13 +10,9 @@ from metarl.errors import RunError
 from metarl.runs.files import CHECKPOINT, LOCK
 from metarl.runs.folder import hold_run_folder
 from tests.from_scratch.conftest import SCRATCH
+from tests.support.warm_commands import ROOT, run_script, start_script
 
-ROOT = Path(__file__).parents[2]
 BUSY = "run_dir: expected a folder of its own, but another process trains in "
-
-
-def command(config_file, *arguments):
-    return [sys.executable, str(ROOT / "scripts/train.py"), "--config", str(config_file), *arguments]
 
 
 def contents(folder):
@@ -44,60 +35,32 @@ def test_the_second_process_is_told_and_a_killed_one_leaves_the_folder_free(
 ):
     run_dir = tmp_path / "run"
     options = foreign(tmp_path) if kind == "async" else []
-    words = command(small_config_file, *options, "--training.iterations")
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}"}
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-    first = subprocess.Popen([*words, "100000"], **silent)
-    try:
-        while first.poll() is None and not (run_dir / CHECKPOINT).exists():
-            time.sleep(0.02)
-        os.kill(first.pid, signal.SIGSTOP)
+    words = ["train", "--config", small_config_file, *options, "--training.iterations"]
+    path = {"env": {"PYTHONPATH": f"{ROOT}:{ROOT / 'envs'}"}}
+    with start_script(*words, 100_000, **path) as first:
+        first.wait_until((run_dir / CHECKPOINT).exists)
+        first.send_signal(signal.SIGSTOP)
         before = contents(run_dir)
         for resume in ("true", "false"):
-            second = subprocess.run(
-                [*words, "100000", "--resume", resume],
-                capture_output=True,
-                text=True,
-                env=environment,
-                check=False,
-            )
+            second = run_script(*words, 100_000, "--resume", resume, **path)
             assert second.returncode == 2
             assert second.stderr.startswith(f"error: {BUSY}{run_dir}; wait for it")
             assert second.stderr.count("\n") == 1
         assert contents(run_dir) == before
-    finally:
-        os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    assert first.returncode == -signal.SIGKILL
     rows = len((run_dir / "progress.csv").read_text().splitlines())
-    resumed = subprocess.run(
-        [*words, str(rows + 1), "--resume", "true"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    resumed = run_script(*words, rows + 1, "--resume", "true", **path)
     assert resumed.returncode == 0, resumed.stderr
     assert len((run_dir / "progress.csv").read_text().splitlines()) == rows + 2
 
 
 def test_learning_from_scratch_holds_its_folder_too(tmp_path):
     (tmp_path / "scratch.yaml").write_text(yaml.safe_dump({**SCRATCH, "run_dir": str(tmp_path / "run")}))
-    budget = ("--from_scratch.environment_steps", "100000000")
-    first = subprocess.Popen(
-        command(tmp_path / "scratch.yaml", *budget), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while first.poll() is None and not (tmp_path / "run/config.yaml").exists():
-            time.sleep(0.02)
-        second = subprocess.run(
-            command(tmp_path / "scratch.yaml", "--resume", "true"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        first.kill()
-    first.wait()
+    words = ["train", "--config", tmp_path / "scratch.yaml"]
+    with start_script(*words, "--from_scratch.environment_steps", 100_000_000) as first:
+        first.wait_until((tmp_path / "run/config.yaml").exists)
+        second = run_script(*words, "--resume", "true")
+        assert first.poll() is None
     assert second.returncode == 2
     assert second.stderr.startswith(f"error: {BUSY}")
     with hold_run_folder(tmp_path / "run"):

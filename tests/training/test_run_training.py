@@ -1,9 +1,6 @@
 import csv
-import os
 import signal
-import subprocess
-import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,8 +12,7 @@ from metarl.experiment.training_section import TrainingConfig
 from metarl.rollouts.sampler import RolloutSampler
 from metarl.runs.checkpoint import load_checkpoint, load_snapshots
 from metarl.runs.files import CHECKPOINT
-
-ROOT = Path(__file__).parents[2]
+from tests.support.warm_commands import run_script, start_script
 
 
 def parameters(folder):
@@ -113,28 +109,25 @@ def test_no_iteration_keeps_the_policy_as_it_starts(train_small, tmp_path):
 def test_a_killed_run_resumes_to_the_same_bits_and_rows(
     train_small, small_config_file, tmp_path, checkpoint_every
 ):
-    iterations = ("--training.iterations", "40")
-    train_small("--run_dir", str(tmp_path / "whole"), *iterations)
     killed = tmp_path / "killed"
-    arguments = ["--config", str(small_config_file), "--run_dir", str(killed), *iterations]
-    arguments += ["--training.checkpoint_every", checkpoint_every]
-    command = [sys.executable, str(ROOT / "scripts/train.py"), *arguments]
-    for resume, rows_to_wait_for in (("false", 5), ("true", 14)):
-        process = subprocess.Popen(
-            [*command, "--resume", resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while process.poll() is None and not (
-            (killed / "progress.csv").exists()
-            and (killed / CHECKPOINT).exists()
-            and len(rows(killed)) > rows_to_wait_for
-        ):
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "expected the run to be killed before its end"
-    finished = subprocess.run([*command, "--resume", "true"], capture_output=True, text=True, check=True)
+    words = ["train", "--config", small_config_file, "--run_dir", killed]
+    words += ["--training.checkpoint_every", checkpoint_every, "--training.iterations"]
+
+    def has_rows(number):
+        files = killed / "progress.csv", killed / CHECKPOINT
+        return all(file.exists() for file in files) and len(rows(killed)) > number
+
+    for resume, number in (("false", 5), ("true", 14)):
+        with start_script(*words, 1000, "--resume", resume) as process:
+            process.wait_until(partial(has_rows, number))
+        assert process.returncode == -signal.SIGKILL, "expected the run to be killed before its end"
+    end = len(rows(killed)) + 2
+    finished = run_script(*words, end, "--resume", "true")
+    assert finished.returncode == 0, finished.stderr
     assert "Resumed at iteration" in finished.stdout
+    train_small("--run_dir", str(tmp_path / "whole"), "--training.iterations", str(end))
     assert same(parameters(tmp_path / "whole"), parameters(killed))
-    assert [row["iteration"] for row in rows(killed)] == [str(i) for i in range(40)]
+    assert [row["iteration"] for row in rows(killed)] == [str(i) for i in range(end)]
     assert rows(killed) == rows(tmp_path / "whole")
 
 

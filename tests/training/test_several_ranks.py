@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import torch
 from metarl.math.parameters import flatten
 from metarl.runs.checkpoint import load_checkpoint
 from tests.support.rank_cases import BY_GRADIENT, CASES
+from tests.support.warm_commands import start_ranks
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
@@ -123,27 +123,13 @@ def test_after_a_killed_rank_another_number_goes_on(small_config_file, whole, tm
 def test_a_stopped_rank_is_named_and_ends_the_others(small_config_file, tmp_path):
     """Without torchrun, whose own end would take half a minute: it waits so long for a stopped process."""
     words = [small_config_file, "--training.iterations", "1000", "--quiet", "--rank_seconds", "20"]
-    command = [sys.executable, "-m", "metarl", "train", *words, "--run_dir", tmp_path / "run"]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    shared["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'envs'}"
-    ranks = [
-        subprocess.Popen(
-            list(map(str, command)), env={**shared, "RANK": str(r)}, stderr=subprocess.PIPE, text=True
-        )
-        for r in range(2)
-    ]
-    try:
-        wait_for_rows(tmp_path / "run" / "progress.csv", 3, ranks[0])
-        os.kill(ranks[1].pid, signal.SIGSTOP)
+    progress = tmp_path / "run" / "progress.csv"
+    with start_ranks(2, "train", *words, "--run_dir", tmp_path / "run") as (first, other):
+        first.wait_until(lambda: progress.is_file() and len(progress.read_text().splitlines()) > 3)
+        other.send_signal(signal.SIGSTOP)
         stopped = time.monotonic()
-        told = ranks[0].communicate(timeout=120)[1]
-    finally:
-        for process in ranks:
-            process.kill()
-            process.communicate()
-    assert ranks[0].returncode == 2
+        assert first.wait(timeout=120) == 2, first.stderr
+        told = first.stderr
     assert time.monotonic() - stopped < 60
     assert told.startswith("error: rank 0: expected a sign of life from rank 1, got none for 10 s")
     assert told.count("\n") == 1
