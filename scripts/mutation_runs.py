@@ -168,7 +168,7 @@ def _run(root: Path, task: Task, folder: Path) -> int:
         os.dup2(log, stream)
     if task.change is not None:
         sys.meta_path.insert(0, ChangedModule(root, *task.change))
-    options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={folder / 'tmp'}"]
+    options = ["-xq", "-p", "no:cacheprovider", "-m", "not slow or nightly", f"--basetemp={folder / 'tmp'}"]
     for tests in task.tests:
         code = int(pytest.main([*options, *shlex.split(tests)]))
         if code != PASSED:

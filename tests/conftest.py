@@ -64,6 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if nightly.search(item.nodeid):
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.nightly)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 

@@ -8,19 +8,14 @@ import pytest
 import metarl
 from metarl.commands import evaluate
 from metarl.experiment.environments import DRAWN, EXISTING
+from tests.conftest import SMALL
 
 SECTIONS = {
     "environment": {"id": "metarl/PointNavigation-v0", "horizon": 6},
     "policy": {"hidden_sizes": [4]},
     "sampling": {"tasks": 2, "episodes": 2},
     "meta_learner": {"name": "maml", "inner_step_size": 0.1},
-    "training": {
-        "iterations": 1,
-        "evaluation_tasks": 2,
-        "evaluation_episodes": 2,
-        "evaluation_steps": 1,
-        "figures": False,
-    },
+    "training": {**SMALL["training"], "iterations": 1},
 }
 CHANGES = {
     "mine/seed=4": {"seed": 4},

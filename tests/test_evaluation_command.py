@@ -14,21 +14,16 @@ from metarl.commands.protocols import PROTOCOLS
 from metarl.experiment.config import read_config
 from metarl.from_scratch.training import run_from_scratch
 from metarl.runs.tables import task_text
+from tests.conftest import SMALL
 
 SECTIONS = {
     "environment": {"id": "metarl/PointNavigation-v0", "horizon": 6},
     "policy": {"hidden_sizes": [4]},
     "sampling": {"tasks": 3, "episodes": 4},
     "meta_learner": {"name": "maml", "inner_step_size": 0.1},
-    "training": {
-        "iterations": 1,
-        "evaluation_tasks": 2,
-        "evaluation_episodes": 2,
-        "evaluation_steps": 1,
-        "figures": False,
-    },
+    "training": {**SMALL["training"], "iterations": 1},
 }
-SMALL = ("--tasks", 3, "--steps", 2, "--episodes", 4, "--quiet", "--beside", "none")
+FEW = ("--tasks", 3, "--steps", 2, "--episodes", 4, "--quiet", "--beside", "none")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +48,7 @@ def run(runs, monkeypatch, capsys):
     """(names of runs and words) -> exit code, what was printed and told, and the folder of results."""
 
     def call(*words):
-        places = [runs / word if str(word) in NAMES else word for word in words]
+        places = [runs / word if (runs / str(word)).is_dir() else word for word in words]
         monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, places)])
         before = {*runs.glob("*/evaluation/*")}
         code, told = evaluate.main(), capsys.readouterr()
@@ -63,16 +58,13 @@ def run(runs, monkeypatch, capsys):
     return call
 
 
-NAMES = ("one", "two", "larger", "untrained", "line", "scratch")
-
-
 def rows(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_several_runs_of_one_config_are_seeds_of_one_result(runs, run):
-    code, out, _, folder = run("one", "two", *SMALL)
+    code, out, _, folder = run("one", "two", *FEW)
     assert code == 0
     assert folder.parent == runs / "one" / "evaluation"
     table = rows(folder / "adaptation.csv")
@@ -99,21 +91,21 @@ def test_several_runs_of_one_config_are_seeds_of_one_result(runs, run):
 
 
 def test_runs_of_several_configs_are_no_seeds(run):
-    code, _, err, folder = run("one", "larger", *SMALL)
+    code, _, err, folder = run("one", "larger", *FEW)
     assert (code, folder) == (2, None)
     assert "meta_learner.inner_step_size: expected 0.1, got 0.4; runs to compare go to --beside" in err
 
 
 def test_runs_of_one_seed_are_no_seeds(run):
     """An interval over seeds would take the same run twice for another."""
-    code, _, err, folder = run("one", "one", *SMALL)
+    code, _, err, folder = run("one", "one", *FEW)
     assert (code, folder) == (2, None)
     assert "expected a run with another seed than" in err
     assert "got 4 twice" in err
 
 
 def test_episodes_used_measure_on_as_many_episodes_for_every_number(runs, run):
-    code, out, _, folder = run("one", *SMALL, "--episodes_used", 1, 3)
+    code, out, _, folder = run("one", *FEW, "--episodes_used", 1, 3)
     assert code == 0
     policy = metarl.load(runs / "one")
     tasks = policy.experiment.held_out_tasks(3, 0)
@@ -131,7 +123,7 @@ def test_episodes_used_measure_on_as_many_episodes_for_every_number(runs, run):
 
 
 def test_baselines_stand_beside_on_the_same_tasks(runs, run):
-    code, out, _, folder = run("one", *SMALL, "--beside", "untrained", "larger")
+    code, out, _, folder = run("one", *FEW, "--beside", "untrained", "larger")
     assert code == 0
     beside = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]
     for name in ("untrained", "larger"):
@@ -142,10 +134,10 @@ def test_baselines_stand_beside_on_the_same_tasks(runs, run):
 
 
 def test_a_run_of_another_length_is_no_seed(run):
-    code, _, err, _ = run("two", "untrained", *SMALL)
+    code, _, err, _ = run("two", "untrained", *FEW)
     assert code == 2
     assert "training.iterations: expected 1, got 0" in err
-    _, _, _, folder = run("larger", *SMALL, "--beside", "two", "untrained")
+    _, _, _, folder = run("larger", *FEW, "--beside", "two", "untrained")
     beside = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]
     assert set(beside) == {"two", "untrained"}
 
@@ -167,7 +159,7 @@ def test_intervals_beside_are_as_those_of_the_evaluated_run(run):
 
 
 def test_a_baseline_of_other_tasks_is_refused(run):
-    code, _, err, folder = run("one", *SMALL, "--beside", "line")
+    code, _, err, folder = run("one", *FEW, "--beside", "line")
     assert (code, folder) == (2, None)
     assert "expected a run of the same tasks; environment.id: expected metarl/PointNavigation-v0" in err
 
@@ -197,7 +189,7 @@ def learn_from_scratch(folder):
 def test_results_from_scratch_are_read_and_none_is_learned(runs, run):
     learned = learn_from_scratch(runs / "scratch")
     before = sorted((runs / "scratch").rglob("*"))
-    code, out, _, folder = run("one", *SMALL, "--beside", "scratch")
+    code, out, _, folder = run("one", *FEW, "--beside", "scratch")
     assert code == 0
     found = json.loads((folder / "adaptation.json").read_text())["lists"]["held-out"]["beside"]["scratch"]
     assert found["tasks"] == 2
@@ -229,7 +221,7 @@ def test_tasks_of_a_file_are_those_of_a_users_own_family_or_environment(kind, ru
     folder, path = tmp_path / "run", tmp_path / "mine.json"
     metarl.train({**SECTIONS, "environment": environment, "run_dir": str(folder)}, quiet=True)
     path.write_text(json.dumps([{name: 0.25}, {name: -0.5}]))
-    words = (folder, "--trust", "--on", path, *SMALL)
+    words = (folder, "--trust", "--on", path, *FEW)
     code, out, _, _ = run(*words)
     assert code == 0
     assert "Return on 2 tasks of mine.json" in out
@@ -245,22 +237,22 @@ def test_tasks_of_a_file_are_those_of_a_users_own_family_or_environment(kind, ru
 
 def test_figures_by_task_are_drawn_for_every_list(run):
     """Those of TensorBoard; ways are of a family that has places, speeds of one that is paid by them."""
-    _, _, _, folder = run("one", "two", *SMALL, "--on", "held-out", "training")
+    _, _, _, folder = run("one", "two", *FEW, "--on", "held-out", "training")
     drawn = {path.name for path in folder.iterdir()}
     for name in ("gains", "return_by_task", "trajectories"):
         for title in ("held-out", "training"):
             assert {f"{title}_{name}.png", f"{title}_{name}.svg"} <= drawn
-    _, _, _, folder = run("line", *SMALL)
+    _, _, _, folder = run("line", *FEW)
     assert {"existing_gains.svg", "existing_speed.svg"} <= {path.name for path in folder.iterdir()}
 
 
 def test_what_is_not_held_out_is_not_called_so(run):
-    _, out, _, folder = run("line", *SMALL)
+    _, out, _, folder = run("line", *FEW)
     assert "Return on its 2 tasks, 1 or 2 times each, by number" in out
     texts = [out, *(path.read_text() for path in folder.iterdir() if path.suffix in (".csv", ".json", ".md"))]
     assert not any("held-out" in text for text in texts)
     assert {row["tasks"] for row in rows(folder / "adaptation.csv")} == {"existing"}
-    _, out, *_ = run("one", *SMALL, "--on", "training", "held-out")
+    _, out, *_ = run("one", *FEW, "--on", "training", "held-out")
     assert "Return on 3 training tasks" in out
     assert "Return on 3 held-out tasks" in out
 
@@ -277,7 +269,7 @@ def test_a_protocol_sets_what_the_command_line_leaves_out(run, monkeypatch):
 
 
 def test_the_report_says_how_to_measure_again_in_words_of_the_command_line(run):
-    _, _, _, folder = run("one", *SMALL, "--deterministic", "--episodes_used", 1, 3)
+    _, _, _, folder = run("one", *FEW, "--deterministic", "--episodes_used", 1, 3)
     (words,) = re.findall("Measured with `(.*)`", (folder / "adaptation.md").read_text())
     _, _, _, again = run("one", "--tasks", 3, *words.split(), "--beside", "none")
     for name in ("adaptation.md", "means.csv"):
@@ -286,12 +278,12 @@ def test_the_report_says_how_to_measure_again_in_words_of_the_command_line(run):
 
 
 def test_the_report_says_how_far_beyond_where_such_tasks_were_measured(run):
-    _, _, _, folder = run("one", *SMALL, "--on", "out-of-distribution", "--scale", 2)
+    _, _, _, folder = run("one", *FEW, "--on", "out-of-distribution", "--scale", 2)
     assert re.findall("Measured with `.* --scale (.*)`", (folder / "adaptation.md").read_text()) == ["2.0"]
 
 
 def test_the_report_has_every_task_and_numbers_for_a_person(run):
-    _, out, _, folder = run("one", *SMALL)
+    _, out, _, folder = run("one", *FEW)
     report = (folder / "adaptation.md").read_text()
     lines = [line for line in report.splitlines() if line.startswith("| goal [")]
     assert len(lines) == 3

@@ -21,7 +21,7 @@ def by_place(sizes):
 
 @pytest.mark.parametrize(
     ("iterations", "kills"),
-    [(30, 1), pytest.param(10_000, 20, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
+    [(60, 1), pytest.param(10_000, 20, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
 )
 def test_files_threads_processes_and_memory_stay_as_they_are(iterations, kills):
     command = [sys.executable, "-m", "tests.support.soaked_run", str(iterations), str(kills), "0"]
