@@ -189,7 +189,9 @@ def meta_learn(config: ExperimentConfig, resume: bool, quiet: bool) -> tuple[Out
     policy = train(config, observers=[summary], resume=resume, quiet=quiet)
     curve, end = summary.curve, summary.end
     tasks = held_out_phrase(policy.experiment.task_distribution, curve.tasks)
-    text = f"\nReturn on {tasks}, by {curve.points.counted}:\n\n{format_curve(curve)}\n"
+    measured = f", each on {config.training.evaluation_episodes} episodes"
+    each = measured if curve.points.trial_episodes is None else ""
+    text = f"\nReturn on {tasks}, by {curve.points.counted}{each}:\n\n{format_curve(curve)}\n"
     if summary.rejected:
         where = f"update/rejection in {config.run_dir}/{PROGRESS} says why"
         share = f"{summary.rejected} of {summary.updates} updates"
