@@ -74,3 +74,14 @@ def test_what_is_wrong_is_one_line(config, overrides, message):
     with pytest.raises(metarl.ConfigError, match=message) as raised:
         metarl.read_config(config, overrides)
     assert "\n" not in str(raised.value)
+
+
+def test_what_was_read_before_leaves_nothing_in_what_is_read_next():
+    plain = {"environment": {"id": "metarl/PointNavigation-v0", "horizon": 5}, "run_dir": "runs/a"}
+    plain["meta_learner"] = {"name": "maml"}
+    expected = copy.deepcopy(metarl.read_config(plain).as_dict())
+    wanted = {"policy.hidden_sizes": [8, 8], "environment.options": {"preset": "maml", "list": [1]}}
+    first = metarl.read_config(plain, wanted)
+    first.environment.options["list"].append(2)
+    assert metarl.read_config(plain).as_dict() == expected
+    assert metarl.read_config(plain, wanted).environment.options["list"] == [1]
