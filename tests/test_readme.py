@@ -49,7 +49,7 @@ def quickstart(train_small, tmp_path, monkeypatch):
 
 
 def test_every_block_is_tested():
-    assert len(BLOCKS) == TEXT.count("```python") == 16
+    assert len(BLOCKS) == TEXT.count("```python") == 17
 
 
 def test_the_readme_is_short_and_compare_finds_its_place_there():
@@ -79,6 +79,14 @@ def test_a_run_adapts_in_python(quickstart):
 def test_one_of_the_zoo_adapts_in_python():
     names = run('metarl.load("zoo/')
     assert names["after"] > names["before"]
+
+
+def test_a_step_knows_the_way_and_not_the_distance(capsys):
+    """Whatever the processor rounds: the same step beyond all that was explored, the opposite one below."""
+    run("step(velocity), farthest")
+    slow, *_, fast, faster = (float(line.split()[-1]) for line in capsys.readouterr().out.splitlines())
+    assert slow < -0.99
+    assert min(fast, faster) > 0.999
 
 
 def test_the_tutorials_policy_acts(quickstart):
