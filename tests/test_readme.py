@@ -77,7 +77,7 @@ def test_a_run_adapts_in_python(quickstart):
 
 
 def test_one_of_the_zoo_adapts_in_python():
-    names = run('metarl.load("zoo/')
+    names = run('metarl.load("zoo/point')
     assert names["after"] > names["before"]
 
 
