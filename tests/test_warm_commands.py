@@ -57,7 +57,7 @@ def both(tmp_path):
         ("subprocess.run(['sh', '-c', 'echo child; echo told >&2'])", 0),
         ("print(sys.stdin.read(), sys.stdin.isatty(), sys.stdout.isatty(), sys.stdout.line_buffering)", 0),
         ("threading.Thread(target=lambda: (time.sleep(0.2), print('of a thread'))).start()", 0),
-        ("print(len(threading.enumerate()), signal.getsignal(signal.SIGINT))", 0),
+        ("print(len(threading.enumerate()))", 0),
         ("warnings.warn('told once'); print(warnings.filters[0][0])", 0),
         ("print(__name__, __file__, sys.argv, sys.orig_argv, sys.modules['__main__'].__file__)", 0),
     ],
