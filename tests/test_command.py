@@ -1,6 +1,7 @@
 """The console command, and the wheel that brings it with the configs."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -50,9 +51,16 @@ def test_a_shipped_config_is_found_by_its_name(tmp_path, monkeypatch):
 
 
 def test_the_wheel_trains_in_an_empty_folder(tmp_path):
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = (tmp_path / "dist").iterdir()
+    """Built from the source distribution, so that this has all that it needs."""
+    source = ROOT
+    for kind in ("sdist", "wheel"):
+        build = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(tmp_path / kind)]
+        subprocess.run(build, cwd=source, check=True, capture_output=True)
+        (built,) = (tmp_path / kind).iterdir()
+        if kind == "sdist":
+            shutil.unpack_archive(built, tmp_path / "source", filter="data")
+            (source,) = (tmp_path / "source").iterdir()
+    wheel = built
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     with zipfile.ZipFile(wheel) as file:
         file.extractall(installed)
