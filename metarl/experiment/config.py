@@ -32,6 +32,7 @@ from metarl.experiment.read_keys import (
 from metarl.experiment.reading import Overrides, Source, apply_overrides, overridden_keys, read_values
 from metarl.experiment.sections import policy_config
 from metarl.experiment.shipped import find_config
+from metarl.experiment.spellings import spell_out
 
 
 def read_config(config: Source, overrides: Overrides = ()) -> AnyExperiment:
@@ -120,6 +121,7 @@ def _read(
         for section in renamed:
             values[section] = _known(values.get(section, {}), section, kind, chosen)
         stated = {key for key in stated if key.partition(".")[0] not in renamed}
+        words = spell_out(values, words, kind.sections, chosen)
         made = parse_sections(values, words, kind.sections)
         unread = unread_keys(kind, made)
         check_given(sorted(chosen), unread)

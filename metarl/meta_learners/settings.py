@@ -30,7 +30,8 @@ class GradientSteps:
     """Settings of every learner that adapts by gradient steps.
 
     Args:
-        inner_step_size: alpha, the size of an inner gradient step.
+        inner_step_size: alpha, the size of an inner gradient step; "auto", of maml and promp, finds it and
+            learns it.
         later_step_scale: multiplies alpha after the first inner step, in training and adaptation; the
             original evaluation halves it.
         inner_objective: "vpg" or "lvc", the loss of the inner steps.
@@ -105,12 +106,17 @@ class LearnableStep(DifferentiatedSteps):
         learn_step_size: learn alpha with the policy, from `inner_step_size` on.
         first_step_kl: instead, from where the first inner step changes the untrained policies by this mean
             KL, nats, on the first iteration's tasks; 0 for no such search.
+
+    In a config `inner_step_size: auto` stands for both, with a KL of 0.3.
     """
 
     learn_step_size: bool = False
     first_step_kl: NonNegativeFloat = 0.0
 
     read_with: ClassVar[dict[str, Any]] = {"first_step_kl": {"learn_step_size": (True,)}}
+    spellings: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {
+        "inner_step_size": {"auto": {"learn_step_size": True, "first_step_kl": 0.3}}
+    }
 
 
 @dataclass(frozen=True)
