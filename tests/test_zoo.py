@@ -66,7 +66,7 @@ def test_they_are_listed_with_their_returns(command):
     assert code == 0
     assert printed.out.strip() == zoo_table(cards).text()
     row = next(line for line in printed.out.splitlines() if "zoo/point_navigation" in line)
-    assert row.split()[4:] == [f"{one:.2f}" for one in cards["point_navigation"].mean_return]
+    assert row.split()[5:] == [f"{one:.2f}" for one in cards["point_navigation"].mean_return]
     assert zoo_table(cards, measured_text).markdown() in (ROOT / "docs/zoo.md").read_text()
 
 
@@ -132,7 +132,7 @@ def test_a_run_is_shipped(train_small, tmp_path):
     assert list(card.mean_return) == pytest.approx(curve.mean.tolist())
     assert card.command == "metarl train config.yaml"
     text = page.read_text()
-    assert f"| zoo/little_point | PointNavigation-v0 | maml | {steps} |" in text
+    assert f"| zoo/little_point | PointNavigation-v0 | maml | {steps} | 3 |" in text
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text

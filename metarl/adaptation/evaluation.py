@@ -12,49 +12,12 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks, number_of_tasks, number_tasks
 from numpy.typing import NDArray
 
+from metarl.adaptation.points import Points
 from metarl.adaptation.statistics import Changes, Interval, changed_tasks, episodes_to_tell, interval_of
 from metarl.adaptation.walk import Sampler, Walk
 from metarl.math.parameters import Parameters, select
 from metarl.policies.policy import TaskState
 from metarl.rollouts.rollout import Rollout, trial_starts
-
-
-@dataclass(frozen=True)
-class Points:
-    """The points of a curve: after 0, 1, ... inner steps, or so many episodes of a trial.
-
-    Args:
-        count: of points.
-        trial_episodes: as of `AdaptationCurve`.
-    """
-
-    count: int
-    trial_episodes: int | None = None
-
-    @property
-    def axis(self) -> str:
-        """What is counted."""
-        return "inner steps" if self.trial_episodes is None else "episodes before"
-
-    @property
-    def counted(self) -> str:
-        """What returns are told by."""
-        return "number of inner steps" if self.trial_episodes is None else "episodes before"
-
-    @property
-    def at(self) -> list[int]:
-        """How many of them lie before every point."""
-        return [point * (self.trial_episodes or 1) for point in range(self.count)]
-
-    def text(self, point: int) -> str:
-        """ "2 inner steps", or "1 episode"."""
-        number, noun = self.at[point], "inner step" if self.trial_episodes is None else "episode"
-        return f"{number} {noun}{'s' * (number != 1)}"
-
-    @property
-    def last_text(self) -> str:
-        """Of the last point."""
-        return self.text(self.count - 1)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from metarl.adaptation.meta_batch import moved_by
 from metarl.adaptation.walk import Walk
 from metarl.math.parameters import Parameters, add_scaled, difference
 from metarl.objectives.policy_gradient import memoryless
+from metarl.rollouts.rollout import Batch
 
 _FACTOR, _WIDEST, _HALVINGS = 4.0, 12, 12
 
@@ -29,12 +30,13 @@ def find_first_step(
 ) -> FoundStep:
     """By how much to lengthen a learner's first inner step for it to change the policies by a KL.
 
-    The direction is found once; its length is bisected on the same episodes.
+    The direction is found once; its length is bisected on the same episodes. Tasks without one, as those
+    whose rewards were all alike, do not count: with sparse rewards few others would have to make up for them.
 
     Args:
         parameters: the meta-parameters, without a task axis.
         key: determines the episodes.
-        kl: mean KL(behaviour || adapted) over the steps of all tasks, nats.
+        kl: mean KL(behaviour || adapted) over the steps of all tasks whose policies move, nats.
 
     Raises:
         ConfigError: the policy remembers.
@@ -44,6 +46,7 @@ def find_first_step(
     start = walk.start(parameters, number_of_tasks(tasks))
     visit = walk.visit(start, tasks, key)
     step = difference(walk.adapt(visit.state, visit.batch).parameters, start.parameters)
+    visit = visit._replace(batch=_of_moved_tasks(visit.batch, step))
 
     def divergence(factor: float) -> float:
         moved = {**start.parameters, **add_scaled({n: start.parameters[n] for n in step}, factor, step)}
@@ -51,6 +54,11 @@ def find_first_step(
 
     taken = walk.task_map.reduction.total(torch.tensor(visit.rollout.environment_steps))
     return FoundStep(factor_of_kl(divergence, kl), int(taken))
+
+
+def _of_moved_tasks(batch: Batch, step: Parameters) -> Batch:
+    moved = torch.stack([values.reshape(len(values), -1).ne(0).any(1) for values in step.values()]).any(0)
+    return batch._replace(valid=batch.valid & moved[:, None, None])
 
 
 def factor_of_kl(divergence: Callable[[float], float], kl: float) -> float:

@@ -11,7 +11,8 @@ from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import number_of_tasks
 from numpy.typing import NDArray
 
-from metarl.adaptation.evaluation import AdaptationCurve, Points
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.points import Points
 from metarl.adaptation.statistics import Changes, Interval, interval_of
 
 

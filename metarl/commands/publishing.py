@@ -90,6 +90,7 @@ def card_of(arguments: argparse.Namespace, policy: MetaPolicy, run_dir: Path) ->
         low_95=low,
         high_95=high,
         licence=arguments.licence,
+        trial_episodes=curve.trial_episodes,
     )
 
 

@@ -22,7 +22,7 @@ from metarl_envs.foreign.adapters import SampledTasks
 from metarl_envs.rendering.frames import Frame
 from metarl_envs.single_env import TaskEnv
 
-from metarl.adaptation.evaluation import Points
+from metarl.adaptation.points import Points
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.commands.one_task import adapt_to, read_task, with_rounds
 from metarl.commands.parser import CommandParser

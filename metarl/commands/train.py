@@ -13,7 +13,8 @@ from pathlib import Path
 
 from jsonargparse.typing import PositiveInt
 
-from metarl.adaptation.evaluation import AdaptationCurve, Points
+from metarl.adaptation.evaluation import AdaptationCurve
+from metarl.adaptation.points import Points
 from metarl.commands.parser import CommandParser
 from metarl.commands.train_help import print_keys
 from metarl.compute.ranks import RANK_SECONDS, joined_ranks

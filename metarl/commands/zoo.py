@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def zoo_table(cards: Mapping[str, Card], cell: Callable[[Interval], str] | None = None) -> Table:
-    """A row a meta-policy: its environment, algorithm, training's steps, and returns by inner steps.
+    """A row a meta-policy: its environment, algorithm, training's steps, a step's episodes, returns by steps.
 
     Args:
         cards: by the policies' names.
@@ -54,13 +54,14 @@ def zoo_table(cards: Mapping[str, Card], cell: Callable[[Interval], str] | None 
                 str(card.environment["id"]).removeprefix("metarl/"),
                 card.algorithm,
                 f"{card.environment_steps:,}",
+                str(card.evaluation["episodes"]),
                 *returns,
             )
         )
     titles = ("before", *(f"{k} step{'s' * (k > 1)}" for k in range(1, most)))[:most]
-    filled = [(*row, *[""] * (4 + most - len(row))) for row in rows]
+    filled = [(*row, *[""] * (5 + most - len(row))) for row in rows]
     return Table(
-        ("meta-policy", "environment", "algorithm", "steps", *titles),
+        ("meta-policy", "environment", "algorithm", "steps", "episodes", *titles),
         filled,
         left=("environment", "algorithm"),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from metarl.adaptation.points import Points
 from metarl.adaptation.statistics import Interval
 from metarl.errors import RunError
 from metarl.experiment.plain_yaml import as_plain, dump_yaml, load_yaml
@@ -20,6 +21,8 @@ from metarl.runs.tables import Table, interval_text, number_text
 
 _FENCE = "---\n"
 _KEY = "metarl"
+_LATER = "trial_episodes"
+"""What cards of 0.1.0's policies do not have."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class Card:
         made_with: metarl's version and commit that evaluated it.
         tasks: what the tasks of the evaluation are, "20 held-out tasks".
         evaluation: numbers of tasks, episodes and steps, and the seed.
-        mean_return, low_95, high_95: over tasks after 0, 1, ..., K inner steps, [step + 1], and its 95 %
-            bootstrap interval, NaN where there is none.
+        mean_return, low_95, high_95: over tasks after 0, 1, ..., K inner steps, or so many episodes of a
+            trial, [step + 1], and its 95 % bootstrap interval, NaN where there is none.
         licence: by its SPDX name; empty where none is given.
+        trial_episodes: of a policy with memory, the episodes between two points of its returns.
     """
 
     environment: Mapping[str, Any]
@@ -52,10 +56,11 @@ class Card:
     low_95: tuple[float, ...]
     high_95: tuple[float, ...]
     licence: str = ""
+    trial_episodes: int | None = None
 
     @property
     def intervals(self) -> list[Interval]:
-        """Mean returns with their intervals, by inner steps."""
+        """Mean returns with their intervals, by inner steps or episodes before."""
         return [Interval(*ends) for ends in zip(self.mean_return, self.low_95, self.high_95, strict=True)]
 
     def text(self, place: str) -> str:
@@ -82,18 +87,23 @@ class Card:
             "evaluated with": f"metarl {self.made_with}",
             "licence": self.licence,
         }
+        points = Points(len(self.mean_return), self.trial_episodes)
         returns = Table(
-            ("inner steps", "mean return", "95 % interval"),
-            [(f"{k}", number_text(one.mean), interval_text(one)) for k, one in enumerate(self.intervals)],
+            (points.axis, "mean return", "95 % interval"),
+            [
+                (f"{at}", number_text(one.mean), interval_text(one))
+                for at, one in zip(points.at, self.intervals, strict=True)
+            ],
         )
+        each = "" if self.trial_episodes else f"{self.evaluation['episodes']} episodes a step, "
         numbers = " ".join(f"--{key} {value}" for key, value in self.evaluation.items())
         parts = [
             f"# A meta-policy for {name}, by {self.algorithm}",
             f'It adapts to a task of its family in a few episodes: `metarl.load("{place}")`, or '
             f"`metarl adapt {place} --task TASK.json`, after `pip install metarl-control`.",
             _facts(facts),
-            f"Return on {self.tasks}, {self.evaluation['episodes']} episodes a step, by number of inner "
-            "steps; the intervals are bootstrap intervals over the tasks, of this one seed:",
+            f"Return on {self.tasks}, {each}by {points.counted}; the intervals are bootstrap intervals over "
+            "the tasks, of this one seed:",
             returns.markdown().rstrip(),
             f"To measure it again: `metarl evaluate {place} {numbers}`.",
         ]
@@ -121,7 +131,9 @@ def read_card(folder: Path) -> Card:
     try:
         _, front, _ = path.read_text().split(_FENCE, 2)
         found = load_yaml(front)[_KEY]
-        values = {one.name: found[one.name] for one in fields(Card)}
+        values = {
+            one.name: found[one.name] for one in fields(Card) if one.name in found or one.name != _LATER
+        }
         listed = {key: tuple(values[key]) for key in ("mean_return", "low_95", "high_95")}
         return Card(**{**values, **listed})
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from metarl.adaptation.evaluation import Points
+from metarl.adaptation.points import Points
 from metarl.adaptation.statistics import Interval
 
 _WIDEST = 10_000  # characters; a terminal wraps what is wider than itself

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from metarl.adaptation.evaluation import Points
+from metarl.adaptation.points import Points
 from metarl.errors import ConfigError, TrainingError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config

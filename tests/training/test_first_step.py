@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,19 +40,34 @@ def test_without_such_a_step_the_size_stays(far):
     assert factor_of_kl(lambda factor: far, 0.1) == 1.0
 
 
+class Unpaid(Kept):
+    """Pays nothing in some tasks."""
+
+    tasks: tuple[int, ...] = ()
+
+    def collect(self, *arguments, **options):
+        rollout = super().collect(*arguments, **options)
+        rewards = rollout.rewards.clone()
+        rewards[list(self.tasks)] = 0.0
+        return replace(rollout, rewards=rewards)
+
+
+@pytest.mark.parametrize("unpaid", [(), (1,), (0, 2)], ids=str)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kl", [0.01, 0.5])
-def test_a_step_of_the_size_found_has_the_kl(kl, threads):
-    """By PyTorch's own KL of normal distributions, a task and an episode at a time."""
+def test_a_step_of_the_size_found_has_the_kl(kl, threads, unpaid):
+    """By PyTorch's own KL of normal distributions, an episode at a time; of tasks that are paid."""
     learner, _ = tiny_learner("maml", learn_step_size=True)
-    walk = Walk(Kept(learner.policy), learner, AdvantageConfig(**SETTINGS), TaskMap(2, threads))
+    sampler = Unpaid(learner.policy)
+    sampler.tasks = unpaid
+    walk = Walk(sampler, learner, AdvantageConfig(**SETTINGS), TaskMap(2, threads))
     theta = tiny_state(learner)
     found = find_first_step(walk, theta, TASKS, KEY, kl)
     longer = {**theta, LOG_STEP_SIZE: theta[LOG_STEP_SIZE] + math.log(found.factor)}
     visit = walk.visit(walk.start(longer, len(GOALS)), TASKS, KEY)
     adapted = walk.adapt(visit.state, visit.batch).parameters
     divergences = []
-    for task in range(len(GOALS)):
+    for task in sorted(set(range(len(GOALS))) - set(unpaid)):
         parameters = select_task(adapted, task)
         for episode in range(visit.batch.valid.shape[1]):
             valid = visit.batch.valid[task, episode]
@@ -66,6 +82,14 @@ def test_a_step_of_the_size_found_has_the_kl(kl, threads):
             divergences += torch.distributions.kl_divergence(before, after).sum(-1).tolist()
     assert np.mean(divergences) == pytest.approx(kl, rel=5e-3)
     assert found.environment_steps == int(visit.batch.valid.sum())
+
+
+def test_where_no_task_pays_the_size_stays():
+    learner, _ = tiny_learner("maml", learn_step_size=True)
+    sampler = Unpaid(learner.policy)
+    sampler.tasks = (0, 1, 2)
+    walk = Walk(sampler, learner, AdvantageConfig(**SETTINGS), TaskMap(2, 1))
+    assert find_first_step(walk, tiny_state(learner), TASKS, KEY, 0.1).factor == 1.0
 
 
 def rows(folder):

@@ -6,7 +6,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from metarl.adaptation.evaluation import Points
+from metarl.adaptation.points import Points
 from metarl.training.tensorboard.layout import page_layout
 from metarl.training.tensorboard.tags import return_tag
 

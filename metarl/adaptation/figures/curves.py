@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from metarl_envs.task_parameters import Array
 
-from metarl.adaptation.evaluation import AdaptationCurve, Points
+from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.figures.style import count_in_thousands, legend_below, panels, step_colours
+from metarl.adaptation.points import Points
 from metarl.adaptation.statistics import Interval, over_episodes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from metarl.adaptation.evaluation import Points
+from metarl.adaptation.points import Points
 from metarl.experiment.build import TRIALS, Experiment
 from metarl.experiment.environments import held_out_phrase
 from metarl.experiment.experiments import ExperimentConfig

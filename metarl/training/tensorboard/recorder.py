@@ -10,10 +10,11 @@ import numpy as np
 from gymnasium.error import Error as GymnasiumError
 from metarl_envs.tasks import unstack_tasks
 
-from metarl.adaptation.evaluation import Evaluation, Points
+from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.curves import training_figure
 from metarl.adaptation.figures.of_evaluation import evaluation_figures
 from metarl.adaptation.figures.style import png
+from metarl.adaptation.points import Points
 from metarl.errors import MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import family_of, list_name, strata_of

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.adaptation.evaluation import Evaluation, Points
+from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.curves import EvaluationPoint
 from metarl.adaptation.measurement import SeedCurves
+from metarl.adaptation.points import Points
 from metarl.rollouts.rollout import Rollout
 from metarl.training.tensorboard.groups import (
     ADAPTATION,
