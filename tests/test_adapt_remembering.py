@@ -9,6 +9,7 @@ import yaml
 
 import metarl
 from metarl.commands import adapt
+from metarl.errors import RunError
 from metarl.experiment.environments import make_env
 from metarl.runs.run_config import load_run_config
 
@@ -93,15 +94,24 @@ def test_an_environment_of_ones_own_has_trials_too(trained, command, tmp_path):
 
 
 def test_every_episode_has_a_verdict_and_all_of_them_one(trained, command):
-    """By the episode, and by all of them; twenty trials where nothing else is asked for."""
+    """By the episode, and by all; twenty trials, of training's episodes, where nothing else is asked for."""
     trained()
     _, out, _, rows, _ = command("--task", TASK)
-    assert trials(rows).shape == (1 + (4 + 1), 20)
+    assert trials(rows).shape == (1 + (4 - 1), 20)
     table = [line for line in out.splitlines() if line.strip()[:1].isdigit()]
     verdicts = ("helped", "made it worse", "no clear change")
     assert not table[0].rstrip().endswith(verdicts)
-    assert all(line.rstrip().endswith(verdicts) for line in table[1:6])
-    assert "by 5 episodes." in out
+    assert all(line.rstrip().endswith(verdicts) for line in table[1:4])
+    assert "by 3 episodes." in out
+
+
+def test_python_plays_as_many(trained, tmp_path):
+    """Of training's four episodes in a row the last one is measured; a file alone does not know of them."""
+    policy, env = trained(), make_env(load_run_config(tmp_path / "run"))
+    assert len(policy.adapt(env, {"goal": [0.2, -0.1]}, evaluation_episodes=1).returns) == 3 + 1
+    alone = metarl.load(tmp_path / "run" / "policy.safetensors")
+    with pytest.raises(RunError, match=r"^episodes: expected a number, since a file alone does not say"):
+        alone.adapt(env)
 
 
 def test_steps_are_refused(trained, command):

@@ -21,7 +21,7 @@ FUNCTIONS = {
     "evaluate": ("tasks", "episodes", "steps", "seed"),
     "adapt": ("env", "episodes", "steps", "seed", "task"),
 }
-MAY_BE_NONE = {"environment_options", "iteration", "task", "overrides"}
+MAY_BE_NONE = {"environment_options", "iteration", "task", "overrides", "adapt episodes"}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ MAY_BE_NONE = {"environment_options", "iteration", "task", "overrides"}
         pytest.param(function, name, wrong, id=f"{function}-{name}-{type(wrong).__name__}")
         for function, names in FUNCTIONS.items()
         for name in names
-        for wrong in (WRONG[1:] if name in MAY_BE_NONE else WRONG)
+        for wrong in (WRONG[1:] if {name, f"{function} {name}"} & MAY_BE_NONE else WRONG)
     ],
 )
 def test_an_argument_of_another_type_is_told_by_its_name(policy, function, name, wrong):

@@ -78,7 +78,7 @@ CALLS = {
     "adapt": (lambda one: POLICY.adapt(one, **FEW), ""),
     "adapt, task": (lambda one: adapt(task=one), "none"),
     "adapt, value": (lambda one: adapt(task={"goal": one}), ""),
-    "adapt, episodes": (lambda one: adapt(episodes=one), ""),
+    "adapt, episodes": (lambda one: adapt(episodes=one), "none"),
     "adapt, steps": (lambda one: adapt(steps=one), ""),
     "adapt, seed": (lambda one: adapt(seed=one), SEEDS),
     "adapt, evaluation_episodes": (lambda one: adapt(evaluation_episodes=one), "none zero"),

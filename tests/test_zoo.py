@@ -41,8 +41,9 @@ def ship(*words):
 def test_a_shipped_one_does_what_its_card_says(name):
     """Within the card's interval, widened by the one measured: on other tasks and fewer of them."""
     card = read_card(ZOO / name)
-    steps = card.evaluation["steps"]
-    curve = metarl.evaluate(f"zoo/{name}", tasks=12, episodes=10, steps=steps, seed=11).curve
+    steps, episodes = card.evaluation["steps"], card.trial_episodes or 10
+    curve = metarl.evaluate(f"zoo/{name}", tasks=12, episodes=episodes, steps=steps, seed=11).curve
+    assert curve.trial_episodes == card.trial_episodes
     for told, found in zip(card.intervals, curve.intervals, strict=True):
         assert told.low - (found.high - found.mean) <= found.mean <= told.high + (found.mean - found.low)
 

@@ -117,7 +117,7 @@ def with_rounds(meta_policy: MetaPolicy, arguments: argparse.Namespace) -> argpa
     """The arguments with their inner steps and the episodes of each.
 
     A policy with memory adapts to every episode that it plays: a step is an episode then. Where the arguments
-    do not say how many, it is one more than in training, so that two are measured that training has not seen;
+    do not say how many, it is one less than in training, so that the next one is the last that training had;
     and `EPISODES` further trials measure it.
 
     Raises:
@@ -133,7 +133,7 @@ def with_rounds(meta_policy: MetaPolicy, arguments: argparse.Namespace) -> argpa
             f"--steps: expected --episodes alone of {type(meta_policy.policy).__name__}, "
             f"which remembers every episode, got {arguments.steps}"
         )
-    steps = arguments.episodes or meta_policy.trial_episodes + 1
+    steps = arguments.episodes or meta_policy.episodes_to_play
     trials = given.get("held_back") or EPISODES
     return argparse.Namespace(**{**given, "episodes": 1, "steps": steps, "held_back": trials})
 

@@ -29,7 +29,7 @@ from metarl.runs.saved import is_policy_file, save_apart
 _OF_ADAPTATION = {
     "env": (gymnasium.Env,),
     "task": (Mapping, NoneType),
-    "episodes": (int,),
+    "episodes": (int, NoneType),
     "steps": (int,),
     "seed": (int,),
     "evaluation_episodes": (int, NoneType),
@@ -119,12 +119,26 @@ class MetaPolicy(ActingPolicy):
         """
         return int(self._folder.config.sampling.episodes)
 
+    @property
+    def episodes_to_play(self) -> int:
+        """Episodes after which the next one is the last of training's trials: further ones it has never seen.
+
+        Raises:
+            RunError: the policy is a file alone.
+        """
+        if self._source is None:
+            raise RunError(
+                "episodes: expected a number, since a file alone does not say how many episodes its policy's "
+                "training had in a row"
+            )
+        return max(1, self.trial_episodes - 1)
+
     def adapt(
         self,
         env: gymnasium.Env[Any, Any],
         task: Mapping[str, Any] | None = None,
         *,
-        episodes: int = 20,
+        episodes: int | None = None,
         steps: int = 1,
         seed: int = 0,
         evaluation_episodes: int | None = None,
@@ -137,7 +151,7 @@ class MetaPolicy(ActingPolicy):
             env: any environment with the observation and action sizes of training.
             task: set in the environment first, by `set_task`, `reset_task` or the option of `reset`
                 (`metarl_envs.foreign.adapters` says which counts); None leaves the environment's own.
-            episodes: episodes of every inner step.
+            episodes: episodes of every inner step; None for 20, of a policy with memory `episodes_to_play`.
             steps: inner steps.
             seed: determines the episodes' noise and the environment's seeds.
             evaluation_episodes: further episodes, to measure the return after the last step; None for as
@@ -156,6 +170,8 @@ class MetaPolicy(ActingPolicy):
             RunError: the meta-learner names a module, and the policy was loaded without trust.
         """
         check_kinds(_OF_ADAPTATION, locals())
+        if episodes is None:
+            episodes = self.episodes_to_play if remembers(self.policy) else 20
         if episodes < 1 or steps < 1:
             raise ValueError(f"expected episodes and steps of at least 1, got {episodes} and {steps}")
         measured = episodes if evaluation_episodes is None else evaluation_episodes
