@@ -28,7 +28,7 @@ def next_commands(experiment: Experiment) -> list[str]:
     run_dir, steps = Path(config.run_dir), str(config.training.evaluation_steps)
     one, each = ["--episodes", "20", "--steps", steps], ["--steps", steps]
     if remembers(experiment.policy):
-        one, each = ["--episodes", str(int(steps) + 1)], ["--episodes", "1", "--steps", steps]
+        one, each = [], ["--episodes", "1", "--steps", steps]
     trust = ["--trust"] if named_modules(config.as_dict()) else []
     adapt = ["metarl", "adapt", str(run_dir), "--task", str(run_dir / HELD_OUT_TASK), *one]
     evaluate = ["metarl", "evaluate", str(run_dir), *each]
