@@ -12,7 +12,7 @@ from metarl.adaptation.evaluation import AdaptationCurve
 from metarl.adaptation.measurement import SeedCurves
 from metarl.adaptation.statistics import bootstrap, changed_tasks
 from metarl.experiment.environments import held_out_phrase, list_name, strata_of
-from metarl.runs.evaluation_report import changes_text
+from metarl.runs.evaluation_report import changes_text, gain_text
 from tests.support.tiny_envs import Drift
 
 GOAL = TaskSpace({"goal": Uniform((-1.0, -1.0), (1.0, 1.0), default=(0.0, 0.0))})
@@ -71,6 +71,17 @@ def test_all_seeds_tasks_are_judged_as_one_family():
     np.testing.assert_array_equal(changes.worse.ravel(), changed_tasks(before, after).worse)
     unknown = (found[0], AdaptationCurve(found[1].tasks, found[1].returns))
     assert SeedCurves(unknown).changes is None
+
+
+@pytest.mark.parametrize(
+    ("trial_episodes", "gained", "noun"),
+    [(None, "Gain of all steps: ", "episodes"), (2, "Gain by 4 episodes: ", "trials")],
+)
+def test_the_report_tells_steps_from_episodes_of_a_trial(trial_episodes, gained, noun):
+    (one,) = curves(1, 3, 4, np.random.default_rng(0))
+    found = SeedCurves((replace(one, trial_episodes=trial_episodes),))
+    assert gain_text(found).startswith(gained)
+    assert f"(Sign test over {noun}, " in changes_text(found)
 
 
 @pytest.mark.parametrize(

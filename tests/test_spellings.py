@@ -57,6 +57,30 @@ def test_the_contrary_beside_it_is_refused(said):
         learned(source, words)
 
 
+@pytest.mark.parametrize(("key", "no", "yes"), [(LEARN, False, "true"), (KL, 0, "more than 0")])
+@pytest.mark.parametrize("said", ["in the file", "by a mapping", "by a mapping alone", "by a word"])
+def test_off_is_refused_in_every_form(said, key, no, yes):
+    """And never passed over."""
+    source = in_a_file(**({key.partition(".")[2]: no} if said == "in the file" else {}))
+    overrides = {"by a mapping": {key: no}, "by a word": [f"--{key}", str(no)]}.get(said, ())
+    if said == "by a mapping alone":
+        source, overrides = "quickstart", {AUTO: "auto", key: no}
+    line = f"{key}: expected {yes} with {AUTO} auto, got {str(no).lower()}; leave one out"
+    with pytest.raises(ConfigError, match=line):
+        learned(source, overrides)
+
+
+def test_nothing_is_no_divergence():
+    with pytest.raises(ConfigError, match=f"{KL}: expected a number >= 0, got "):
+        learned(in_a_file(first_step_kl=None))
+
+
+@pytest.mark.parametrize("words", [["0.2", "auto"], ["auto", "auto"]], ids=str)
+def test_two_sizes_are_one_too_many(words):
+    with pytest.raises(ConfigError, match="got 'auto'"):
+        learned("quickstart", [f"--{AUTO}", *words])
+
+
 @pytest.mark.parametrize(
     "overrides",
     [[f"--{AUTO}", "Auto"], [f"--{AUTO}"], {AUTO: ["auto"]}, {"meta_learner.name": "anil", AUTO: "auto"}],

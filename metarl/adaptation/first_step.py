@@ -31,7 +31,7 @@ def find_first_step(
     """By how much to lengthen a learner's first inner step for it to change the policies by a KL.
 
     The direction is found once; its length is bisected on the same episodes. Tasks without one, as those
-    whose rewards were all alike, do not count: with sparse rewards few others would have to make up for them.
+    that were paid nothing, do not count: with sparse rewards few others would have to make up for them.
 
     Args:
         parameters: the meta-parameters, without a task axis.

@@ -2,7 +2,8 @@
 --episodes 20 --steps 3 [--save goal.safetensors]; or in an environment of your own, --env ID or --env
 module:callable. Shows the return after every step, and whether the step helped; the curve (CSV, PNG,
 TensorBoard) and the policy, in one file, are in RUN_DIR/adaptation; of zoo/NAME, in runs/zoo/NAME. A policy
-with memory plays --episodes in a row; --held_back further trials tell whether each of them helped."""
+with memory plays --episodes in a row, or one less than in training; --held_back further trials tell whether
+each of them helped."""
 
 from __future__ import annotations
 

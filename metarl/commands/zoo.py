@@ -1,6 +1,7 @@
-"""Lists the meta-policies that come with the package, with their returns after 0, 1, ...
-inner steps: metarl zoo. One's card tells where it is from: metarl zoo NAME. Wherever a command takes a run's
-folder, it takes zoo/NAME: metarl adapt zoo/point_navigation --task '{"goal": [0.3, -0.4]}'."""
+"""Lists the meta-policies that come with the package, with their returns after 0, 1, ... inner steps of so
+many episodes; a policy with memory plays so many instead of a step: metarl zoo. One's card tells where
+it is from: metarl zoo NAME. Wherever a command takes a run's folder, it takes zoo/NAME: metarl adapt
+zoo/point_navigation --task '{"goal": [0.3, -0.4]}'."""
 
 from __future__ import annotations
 

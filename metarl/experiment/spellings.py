@@ -30,25 +30,36 @@ def spell_out(
             held = values.setdefault(section, {}) if given else values.get(section)
             if isinstance(held, dict):
                 value = given[-1] if given else held.get(key)
-                known = isinstance(value, str) and value in spelled
+                known = isinstance(value, str) and value in spelled and len(given) < 2
                 if given or known:
                     held.pop(key, None)
                     words = others if known else [*others, option, *given]
                 if known:
-                    said = {} if option[2:] in overridden else held
-                    _check(section, spelled[value], said, words, f"{option[2:]} {value}")
-                    held.update({other: held.get(other) or meant for other, meant in spelled[value].items()})
+                    own = option[2:] not in overridden
+                    beside = {k: said for k, said in held.items() if own or f"{section}.{k}" in overridden}
+                    _check(section, spelled[value], beside, words, f"{option[2:]} {value}")
+                    for other, meant in spelled[value].items():
+                        held[other] = beside[other] if other in beside else held.get(other) or meant
     return words
 
 
 def _check(
     section: str, stands_for: Mapping[str, Any], said: Mapping[str, Any], words: list[str], value: str
 ) -> None:
-    """Refuses false, said in the same file or in words, for what a value says is true."""
+    """Refuses false or 0, said in the same place or in words, for what a value says is on."""
     for key, meant in stands_for.items():
         given, _ = _take(words, f"--{section}.{key}")
-        if meant is True and str(given[-1] if given else said.get(key)).lower() == "false":
-            raise ValueError(f"{section}.{key}: expected true with {value}, got false; leave one out")
+        found = str(given[-1] if given else said.get(key)).lower()
+        if found == "false" or _is_zero(found):
+            expected = "true" if meant is True else "more than 0"
+            raise ValueError(f"{section}.{key}: expected {expected} with {value}, got {found}; leave one out")
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0
+    except ValueError:
+        return False
 
 
 def _take(words: list[str], option: str) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ from metarl.runs.tables import Table, interval_text, number_text
 _FENCE = "---\n"
 _KEY = "metarl"
 _LATER = "trial_episodes"
-"""What cards of 0.1.0's policies do not have."""
+"""What cards of policies without memory may lack."""
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,10 @@ def list_tables(own: str, one: Measured) -> dict[str, Table]:
 
 
 def gain_text(curves: SeedCurves) -> str:
-    """What all steps gained, with its interval."""
-    return f"Gain of all steps: {measured_text(curves.gain)}."
+    """What all steps, or the episodes before the last point, gained, with its interval."""
+    points = curves.points
+    by = "of all steps" if points.trial_episodes is None else f"by {points.last_text}"
+    return f"Gain {by}: {measured_text(curves.gain)}."
 
 
 def changes_text(curves: SeedCurves) -> str:
@@ -63,15 +65,15 @@ def changes_text(curves: SeedCurves) -> str:
     if changes is None:
         return f"Of {count} tasks, {below}."
     worse, better = changes.worse.sum(), changes.better.sum()
+    noun = "episodes" if curves.points.trial_episodes is None else "trials"
     text = (
         f"Beyond noise, adaptation made {worse} of {count} tasks worse and {better} better; {below}.\n"
-        f"(Sign test over episodes, Holm's levels over tasks: noise alone makes such a claim on at most "
+        f"(Sign test over {noun}, Holm's levels over tasks: noise alone makes such a claim on at most "
         f"{LEVEL:.0%} of lists.)"
     )
     pairs, needed = _episodes(curves), episodes_to_tell(count)
     if pairs < needed:
-        alone = curves.points.trial_episodes is None
-        noun, remedy = ("episodes", f"--episodes {needed}") if alone else ("trials", f"that takes {needed}")
+        remedy = f"--episodes {needed}" if noun == "episodes" else f"that takes {needed}"
         text += f"\n{pairs} {noun} are too few to make it of any of {count} tasks: {remedy}."
     return text
 
