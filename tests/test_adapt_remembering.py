@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import metarl
-from metarl.commands import adapt
+from metarl.commands import adapt, evaluate
 from metarl.errors import RunError
 from metarl.experiment.environments import make_env
 from metarl.runs.run_config import load_run_config
@@ -108,10 +108,21 @@ def test_every_episode_has_a_verdict_and_all_of_them_one(trained, command):
 def test_python_plays_as_many(trained, tmp_path):
     """Of training's four episodes in a row the last one is measured; a file alone does not know of them."""
     policy, env = trained(), make_env(load_run_config(tmp_path / "run"))
-    assert len(policy.adapt(env, {"goal": [0.2, -0.1]}, evaluation_episodes=1).returns) == 3 + 1
+    assert len(policy.adapt(env, {"goal": [0.2, -0.1]}).returns) == 3 + 1
+    assert len(policy.adapt(env, {"goal": [0.2, -0.1]}, episodes=2).returns) == 2 + 2
     alone = metarl.load(tmp_path / "run" / "policy.safetensors")
     with pytest.raises(RunError, match=r"^episodes: expected a number, since a file alone does not say"):
         alone.adapt(env)
+
+
+def test_evaluations_are_by_single_episodes(trained, tmp_path, monkeypatch, capsys):
+    policy = trained()
+    curve = metarl.evaluate(policy, tasks=2, steps=1).curve
+    assert (curve.trial_episodes, curve.points.at) == (1, [0, 1])
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path / "run"), "--tasks", "2", "--quiet"])
+    assert evaluate.main() == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:1].isdigit()]
+    assert rows[:4] == ["0", "1", "2", "3"]
 
 
 def test_steps_are_refused(trained, command):

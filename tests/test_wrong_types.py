@@ -21,7 +21,7 @@ FUNCTIONS = {
     "evaluate": ("tasks", "episodes", "steps", "seed"),
     "adapt": ("env", "episodes", "steps", "seed", "task"),
 }
-MAY_BE_NONE = {"environment_options", "iteration", "task", "overrides", "adapt episodes"}
+MAY_BE_NONE = {"environment_options", "iteration", "task", "overrides", "adapt episodes", "evaluate episodes"}
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,10 @@ def read_arguments() -> argparse.Namespace:
         "its hook (set_task, ...), and without --task it keeps its own",
     )
     parser.add_argument("--env_options", help="keyword arguments of --env as JSON, or a file of it")
-    add_adaptation_arguments(parser, steps=1, episodes="episodes of every step")
-    parser.set_defaults(episodes=None, steps=None)
+    add_adaptation_arguments(
+        parser, steps=1, episodes="episodes of every step", with_memory="one less than in training"
+    )
+    parser.set_defaults(steps=None)
     parser.add_argument(
         "--held_back",
         type=PositiveInt,

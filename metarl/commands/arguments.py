@@ -23,14 +23,19 @@ def add_run_arguments(parser: argparse.ArgumentParser, nargs: str | None = None)
     add_quiet(parser)
 
 
-def add_adaptation_arguments(parser: argparse.ArgumentParser, *, steps: int, episodes: str) -> None:
+def add_adaptation_arguments(
+    parser: argparse.ArgumentParser, *, steps: int, episodes: str, with_memory: str = "1"
+) -> None:
     """How much a policy adapts.
 
     Args:
         steps: the default of inner steps.
         episodes: what is so many, for the help.
+        with_memory: the default of a policy with memory, for the help.
     """
-    parser.add_argument("--episodes", type=PositiveInt, default=20, help=f"{episodes} (20)")
+    parser.add_argument(
+        "--episodes", type=PositiveInt, help=f"{episodes} (20; of a policy with memory {with_memory})"
+    )
     parser.add_argument("--steps", type=PositiveInt, default=steps, help=f"inner steps ({steps})")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, help="determines tasks and noise (0)")
 

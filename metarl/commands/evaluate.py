@@ -25,6 +25,9 @@ from metarl.commands.parser import CommandParser
 from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
 from metarl.experiment.environments import HELD_OUT
+from metarl.experiment.sections import PolicyConfig
+from metarl.policies.policy import episodes_a_point
+from metarl.policies.registry import find_policy
 from metarl.runs.evaluation_report import (
     changes_text,
     gain_text,
@@ -58,6 +61,8 @@ def main() -> int:
     torch.set_num_threads(1)  # threads take whole tasks, as in training
     try:
         config = check_seeds(arguments)
+        if arguments.episodes is None and isinstance(config.policy, PolicyConfig):
+            arguments.episodes = episodes_a_point(find_policy(config.policy.name))
         titles = titles_of(arguments, config)
         baselines = load_baselines(arguments, config)
         measured, folder, faults = evaluate(arguments, titles, baselines, config.environment.id)

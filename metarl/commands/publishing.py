@@ -13,6 +13,7 @@ from metarl.commands.arguments import add_adaptation_arguments, add_run_argument
 from metarl.experiment.config import read_config
 from metarl.experiment.environments import held_out_phrase
 from metarl.experiment.shipped import CONFIGS, shipped_configs
+from metarl.policies.policy import episodes_a_point
 from metarl.runs.card import Card, read_card, write_card
 from metarl.runs.checkpoint import load_checkpoint
 from metarl.runs.files import CARD, CHECKPOINT, CONFIG
@@ -64,7 +65,8 @@ def card_of(arguments: argparse.Namespace, policy: MetaPolicy, run_dir: Path) ->
         MetaRLError: no training run, or one that cannot be evaluated.
     """
     trained, experiment = load_checkpoint(run_dir), policy.experiment
-    evaluation = {key: int(getattr(arguments, key)) for key in ("tasks", "episodes", "steps", "seed")}
+    given = {**vars(arguments), "episodes": arguments.episodes or episodes_a_point(type(policy.policy))}
+    evaluation = {key: int(given[key]) for key in ("tasks", "episodes", "steps", "seed")}
     tasks = experiment.held_out_tasks(evaluation["tasks"], evaluation["seed"])
     with Progress(evaluation["steps"] + 1, "rollout", quiet=arguments.quiet) as bar:
         curve = experiment.evaluate(

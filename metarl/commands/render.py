@@ -46,8 +46,10 @@ def main() -> int:
         "--overwrite", choices=("true", "false"), default="false", help="replace an --output that is there"
     )
     parser.add_argument("--length", type=PositiveInt, help="environment steps (an episode)")
-    add_adaptation_arguments(parser, steps=1, episodes="episodes of every inner step")
-    parser.set_defaults(episodes=None, steps=None)
+    add_adaptation_arguments(
+        parser, steps=1, episodes="episodes of every inner step", with_memory="one less than in training"
+    )
+    parser.set_defaults(steps=None)
     parser.add_argument("--width", type=PositiveInt, help="of one picture, pixels (the environment's)")
     parser.add_argument("--height", type=PositiveInt, help="of one picture, pixels (the environment's)")
     arguments = parser.parse_args()

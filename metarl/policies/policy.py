@@ -128,6 +128,11 @@ def has_memory(policy: type[Any]) -> bool:
     return hasattr(policy, "begin_trial")
 
 
+def episodes_a_point(policy: type[Any]) -> int:
+    """Episodes between two points of a curve, unless others are asked for: single ones of who remembers."""
+    return 1 if has_memory(policy) else 20
+
+
 class TaskState(NamedTuple):
     """What differs between tasks while acting; adaptation returns a new one.
 

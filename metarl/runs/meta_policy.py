@@ -155,7 +155,7 @@ class MetaPolicy(ActingPolicy):
             steps: inner steps.
             seed: determines the episodes' noise and the environment's seeds.
             evaluation_episodes: further episodes, to measure the return after the last step; None for as
-                many as `episodes`, 0 for none.
+                many as `episodes`, or the next one where a policy with memory is not told these; 0 for none.
 
         Returns:
             The policy, whose `returns` are of the `episodes` before every step, and of the further ones: a
@@ -170,11 +170,12 @@ class MetaPolicy(ActingPolicy):
             RunError: the meta-learner names a module, and the policy was loaded without trust.
         """
         check_kinds(_OF_ADAPTATION, locals())
+        further = 1 if remembers(self.policy) and episodes is None else episodes or 20
         if episodes is None:
             episodes = self.episodes_to_play if remembers(self.policy) else 20
         if episodes < 1 or steps < 1:
             raise ValueError(f"expected episodes and steps of at least 1, got {episodes} and {steps}")
-        measured = episodes if evaluation_episodes is None else evaluation_episodes
+        measured = further if evaluation_episodes is None else evaluation_episodes
         if measured < 0:
             raise ValueError(
                 f"expected evaluation_episodes of at least 0, or None, got {evaluation_episodes}"

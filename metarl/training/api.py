@@ -20,6 +20,7 @@ from metarl.experiment.build import Experiment, build_experiment
 from metarl.experiment.config import read_config, with_overrides
 from metarl.experiment.experiments import ExperimentConfig, meta_learned
 from metarl.experiment.reading import Overrides, Source
+from metarl.policies.policy import episodes_a_point
 from metarl.runs.description import describe
 from metarl.runs.files import POLICY
 from metarl.runs.folder import hold_run_folder
@@ -39,7 +40,7 @@ _OF_TRAINING = {
 }
 _OF_EVALUATION = {
     "tasks": (int, np.integer, Mapping, Sequence),
-    "episodes": (int, np.integer),
+    "episodes": (int, np.integer, NoneType),
     "steps": (int, np.integer),
     "seed": (int, np.integer),
     "deterministic": (bool,),
@@ -111,7 +112,7 @@ def evaluate(
     policy: MetaPolicy | str | Path,
     *,
     tasks: int | Sequence[Mapping[str, Any]] | Tasks = 40,
-    episodes: int = 20,
+    episodes: int | None = None,
     steps: int = 3,
     seed: int = 0,
     deterministic: bool = False,
@@ -123,7 +124,8 @@ def evaluate(
         policy: of `metarl.train` or `metarl.load`, or the folder of a run.
         tasks: how many evaluation tasks to draw, a list of tasks, [{"goal": [0.1, 0.2]}, ...], or their
             arrays by name, [task, ...].
-        episodes: episodes of every task at every step, on which that step adapts.
+        episodes: episodes of every task at every step, on which that step adapts; None for 20, of a policy
+            with memory for 1.
         steps: inner steps K.
         seed: chooses drawn tasks and the episodes' noise.
         deterministic: measure with mean actions, on episodes of their own.
@@ -151,9 +153,9 @@ def evaluate(
         (2,)
     """
     check_kinds(_OF_EVALUATION, locals())
-    if episodes < 1 or steps < 0:
+    if (episodes is not None and episodes < 1) or steps < 0:
         raise ValueError(f"expected episodes >= 1 and steps >= 0, got {episodes} and {steps}")
-    check_at_least(0, episodes=episodes, steps=steps)  # and not beyond any machine
+    check_at_least(0, episodes=episodes or 1, steps=steps)  # and not beyond any machine
     check_seed(seed)
     if not isinstance(policy, (MetaPolicy, str, Path)):
         kind = type(policy).__name__
@@ -164,7 +166,7 @@ def evaluate(
         return loaded.experiment.evaluate(
             loaded.parameters,
             _task_arrays(loaded.experiment, tasks, seed),
-            episodes=episodes,
+            episodes=episodes or episodes_a_point(type(loaded.policy)),
             steps=steps,
             seed=seed,
             deterministic=deterministic,
