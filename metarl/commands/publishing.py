@@ -109,10 +109,10 @@ def training_command(run_dir: Path, iterations: int, *, trust: bool = False) -> 
         path = CONFIGS / f"{name}.yaml"
         if environment not in path.read_text():
             continue
-        shipped = read_config(path)
+        shipped = read_config(path, {"training.iterations": config.training.iterations})
         if difference_but_seed(shipped, config) is None:
             words = ["metarl", "train", name, "--seed", str(config.seed)]
-            planned = shipped.training.iterations
+            planned = read_config(path).training.iterations
             break
     if iterations != planned:
         words += ["--training.iterations", str(iterations)]
