@@ -12,6 +12,7 @@ from jsonargparse.typing import PositiveInt
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments, load_run
 from metarl.experiment.config import read_config
 from metarl.experiment.environments import held_out_phrase
+from metarl.experiment.experiments import ExperimentConfig
 from metarl.experiment.shipped import CONFIGS, shipped_configs
 from metarl.policies.policy import episodes_a_point
 from metarl.runs.card import Card, read_card, write_card
@@ -109,10 +110,13 @@ def training_command(run_dir: Path, iterations: int, *, trust: bool = False) -> 
         path = CONFIGS / f"{name}.yaml"
         if environment not in path.read_text():
             continue
-        shipped = read_config(path, {"training.iterations": config.training.iterations})
-        if difference_but_seed(shipped, config) is None:
+        shipped = read_config(path)
+        if not isinstance(shipped, ExperimentConfig):
+            continue
+        as_long = replace(shipped, training=replace(shipped.training, iterations=planned))
+        if difference_but_seed(as_long, config) is None:
             words = ["metarl", "train", name, "--seed", str(config.seed)]
-            planned = read_config(path).training.iterations
+            planned = shipped.training.iterations
             break
     if iterations != planned:
         words += ["--training.iterations", str(iterations)]
