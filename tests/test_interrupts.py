@@ -23,7 +23,7 @@ class Stopper:
 
 sys.meta_path.insert(0, Stopper())
 import metarl
-sys.argv = ["metarl", "zoo"]
+sys.argv = ["metarl", *"{words}".split()]
 from metarl.command import main
 sys.exit(main())
 """
@@ -45,7 +45,7 @@ def ended(code, interrupts):
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("module", ["gymnasium", "metarl.runs.files", "metarl.command", "torch"])
 def test_a_stop_while_a_module_is_imported_is_one_line(module, number):
-    code = STOPPED_WITHIN.format(module=module, number=number)
+    code = STOPPED_WITHIN.format(module=module, number=number, words="evaluate zoo/none")
     assert ended(code, signal.SIG_DFL) == (130, "\nStopped.\n", "")
 
 
@@ -57,7 +57,7 @@ import subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE)
 child.stdout.readline()
 """
-    code = start + STOPPED_WITHIN.format(module="gymnasium", number="SIGTERM")
+    code = start + STOPPED_WITHIN.format(module="gymnasium", number="SIGTERM", words="zoo")
     assert ended(code, signal.SIG_DFL) == (130, "\nStopped.\n", "")
 
 
@@ -69,7 +69,7 @@ def test_a_package_that_is_imported_leaves_signals_to_its_user():
 
 def test_a_command_in_the_background_ignores_what_its_shell_ignores():
     """As a shell starts it: SIGINT is ignored, and stays so."""
-    code = STOPPED_WITHIN.format(module="gymnasium", number="SIGINT")
+    code = STOPPED_WITHIN.format(module="gymnasium", number="SIGINT", words="zoo")
     code, told, _ = ended(code, signal.SIG_IGN)
     assert (code, told) == (0, "")
 

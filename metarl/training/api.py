@@ -153,9 +153,8 @@ def evaluate(
         (2,)
     """
     check_kinds(_OF_EVALUATION, locals())
-    if (episodes is not None and episodes < 1) or steps < 0:
-        raise ValueError(f"expected episodes >= 1 and steps >= 0, got {episodes} and {steps}")
-    check_at_least(0, episodes=episodes or 1, steps=steps)  # and not beyond any machine
+    check_at_least(1, episodes=1 if episodes is None else episodes)  # and not beyond any machine
+    check_at_least(0, steps=steps)
     check_seed(seed)
     if not isinstance(policy, (MetaPolicy, str, Path)):
         kind = type(policy).__name__
