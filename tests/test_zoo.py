@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import metarl
 from metarl.command import main
+from metarl.commands.publishing import training_command
 from metarl.commands.zoo import zoo_table
 from metarl.errors import ConfigError, RunError
 from metarl.runs.card import read_card
@@ -143,3 +145,28 @@ def test_a_run_is_shipped(train_small, tmp_path):
         assert done.returncode == 2
         assert message in done.stderr
     assert ship(tmp_path / "run", "little_point", *few, "--replace").returncode == 0
+
+
+@pytest.mark.parametrize("planned", [10, 1040])
+def test_a_run_of_another_length_is_of_the_shipped_config(tmp_path, planned):
+    config = metarl.read_config("half_cheetah_dir/rl2", {"seed": 4, "training.iterations": planned})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.as_dict()))
+    shipped = metarl.read_config("half_cheetah_dir/rl2").training.iterations
+    command = "metarl train half_cheetah_dir/rl2 --seed 4"
+    assert training_command(tmp_path, shipped) == command
+    assert training_command(tmp_path, 7) == f"{command} --training.iterations 7"
+
+
+def test_a_policy_with_memory_is_shipped_by_single_episodes(train_small, tmp_path):
+    memory = ("--policy.name", "gru", "--meta_learner.name", "rl2", "--meta_learner.minibatches", "1")
+    train_small("--training.iterations", "1", *memory)
+    page = tmp_path / "docs/zoo.md"
+    page.parent.mkdir()
+    page.write_text("<!-- zoo: written by scripts/ship.py -->\n<!-- end of zoo -->\n")
+    done = ship(tmp_path / "run", "little_point", "--tasks", 4, "--steps", 2, "--checkout", tmp_path)
+    assert done.returncode == 0, done.stderr
+    card = read_card(tmp_path / "metarl/zoo/little_point")
+    assert (card.trial_episodes, card.evaluation["episodes"]) == (1, 1)
+    text = (tmp_path / "metarl/zoo/little_point/README.md").read_text()
+    assert "| episodes before | mean return |" in text
+    assert "episodes a step" not in text

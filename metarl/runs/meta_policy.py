@@ -170,9 +170,10 @@ class MetaPolicy(ActingPolicy):
             RunError: the meta-learner names a module, and the policy was loaded without trust.
         """
         check_kinds(_OF_ADAPTATION, locals())
-        further = 1 if remembers(self.policy) and episodes is None else episodes or 20
-        if episodes is None:
-            episodes = self.episodes_to_play if remembers(self.policy) else 20
+        if episodes is not None:
+            further = episodes
+        else:
+            episodes, further = (self.episodes_to_play, 1) if remembers(self.policy) else (20, 20)
         if episodes < 1 or steps < 1:
             raise ValueError(f"expected episodes and steps of at least 1, got {episodes} and {steps}")
         measured = further if evaluation_episodes is None else evaluation_episodes
