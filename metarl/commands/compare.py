@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from metarl.commands.comparison_plan import entries_by_environment, parse
 from metarl.commands.markdown import print_markdown
+from metarl.comparison.budgets import budgets
 from metarl.comparison.entries import Entry, check, planned_steps
 from metarl.comparison.judgement import Protocol
 from metarl.comparison.report import markdown, plot, tasks_of, write_csv
@@ -33,7 +34,7 @@ from metarl.training.progress_bar import Progress, write_line
 from metarl.training.sweeps import read_seeds
 
 START, END = "<!-- comparison: written by scripts/compare.py -->", "<!-- end of comparison -->"
-KINDS = (".md", ".csv", ".png", ".json")
+KINDS = (".md", ".csv", ".png", ".json", "_budgets.md")
 
 
 def main() -> int:
@@ -48,8 +49,8 @@ def main() -> int:
         arguments.output.mkdir(parents=True, exist_ok=True)
         with FileLock(arguments.output / ".lock", timeout=0):
             outcomes = run(groups, protocol, arguments.quiet)
-            budgets = {name: max(map(planned_steps, entries)) for name, entries in groups.items()}
-            tables = [report(arguments, name, budgets[name], *outcome) for name, outcome in outcomes.items()]
+            most = {name: max(map(planned_steps, entries)) for name, entries in groups.items()}
+            reports = [report(arguments, name, most[name], *outcome) for name, outcome in outcomes.items()]
     except Timeout:
         message = f"error: --output: expected a folder of its own, got {arguments.output}, where another "
         print(f"{message}compare.py is at work; wait for it, or choose another", file=sys.stderr)
@@ -60,9 +61,9 @@ def main() -> int:
     except (MetaRLError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    text = "\n".join(tables)
+    text = "\n".join(table for table, _ in reports)
     print()
-    print_markdown(text)
+    print_markdown("\n".join(filter(None, (part for one in reports for part in one))))
     if arguments.into is not None:
         old = arguments.into.read_text()
         between = re.escape(START) + ".*?" + re.escape(END)
@@ -166,8 +167,8 @@ def stem_of(arguments: argparse.Namespace, name: str) -> str:
 
 def report(
     arguments: argparse.Namespace, name: str, budget: int, results: list[Result], failures: list[str]
-) -> str:
-    """Writes one environment's table as Markdown, CSV and PNG; returns the Markdown."""
+) -> tuple[str, str]:
+    """Writes one environment's tables as Markdown, CSV and PNG; returns the Markdown, of `budgets` apart."""
     seeds = len(read_seeds(arguments.seeds))
     title = f"{name}: training until {budget:,} environment steps are taken, {seeds} seed{'s' * (seeds != 1)}"
     where = f"{date.today():%B %Y}, {available_cpus()} CPUs, torch {torch.__version__.partition('+')[0]}"
@@ -176,15 +177,17 @@ def report(
     if not results:
         for kind in KINDS:
             named(stem, kind).unlink(missing_ok=True)
-        return f"**{title}** ({where})\n{broken}"
+        return f"**{title}** ({where})\n{broken}", ""
     rows, target = summarise(results, arguments.target)
     longest = tasks_of(max(rows, key=lambda row: row.tasks))
     each = arguments.episodes
     title += f", {longest}, {each} episode{'s' * (each != 1)} at every inner step"
     text = f"**{title}** ({where})\n\n{markdown(rows, target, each, budget)}{broken}"
+    bought = budgets([row.label for row in rows], results, arguments.steps * each)
     named(stem, ".md").write_text(text)
+    named(stem, "_budgets.md").write_text(bought)
     write_csv(named(stem, ".csv"), rows)
     plot(named(stem, ".png"), rows, results, title, target, arguments.episodes)
     settings = {key: str(value) for key, value in vars(arguments).items()}
     named(stem, ".json").write_text(json.dumps(settings, indent=2) + "\n")
-    return text
+    return text, bought

@@ -157,7 +157,7 @@ def _draw_learning(
         if result.per_task or not len(curve.returns):
             continue
         for axes, x in ((by_steps, curve.environment_steps), (by_time, curve.seconds / 60)):
-            axes.plot(x, curve.returns, color=colours[result.label], linewidth=1, marker=".", markersize=4)
+            axes.plot(x, curve.after, color=colours[result.label], linewidth=1, marker=".", markersize=4)
     by_steps.xaxis.set_major_formatter(EngFormatter(sep=""))
     by_steps.set_xlabel("environment steps of training, one line per seed")
     by_time.set_xscale("symlog", linthresh=0.1)

@@ -32,7 +32,7 @@ class Result:
         returns: of the trained policy, [step + 1, task].
         strata: each task's number, [task], where the list holds all tasks that exist; None for drawn ones.
         environment_steps, seconds: of its training; evaluations take none.
-        learning: return after the protocol's inner steps, of the policies that training kept.
+        learning: returns of the policies that training kept.
         per_task: whether steps and seconds are those of a single task, as without meta-learning.
         tasks_name: what `list_name` calls the tasks.
     """
@@ -88,7 +88,7 @@ def _run(
     learning = LearningCurve(
         np.array([one.environment_steps for one in judged], dtype=np.float64),
         seconds[[one.iteration for one in judged]],
-        np.array([one.returns[-1].mean() for one in judged]),
+        np.array([one.returns.mean(1) for one in judged]),
         complete=wanted <= {one.iteration for one in judged},
     )
     source, tasks = experiment.task_distribution, experiment.held_out_tasks(protocol.tasks, protocol.seed)
@@ -116,7 +116,7 @@ def _run_from_scratch(
         progress=advance,
     )
     learning = LearningCurve(
-        found.environment_steps.astype(np.float64), found.seconds.mean(1), found.returns.mean(1)
+        found.environment_steps.astype(np.float64), found.seconds.mean(1), found.returns.mean(1)[:, None]
     )
     source = task_distribution(config)
     strata, name = strata_of(source, tasks), list_name(source, tasks)

@@ -29,6 +29,10 @@ def test_a_table_of_all_and_nothing_is_done_twice(configs, tmp_path):
     folder = tmp_path / "out/PointNavigation"
     table = folder.with_suffix(".md").read_text()
     assert table in done.stdout
+    budgets = (tmp_path / "out/PointNavigation_budgets.md").read_text()
+    assert budgets in done.stdout
+    assert all(budgets.count(f"| {name} |") == 2 for name in ("maml", "reptile"))
+    assert "scratch" not in budgets
     assert readme.read_text() == f"before\n{start}\n\n{table}\n{end}\nafter\n"
     assert all(
         f"| {name} |" in table for name in ("maml", "reptile", "untrained", "scratch (2 of the tasks)")

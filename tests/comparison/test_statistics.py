@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 
 from metarl.adaptation.statistics import Interval, bootstrap
+from metarl.comparison.budgets import budgets
 from metarl.comparison.report import markdown, plot, tasks_of, write_csv
 from metarl.comparison.runs import Result
 from metarl.comparison.statistics import LearningCurve
 from metarl.comparison.summary import summarise
 
 
-def learning(*triples):
-    return LearningCurve(*(np.array(column, dtype=float) for column in zip(*triples, strict=True)))
+def learning(*rows):
+    """Of rows (environment steps, seconds, returns by inner step...)."""
+    values = np.array(rows, dtype=float)
+    return LearningCurve(values[:, 0], values[:, 1], values[:, 2:])
 
 
-NOTHING = LearningCurve(np.array([]), np.array([]), np.array([]))
+NOTHING = LearningCurve(np.array([]), np.array([]), np.empty((0, 1)))
 
 
 def test_of_many_tasks_the_interval_is_the_normal_one():
@@ -59,6 +62,41 @@ def test_the_first_evaluation_that_reaches_a_return_tells_its_cost():
     assert curve.first_at(-5) == (200, 2.5)
     assert curve.first_at(-4) == (200, 2.5)
     assert curve.first_at(-1) is None
+
+
+def test_what_was_kept_within_an_amount_is_what_it_buys():
+    curve = learning((0, 0.0, -9, -8), (200, 2.5, -7, -4), (300, 4.0, -6, -6))
+    assert curve.bought(2.4, curve.seconds).tolist() == [-9, -8]
+    assert curve.bought(2.5, curve.seconds).tolist() == [-7, -4]
+    assert curve.bought(299, curve.environment_steps).tolist() == [-7, -4]
+    assert curve.bought(1e9, curve.environment_steps).tolist() == [-6, -6]
+    assert NOTHING.bought(1.0, NOTHING.seconds) is None
+
+
+def test_equal_budgets_by_hand():
+    """Seeds are averaged, what has ended keeps its last policy, what learns from scratch is left out."""
+    returns = np.zeros((2, 3))
+    quick = learning((0, 0, -9, -8), (100_000, 40, -5, -1))
+    one = learning((0, 0, -9, -8), (1_000_000, 70, -3, -2), (2_000_000, 130, -1, 4))
+    other = learning((0, 0, -9, -8), (1_000_000, 80, -5, -4), (2_000_000, 200, -3, 2))
+    found = [
+        Result(label, seed, returns, None, 0, 0.0, curve)
+        for label, seed, curve in (("quick", 1, quick), ("slow", 1, one), ("slow", 2, other))
+    ]
+    scratch = Result("scratch", 1, returns, None, 0, 0.0, learning((0, 0, 1), (5, 1, 1)), per_task=True)
+    text = budgets(["slow", "scratch", "quick"], [*found, scratch], 40)
+    assert [line for line in text.splitlines() if line.startswith("|")] == [
+        "|  | 20 s | 40 s | 1 min | 2 min |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| slow | -9.0 → -8.0 | -9.0 → -8.0 | -9.0 → -8.0 | -4.0 → -3.0 |",
+        "| quick | -9.0 → -8.0 | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 |",
+        "|  | 200k steps | 500k steps | 1M steps | 2M steps |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| slow | -9.0 → -8.0 | -9.0 → -8.0 | -4.0 → -3.0 | -2.0 → 3.0 |",
+        "| quick | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 |",
+    ]
+    assert "after 40 episodes" in text
+    assert budgets(["scratch"], [scratch], 40) == ""
 
 
 def results():
