@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from metarl.math.parameters import Parameters
+from metarl.policies.gru_kernel import GruSequence
 from metarl.policies.heads import dense, orthogonal
 
 _GRU: Any = torch.gru
+_SEQUENCE: Any = GruSequence.apply
 
 
 def gru_parameters(name: str, inputs: int, hidden: int, generator: torch.Generator) -> Parameters:
@@ -36,9 +38,15 @@ def gru_cell(parameters: Parameters, name: str, inputs: Tensor, hidden: Tensor) 
 
 
 def gru_sequence(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
-    """Hidden states [trial, time, h] of inputs [trial, time, in] from a state of zeros, by a fused kernel."""
+    """Hidden states [trial, time, h] of inputs [trial, time, in] from a state of zeros.
+
+    By cuDNN's kernel on a GPU, by `GruSequence` on a CPU, which can be differentiated once.
+    """
     names = ("input.weight", "hidden.weight", "input.bias", "hidden.bias")
     weights = [parameters[f"{name}.{part}"] for part in names]
+    if not inputs.is_cuda:
+        states: Tensor = _SEQUENCE(inputs, *weights)
+        return states
     start = inputs.new_zeros(1, len(inputs), weights[1].shape[-1])
     training = True  # or cuDNN refuses the backward pass; without dropout the values are the same
     hidden: Tensor = _GRU(inputs, start, weights, True, 1, 0.0, training, False, True)[0]
