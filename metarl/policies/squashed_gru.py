@@ -90,7 +90,7 @@ class SquashedGruPolicy:
         return outcomes(actions, rewards, last, self.reads_rewards)
 
     def unroll(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        """Hidden states [trial, time, h] of inputs [trial, time, in] from the start, by a fused kernel."""
+        """Hidden states [trial, time, h] of inputs [trial, time, in] from the start."""
         return gru_sequence(parameters, "gru", inputs)
 
     def distribution(self, parameters: Parameters, hidden: Tensor, observations: Tensor) -> SquashedGaussian:

@@ -1,4 +1,8 @@
-"""Games whose Bayes-optimal return is known: memory nears it; none, or no reward, does not."""
+"""Games whose Bayes-optimal return is known: memory nears it; none, or no reward, does not.
+
+Thresholds lie below the worst of the seeds 0 to 9, which the tests tell. No seed without memory, or without
+rewards, comes to them.
+"""
 
 from dataclasses import dataclass
 
@@ -54,12 +58,14 @@ def test_the_optima_are_those_of_the_design():
 
 @pytest.mark.parametrize("head", ["concat", "hypernetwork"])
 def test_a_bandit_is_played_by_what_it_paid(head):
+    """5.69 to 5.98 with `concat`, 5.73 to 5.99 with `hypernetwork`."""
     policy = gru(Bandit, head=head)
-    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 40))
-    assert paid > 5.5
+    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 80))
+    assert paid > 5.6
 
 
 def test_a_bandit_cannot_be_played_without_rewards():
+    """5.03 to 5.06."""
     policy = gru(Bandit, reads_rewards=False)
     (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 40))
     assert paid < BLIND_BANDIT + 0.2
@@ -67,11 +73,14 @@ def test_a_bandit_cannot_be_played_without_rewards():
 
 @pytest.mark.slow
 def test_a_goal_that_was_found_is_remembered_over_resets():
-    """The same parameters in a policy that forgets at every reset find it anew in every episode."""
+    """The same parameters in a policy that forgets at every reset find it anew in every episode.
+
+    2.14 to 2.78 in the first episode, 4.00 in the others.
+    """
     policy = gru(Grid)
     parameters = GRID.trained(learner(policy), 130)
     first, *later = GRID.returns(policy, parameters)
-    assert first > 2.2
+    assert first > 1.9
     assert min(later) > 3.6
     forgetting = GRID.returns(gru_that_forgets(), parameters)
     assert max(forgetting) < SEARCH + 0.4
@@ -91,7 +100,7 @@ class ForgetfulSquashed(SquashedGruPolicy):
 
 @pytest.mark.slow
 def test_whole_trials_from_memory_teach_to_search_and_to_remember_what_was_found():
-    """Of the seeds 0 to 3, all came to 4.00 in later episodes, and 2.39, 2.78, 2.78 and 2.78 in the first."""
+    """2.39 to 2.78 in the first episode; 4.00 in the others, once 3.78 and 3.56; blind at most 0.55."""
     sizes = {"hidden_size": 32, "hidden_sizes": (32,)}
     policy, forgetting, blind = (
         kind(Grid.observation_size, Grid.action_size, **sizes, **more)
@@ -107,8 +116,8 @@ def test_whole_trials_from_memory_teach_to_search_and_to_remember_what_was_found
     config = RecurrentSacConfig(discount=0.95, **networks, **steps, **alpha)
     parameters = GRID.trained(recurrent_sac(policy, config, TaskMap()), 20)
     first, *later = GRID.returns(policy, parameters)
-    assert first > 2.0
-    assert min(later) > 3.7
+    assert first > 2.2
+    assert min(later) > 3.4
     assert max(GRID.returns(forgetting, parameters)) < SEARCH + 0.4
     assert max(GRID.returns(blind, parameters)) < SEARCH
 
@@ -129,22 +138,33 @@ class BlindBelief(BeliefPolicy):
         return super().encoded(actions, torch.zeros_like(rewards), next_observations)
 
 
+BELIEFS = [
+    kind(Grid.observation_size, Grid.action_size, hidden_size=32, head_sizes=(32,))
+    for kind in (BeliefPolicy, ForgetfulBelief, BlindBelief)
+]
+
+
+def trained_beliefs(**settings):
+    """Parameters for `BELIEFS`."""
+    of_beliefs = {"belief_learning_rate": 5e-3, "belief_updates": 6, "belief_trials": 32}
+    decoding = {"prefixes": 0, "decodes": 9, "decoder_sizes": (32,)}
+    config = VaribadConfig(**{**SETTINGS, "gae_lambda": 1.0, **of_beliefs, **decoding, **settings})
+    return GRID.trained(varibad(BELIEFS[0], config, TaskMap()), 100)
+
+
 def test_a_belief_about_the_goal_is_kept_over_resets():
     """Better than any that forgets, as the same parameters do where every episode begins with the prior.
 
-    Of the seeds 0, 1, 2 the first never learns to look at all cells: 1.44, then 2.18.
+    1.93 to 2.59 in the first episode and 3.07 to 4.00 in the last; blind at most 0.56.
     """
-    sizes = {"hidden_size": 32, "head_sizes": (32,)}
-    policy, forgetting, blind = (
-        kind(Grid.observation_size, Grid.action_size, **sizes)
-        for kind in (BeliefPolicy, ForgetfulBelief, BlindBelief)
-    )
-    of_beliefs = {"belief_learning_rate": 5e-3, "belief_updates": 6, "belief_trials": 32}
-    decoding = {"prefixes": 0, "decodes": 9, "decoder_sizes": (32,)}
-    config = VaribadConfig(**SETTINGS, **of_beliefs, **decoding)
-    parameters = GRID.trained(varibad(policy, config, TaskMap()), 100, seed=1)
-    first, *_, last = GRID.returns(policy, parameters)
-    assert first > 1.2
+    parameters = trained_beliefs()
+    (first, *_, last), forgetting, blind = (GRID.returns(policy, parameters) for policy in BELIEFS)
+    assert first > 1.7
     assert last > SEARCH + 0.2
-    assert max(GRID.returns(forgetting, parameters)) < SEARCH
-    assert max(GRID.returns(blind, parameters)) < 2.0
+    assert max(forgetting) < SEARCH
+    assert max(blind) < 1.0
+
+
+def test_beliefs_stay_at_the_prior_where_the_divergence_weighs_a_trial_of_the_sum():
+    """Of a sum over the 32 trials instead of their mean: at most 2.44 in any episode."""
+    assert max(GRID.returns(BELIEFS[0], trained_beliefs(kl_weight=32.0))) < SEARCH

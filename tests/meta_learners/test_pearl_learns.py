@@ -33,7 +33,10 @@ class Sides(Game):
 
 
 def test_it_learns_to_use_the_context_of_the_task():
-    """After an episode of exploration it takes the paying side, on tasks that it never met."""
+    """After an episode of exploration it takes the paying side, on tasks that it never met.
+
+    -0.12 to 0.10, then 2.18 to 2.24: the seeds 0 to 9.
+    """
     setting = Setting(Sides, Sides.draw, episodes=2, horizon=STEPS, tasks=64)
     policy = PosteriorPolicy(
         1, 1, latent_size=2, encoder_sizes=(32,), hidden_sizes=(32,), exploration_episodes=1
@@ -52,4 +55,4 @@ def test_it_learns_to_use_the_context_of_the_task():
     learner = pearl(policy, config, TaskMap())
     first, second = setting.returns(policy, setting.trained(learner, 15))
     assert first == pytest.approx(0.0, abs=0.3)
-    assert second >= 0.7 * BEST
+    assert second >= 0.85 * BEST

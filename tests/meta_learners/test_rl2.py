@@ -220,7 +220,10 @@ def test_it_takes_a_policy_with_memory_alone():
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_it_remembers_over_an_episodes_end(tmp_path):
-    """Better than anything that begins each episode anew, and towards the best there is."""
+    """Better than anything that begins each episode anew, and towards the best there is.
+
+    -2.47 to -2.22: the seeds 0 to 9. The best is -2.02, and -2.90 of what forgets.
+    """
     config = {
         "seed": 1,
         "environment": {
@@ -248,4 +251,4 @@ def test_it_remembers_over_an_episodes_end(tmp_path):
     config["policy"]["initial_std"] = 0.5
     policy = metarl.train(config, quiet=True)
     trial = metarl.evaluate(policy, tasks=400, episodes=1, steps=1, deterministic=True).curve.mean
-    assert FORGETFUL < trial.sum() < BEST + 0.4
+    assert FORGETFUL + 0.3 < trial.sum() < BEST + 0.4
