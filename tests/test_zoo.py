@@ -147,9 +147,17 @@ def test_a_run_is_shipped(train_small, tmp_path):
     assert ship(tmp_path / "run", "little_point", *few, "--replace").returncode == 0
 
 
-@pytest.mark.parametrize("planned", [10, 1040])
-def test_a_run_of_another_length_is_of_the_shipped_config(tmp_path, planned):
-    config = metarl.read_config("half_cheetah_dir/rl2", {"seed": 4, "training.iterations": planned})
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"iterations": 10},
+        {"iterations": 1040},
+        {"environment_steps": 10**7, "snapshot_every": 10**6, "evaluate_every": 0, "evaluation_tasks": 3},
+    ],
+)
+def test_a_run_that_ends_and_records_otherwise_is_of_the_shipped_config(tmp_path, otherwise):
+    overrides = {f"training.{key}": value for key, value in otherwise.items()}
+    config = metarl.read_config("half_cheetah_dir/rl2", {"seed": 4, **overrides})
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.as_dict()))
     shipped = metarl.read_config("half_cheetah_dir/rl2").training.iterations
     command = "metarl train half_cheetah_dir/rl2 --seed 4"

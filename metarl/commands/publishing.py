@@ -100,6 +100,8 @@ def card_of(arguments: argparse.Namespace, policy: MetaPolicy, run_dir: Path) ->
 def training_command(run_dir: Path, iterations: int, *, trust: bool = False) -> str:
     """What trains a run again for so many iterations: the shipped config that it is of, or its own.
 
+    A shipped one may record, evaluate and end otherwise: what is learned does not follow from that.
+
     Raises:
         RunError: the run's config cannot be read.
     """
@@ -113,8 +115,9 @@ def training_command(run_dir: Path, iterations: int, *, trust: bool = False) -> 
         shipped = read_config(path)
         if not isinstance(shipped, ExperimentConfig):
             continue
-        as_long = replace(shipped, training=replace(shipped.training, iterations=planned))
-        if difference_but_seed(as_long, config) is None:
+        recorded = {key: getattr(config.training, key) for key in shipped.training.changeable}
+        alike = replace(shipped, training=replace(shipped.training, **recorded))
+        if difference_but_seed(alike, config) is None:
             words = ["metarl", "train", name, "--seed", str(config.seed)]
             planned = shipped.training.iterations
             break
