@@ -1,4 +1,4 @@
-"""The pages of the algorithms have the code's defaults and the README's results."""
+"""The pages of the algorithms have the code's defaults and the comparison's results."""
 
 import re
 from dataclasses import asdict
@@ -56,8 +56,8 @@ def test_a_page_of_a_learner_with_memory_lacks_no_default(name):
 
 
 @pytest.mark.parametrize("name", sorted({*PAGES} - {"index"}))
-def test_a_pages_results_are_the_readmes(name):
-    readme = (ROOT / "README.md").read_text().splitlines()
+def test_a_pages_results_are_the_comparisons(name):
+    compared = (ROOT / "docs/comparisons.md").read_text().splitlines()
     rows = [line for line in PAGES[name].partition("## Results")[2].splitlines() if line.startswith("|")]
     assert len(rows) >= 3 or name in NOT_COMPARED
-    assert all(row in readme for row in rows)
+    assert all(row in compared for row in rows)

@@ -148,7 +148,7 @@ def trained_beliefs(**settings):
     """Parameters for `BELIEFS`."""
     of_beliefs = {"belief_learning_rate": 5e-3, "belief_updates": 6, "belief_trials": 32}
     decoding = {"prefixes": 0, "decodes": 9, "decoder_sizes": (32,)}
-    config = VaribadConfig(**{**SETTINGS, "gae_lambda": 1.0, **of_beliefs, **decoding, **settings})
+    config = VaribadConfig(**{**SETTINGS, "entropy_weight": 0.02, **of_beliefs, **decoding, **settings})
     return GRID.trained(varibad(BELIEFS[0], config, TaskMap()), 100)
 
 
