@@ -23,7 +23,7 @@ from metarl.commands.markdown import print_markdown
 from metarl.comparison.budgets import budgets
 from metarl.comparison.entries import Entry, check, planned_steps
 from metarl.comparison.judgement import Protocol
-from metarl.comparison.report import markdown, plot, tasks_of, write_csv
+from metarl.comparison.report import markdown, plot, tasks_of, title_of, write_csv
 from metarl.comparison.runs import Result, run_entry
 from metarl.comparison.summary import summarise
 from metarl.compute.task_map import available_cpus
@@ -183,7 +183,8 @@ def report(
     each = arguments.episodes
     title += f", {longest}, {each} episode{'s' * (each != 1)} at every inner step"
     text = f"**{title}** ({where})\n\n{markdown(rows, target, each, budget)}{broken}"
-    bought = budgets([row.label for row in rows], results, arguments.steps * each)
+    titles = {row.label: title_of(row, rows, budget) for row in rows}
+    bought = budgets(titles, results, arguments.steps * each)
     named(stem, ".md").write_text(text)
     named(stem, "_budgets.md").write_text(bought)
     write_csv(named(stem, ".csv"), rows)

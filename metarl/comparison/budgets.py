@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from metarl_envs.task_parameters import Array
@@ -15,41 +15,44 @@ _SECONDS = [count * unit for unit in (1, 60) for count in (1, 2, 5, 10, 20, 40)]
 _SECONDS += [count * 3600 for count in (1, 2, 5, 10, 20, 40, 100)]
 
 
-def budgets(labels: Sequence[str], results: Sequence[Result], after: int) -> str:
+def budgets(titles: Mapping[str, str], results: Sequence[Result], after: int) -> str:
     """Two tables as Markdown: returns of the last policy kept within a time, and within environment steps.
 
-    A cell has the mean over seeds and tasks before and after adaptation. A run that ended sooner keeps its
-    last policy. What learns every task from scratch is left out: its costs are those of one task.
+    A cell has the mean over seeds and tasks before and after adaptation; it is empty where a seed kept no
+    policy by then. What learns every task from scratch is left out: its costs are those of one task.
 
     Args:
-        labels: the rows, in order.
+        titles: what a row is called in the table, by its label, in order.
         after: episodes of a task that adaptation takes in all.
     """
-    trained = [result for result in results if not result.per_task and len(result.learning.returns) > 1]
-    if not trained:
+    kept = [result for result in results if not result.per_task and len(result.learning.returns)]
+    if not any(result.environment_steps for result in kept):
         return ""
-    time = _table(labels, trained, _SECONDS, "seconds")
-    steps = _table(labels, trained, _STEPS, "environment_steps")
-    title = f"return before → after {after} episode{'s' * (after != 1)}, of the last policy kept within"
-    return f"**Equal time of training**: {title}\n\n{time}\n**Equal environment steps**\n\n{steps}"
+    time = _table(titles, kept, _SECONDS, "seconds")
+    steps = _table(titles, kept, _STEPS, "environment_steps")
+    shown = f"return before → after {after} episode{'s' * (after != 1)} of a task, mean over seeds and tasks"
+    return (
+        f"**Equal time of training**: {shown}; a run that has ended keeps its last policy\n\n{time}\n"
+        f"**Equal environment steps**: the same\n\n{steps}"
+    )
 
 
-def _table(labels: Sequence[str], results: Sequence[Result], scale: Sequence[int], of: str) -> str:
+def _table(titles: Mapping[str, str], results: Sequence[Result], scale: Sequence[int], of: str) -> str:
     longest = max(getattr(result.learning, of)[-1] for result in results)
     amounts = [amount for amount in scale if amount <= longest][-_COLUMNS:] or [scale[0]]
     spelled = _spelled_time if of == "seconds" else _spelled_steps
     lines = [["", *map(spelled, amounts)], ["---", *["---:"] * len(amounts)]]
-    for label in labels:
+    for label, title in titles.items():
         seeds = [result for result in results if result.label == label]
         if seeds:
-            lines.append([label, *(_cell(seeds, amount, of) for amount in amounts)])
+            lines.append([title, *(_cell(seeds, amount, of) for amount in amounts)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _cell(seeds: Sequence[Result], amount: int, of: str) -> str:
     found = [one.learning.bought(amount, getattr(one.learning, of)) for one in seeds]
     kept: list[Array] = [returns for returns in found if returns is not None]
-    if not kept:
+    if len(kept) < len(found):
         return ""
     mean = np.mean(kept, axis=0)
     return f"{mean[0]:.1f} → {mean[-1]:.1f}"

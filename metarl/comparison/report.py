@@ -42,7 +42,7 @@ def markdown(rows: Sequence[Row], target: float, episodes: int, budget: int = 0)
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for row in rows:
         cells = [_interval(row, one) for one in row.returns]
-        lines.append([row.label + _exceptions(row, rows, budget), *cells, f"{row.worsened:.0%}", *_cost(row)])
+        lines.append([title_of(row, rows, budget), *cells, f"{row.worsened:.0%}", *_cost(row)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -54,14 +54,14 @@ def tasks_of(row: Row) -> str:
     return f"its {row.existing} tasks, {f'{times} or {times + 1}' if more else times} times each"
 
 
-def _exceptions(row: Row, rows: Sequence[Row], budget: int) -> str:
-    """What a row has fewer of than others."""
+def title_of(row: Row, rows: Sequence[Row], budget: int) -> str:
+    """A row's label, and what it has fewer of than the others, e.g. "pearl (200k steps of training)"."""
     fewer = [f"{row.seeds} of the seeds"] * (row.seeds < max(one.seeds for one in rows))
     if row.tasks < max(one.tasks for one in rows):
         fewer.append(f"{row.tasks} of the tasks" if row.existing is None else tasks_of(row))
     if not row.per_task and 0 < row.environment_steps < 0.9 * budget:
         fewer.append(f"{_short(row.environment_steps)} steps of training")
-    return f" ({', '.join(fewer)})" if fewer else ""
+    return row.label + (f" ({', '.join(fewer)})" if fewer else "")
 
 
 def _interval(row: Row, one: Interval) -> str:

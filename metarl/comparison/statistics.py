@@ -40,10 +40,11 @@ class LearningCurve:
         return float(self.environment_steps[reached[0]]), float(self.seconds[reached[0]])
 
     def bought(self, amount: float, of: Array) -> Array | None:
-        """Returns of the last policy that was kept for at most an amount, [step + 1]; None if none was.
+        """Returns of the last policy that was kept for an amount, [step + 1]; None if none was.
 
         Args:
-            of: what it is an amount of: the curve's `environment_steps` or `seconds`.
+            of: what it is an amount of: the curve's `environment_steps` or `seconds`. A policy is kept after
+                the iteration that passes a mark: one that is up to a twentieth beyond the amount counts.
         """
-        affordable = np.flatnonzero(of <= amount)
+        affordable = np.flatnonzero(of <= 1.05 * amount)
         return self.returns[affordable[-1]] if len(affordable) else None

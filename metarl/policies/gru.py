@@ -40,11 +40,11 @@ def gru_cell(parameters: Parameters, name: str, inputs: Tensor, hidden: Tensor) 
 def gru_sequence(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
     """Hidden states [trial, time, h] of inputs [trial, time, in] from a state of zeros.
 
-    By cuDNN's kernel on a GPU, by `GruSequence` on a CPU, which can be differentiated once.
+    By `GruSequence` on a CPU, which autograd alone differentiates, once; by torch's kernel elsewhere.
     """
     names = ("input.weight", "hidden.weight", "input.bias", "hidden.bias")
     weights = [parameters[f"{name}.{part}"] for part in names]
-    if not inputs.is_cuda:
+    if inputs.device.type == "cpu":
         states: Tensor = _SEQUENCE(inputs, *weights)
         return states
     start = inputs.new_zeros(1, len(inputs), weights[1].shape[-1])

@@ -78,7 +78,7 @@ class GruSequence(torch.autograd.Function):
 def _of_states(of_outputs: Tensor, through_hidden: Tensor, update: Tensor, of_hidden: Tensor) -> Tensor:
     """The loss's derivative by every state, all that it leads to included, [time, trial, h]."""
     found = torch.empty_like(update)
-    later = torch.zeros_like(update[0])
+    later = update.new_zeros(update.shape[1:])
     steps = (x.unbind()[::-1] for x in (found, of_outputs, through_hidden, update))
     for here, of_output, through, kept in zip(*steps, strict=True):
         torch.add(of_output, later, out=here)

@@ -66,37 +66,54 @@ def test_the_first_evaluation_that_reaches_a_return_tells_its_cost():
 
 def test_what_was_kept_within_an_amount_is_what_it_buys():
     curve = learning((0, 0.0, -9, -8), (200, 2.5, -7, -4), (300, 4.0, -6, -6))
-    assert curve.bought(2.4, curve.seconds).tolist() == [-9, -8]
+    assert curve.bought(2.3, curve.seconds).tolist() == [-9, -8]
     assert curve.bought(2.5, curve.seconds).tolist() == [-7, -4]
-    assert curve.bought(299, curve.environment_steps).tolist() == [-7, -4]
+    assert curve.bought(285, curve.environment_steps).tolist() == [-7, -4]
+    assert curve.bought(286, curve.environment_steps).tolist() == [-6, -6]
     assert curve.bought(1e9, curve.environment_steps).tolist() == [-6, -6]
     assert NOTHING.bought(1.0, NOTHING.seconds) is None
 
 
 def test_equal_budgets_by_hand():
-    """Seeds are averaged, what has ended keeps its last policy, what learns from scratch is left out."""
+    """Seeds are averaged, what has ended keeps its last policy, what learns from scratch is left out.
+
+    Where a seed has kept nothing yet a cell is empty, and an iteration may end a twentieth beyond a mark.
+    """
     returns = np.zeros((2, 3))
     quick = learning((0, 0, -9, -8), (100_000, 40, -5, -1))
-    one = learning((0, 0, -9, -8), (1_000_000, 70, -3, -2), (2_000_000, 130, -1, 4))
-    other = learning((0, 0, -9, -8), (1_000_000, 80, -5, -4), (2_000_000, 200, -3, 2))
+    one = learning((0, 0, -9, -8), (1_000_000, 70, -3, -2), (2_000_000, 140, -1, 4))
+    other = learning((0, 0, -9, -8), (1_040_000, 80, -5, -4), (2_100_000, 200, -3, 2))
     found = [
-        Result(label, seed, returns, None, 0, 0.0, curve)
+        Result(label, seed, returns, None, 9, 9.0, curve)
         for label, seed, curve in (("quick", 1, quick), ("slow", 1, one), ("slow", 2, other))
     ]
     scratch = Result("scratch", 1, returns, None, 0, 0.0, learning((0, 0, 1), (5, 1, 1)), per_task=True)
-    text = budgets(["slow", "scratch", "quick"], [*found, scratch], 40)
+    still = Result("still", 1, returns, None, 0, 0.0, learning((0, 0, -7, -6)))
+    late = Result("late", 1, returns, None, 9, 9.0, learning((900_000, 100, -7, -6)))
+    titles = {
+        "slow": "slow",
+        "scratch": "scratch",
+        "quick": "quick (100k steps)",
+        "still": "still",
+        "late": "late",
+    }
+    text = budgets(titles, [*found, scratch, still, late], 40)
     assert [line for line in text.splitlines() if line.startswith("|")] == [
         "|  | 20 s | 40 s | 1 min | 2 min |",
         "| --- | ---: | ---: | ---: | ---: |",
         "| slow | -9.0 → -8.0 | -9.0 → -8.0 | -9.0 → -8.0 | -4.0 → -3.0 |",
-        "| quick | -9.0 → -8.0 | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 |",
+        "| quick (100k steps) | -9.0 → -8.0 | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 |",
+        "| still | -7.0 → -6.0 | -7.0 → -6.0 | -7.0 → -6.0 | -7.0 → -6.0 |",
+        "| late |  |  |  | -7.0 → -6.0 |",
         "|  | 200k steps | 500k steps | 1M steps | 2M steps |",
         "| --- | ---: | ---: | ---: | ---: |",
         "| slow | -9.0 → -8.0 | -9.0 → -8.0 | -4.0 → -3.0 | -2.0 → 3.0 |",
-        "| quick | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 |",
+        "| quick (100k steps) | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 | -5.0 → -1.0 |",
+        "| still | -7.0 → -6.0 | -7.0 → -6.0 | -7.0 → -6.0 | -7.0 → -6.0 |",
+        "| late |  |  | -7.0 → -6.0 | -7.0 → -6.0 |",
     ]
     assert "after 40 episodes" in text
-    assert budgets(["scratch"], [scratch], 40) == ""
+    assert budgets({"scratch": "scratch", "still": "still"}, [scratch, still], 40) == ""
 
 
 def results():

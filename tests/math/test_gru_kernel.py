@@ -74,5 +74,7 @@ def test_a_second_derivative_is_refused():
 
 def test_no_trials_and_no_steps_have_no_states():
     inputs, *weights = arguments()
-    assert GruSequence.apply(inputs[:0], *weights).shape == (0, LENGTH, HIDDEN)
-    assert GruSequence.apply(inputs[:, :0], *weights).shape == (TRIALS, 0, HIDDEN)
+    for few, shape in ((inputs[:0], (0, LENGTH, HIDDEN)), (inputs[:, :0], (TRIALS, 0, HIDDEN))):
+        states = GruSequence.apply(few, *weights)
+        assert states.shape == shape
+        assert not any(gradient.any() for gradient in torch.autograd.grad(states.sum(), weights))
