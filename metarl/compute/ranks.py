@@ -42,7 +42,7 @@ class Ranks(Reduction):
 
     def mean(self, values: Tensor) -> Tensor:
         counts = self._counts(values)
-        each = values.nbytes // max(len(values), 1)
+        each = values.new_empty(values.shape[1:]).nbytes
         if each * sum(counts) <= _GATHERED_BYTES:
             return self._gather(values, counts).mean(0)
         flat = values.detach().double().sum(0).reshape(-1)

@@ -21,7 +21,7 @@ from metarl.meta_learners.inner.meta_gradient import Gain
 from metarl.meta_learners.inner.rule import InnerRule
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, learned_metrics
 from metarl.meta_learners.outer.clipped import ClippedConfig, clipped_ascent
-from metarl.meta_learners.outer.curvature import curvature_product
+from metarl.meta_learners.outer.curvature import curvature_product, drawn_tasks
 from metarl.meta_learners.outer.outer_step import OuterProblem, OuterStep, SurrogateAndKl
 from metarl.meta_learners.outer.trust_region import trust_region
 from metarl.meta_learners.settings import OuterChoice
@@ -55,7 +55,9 @@ def compose(
         return OuterProblem(
             lambda theta: rule.gradient(theta, batch, gain, task_map),
             lambda theta: evaluate(policy, rule, judge or gain, theta, batch, task_map),
-            lambda theta: curvature_product(policy, rule, theta, batch, task_map),
+            lambda theta, tasks: curvature_product(
+                policy, rule, theta, drawn_tasks(batch, tasks, task_map), task_map
+            ),
         )
 
     return compose_problem(policy, inner_steps, rule, outer, problem_of)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 
 from metarl.math.parameters import flatten, unflatten
 from metarl.meta_learners.outer.trust_region import SurrogateAndKl, TrustRegionConfig, trust_region_step
+from metarl.rollouts.rollout import SEED
 from tests.support.references import mean_kl, outer_gain
 from tests.support.tiny import sampled_meta_batch, tiny_learner, tiny_state
 
@@ -145,6 +147,41 @@ def test_an_update_is_the_dense_step(name, steps):
     moved = flatten(update.state.parameters) - flatten(theta)
     torch.testing.assert_close(moved, step, rtol=1e-6, atol=1e-9)
     assert (step - dense_step(curvature, gradient, replace(region, cg_damping=1e-5))).norm() > step.norm() / 4
+
+
+@pytest.mark.parametrize("name", ["maml", "anil", "e_maml", "multi_task"])
+def test_of_few_tasks_the_curvature_is_theirs_and_all_else_is_of_all(name):
+    """Those with the lowest seeds are drawn: the first and the last of three."""
+    region = replace(SOLVED, max_kl=1e-3, curvature_tasks=2)
+    learner, config = tiny_learner(name, 1, trust_region=region, inner_objective="lvc")
+    theta = tiny_state(learner)
+    sampled = sampled_meta_batch(learner, theta)
+    seeds = {**sampled.query.extras, SEED: torch.tensor([-5, 2**40, 7])}
+    batch = sampled._replace(query=sampled.query._replace(extras=seeds))
+    few = tree_map(lambda part: torch.stack([part[0], part[2]]), batch)
+    curvature, _ = dense_curvature_and_gradient(name, theta, few, config)
+    of_all, gradient = dense_curvature_and_gradient(name, theta, batch, config)
+    update = learner.update(learner.start(theta), batch)
+    step = dense_step(curvature, gradient, region)
+    fraction = region.backtrack_ratio ** update.metrics["backtracks"]
+    moved = flatten(update.state.parameters) - flatten(theta)
+    torch.testing.assert_close(moved, fraction * step, rtol=1e-6, atol=1e-9)
+    leaves = {n: value.clone().requires_grad_() for n, value in update.state.parameters.items()}
+    assert update.metrics["kl"] == pytest.approx(mean_kl(name, leaves, batch, config).item(), rel=1e-6)
+    assert (dense_step(of_all, gradient, region) - step).norm() > 0.05 * step.norm()
+
+
+def test_of_as_many_tasks_as_there_are_the_curvature_is_all_theirs():
+    region, theta = replace(SOLVED, max_kl=1e-3), None
+    found = []
+    for tasks in (None, 3, 100):
+        learner, _ = tiny_learner("maml", 1, trust_region=replace(region, curvature_tasks=tasks))
+        theta = theta or tiny_state(learner)
+        sampled = sampled_meta_batch(learner, theta)
+        batch = sampled._replace(query=sampled.query._replace(extras={SEED: torch.tensor([3, 1, 2])}))
+        found.append(flatten(learner.update(learner.start(theta), batch).state.parameters))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
 
 
 def test_the_kl_after_a_small_step_is_the_second_order_prediction():

@@ -9,6 +9,7 @@ from metarl.adaptation.meta_batch import collect_meta_batch
 from metarl.adaptation.walk import Walk
 from metarl.compute.reduction import Reduction
 from metarl.compute.task_map import TaskMap
+from metarl.meta_learners.outer.trust_region import TrustRegionConfig
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.rollouts.advantages import AdvantageConfig
 from metarl.rollouts.sampler import RolloutSampler
@@ -61,3 +62,23 @@ def test_two_halves_learn_what_the_whole_learns(name, outer):
         assert update.metrics["kl"] == pytest.approx(whole.metrics["kl"], rel=1e-6)
     alone = updated(name, GOALS[:2], 0, Reduction(), **settings).state.parameters
     assert any(not torch.allclose(alone[n], value, rtol=1e-4) for n, value in whole.state.parameters.items())
+
+
+@pytest.mark.parametrize("drawn", [1, 3])
+@pytest.mark.parametrize("name", ["maml", "anil", "imaml"])
+def test_two_halves_draw_the_curvatures_tasks_that_the_whole_draws(name, drawn):
+    """Of one that is drawn in all, a half has none."""
+    settings = {"trust_region": TrustRegionConfig(curvature_tasks=drawn, cg_damping=0.1)}
+    whole = updated(name, GOALS, 0, Reduction(), **settings)
+    assert whole.rejection is None
+
+    def half(reduction, rank):
+        return updated(name, GOALS[2 * rank : 2 * rank + 2], 2 * rank, reduction, **settings)
+
+    for update in Exchange((2, 2)).both(half):
+        for n, value in whole.state.parameters.items():
+            torch.testing.assert_close(update.state.parameters[n], value, rtol=1e-7, atol=1e-10)
+    of_all = updated(
+        name, GOALS, 0, Reduction(), trust_region=TrustRegionConfig(cg_damping=0.1)
+    ).state.parameters
+    assert any(not torch.allclose(of_all[n], value, rtol=1e-4) for n, value in whole.state.parameters.items())

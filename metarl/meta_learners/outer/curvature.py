@@ -22,10 +22,27 @@ from metarl.meta_learners.outer.mlp_curvature import mlp_curvature_product
 from metarl.meta_learners.outer.outer_step import CurvatureProduct
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.policy import Policy
-from metarl.rollouts.rollout import Batch, MetaBatch
+from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
 
 AdaptTask = Callable[[Parameters, Any], Parameters]
 """(meta-parameters, one task's support) -> adapted parameters."""
+
+
+def drawn_tasks(batch: MetaBatch, tasks: int | None, task_map: TaskMap) -> MetaBatch:
+    """This rank's part of so many of all ranks' tasks, drawn by their seeds; all if None or too few.
+
+    Whole tasks: fewer episodes of each would add to the noise of the inner Hessians, and J'FJ has its square.
+
+    Raises:
+        ValueError: the batch is of no sampler for training.
+    """
+    if tasks is None:
+        return batch
+    seeds = task_map.all_tasks(seeds_of(batch.query))
+    drawn = torch.zeros_like(seeds, dtype=torch.bool).scatter(0, seeds.argsort(stable=True)[:tasks], True)
+    own = task_map.own_tasks(drawn)
+    support, query = tree_map(lambda part: part[own], (batch.support, batch.query))
+    return MetaBatch(support, query)
 
 
 def curvature_product(
@@ -36,6 +53,8 @@ def curvature_product(
     By hand it is for plain gradient steps of the Gaussian MLP itself on a CPU: a subclass may compute
     something else, which the product would not know.
     """
+    if not batch.tasks:  # none of this rank's was drawn
+        return lambda vector: task_map.mean(vector.new_empty(0, len(vector)))
     if rule.plain and type(policy) is GaussianMLP and batch.query.actions.device.type == "cpu":
         return mlp_curvature_product(policy, rule.plain, parameters, batch, task_map)
     adapt, data = rule.linearised(parameters, batch, task_map)

@@ -29,12 +29,13 @@ class OuterProblem(NamedTuple):
     Args:
         gradient: of the gain it climbs.
         evaluate: the gain by which steps are judged, and the KL.
-        curvature: of the mean KL; None where the outer step asks for none.
+        curvature: of the mean KL, of so many tasks or of all (None); None where the outer step asks for
+            none.
     """
 
     gradient: Callable[[Parameters], MetaGradient]
     evaluate: Callable[[Parameters], SurrogateAndKl]
-    curvature: Callable[[Parameters], CurvatureProduct] | None = None
+    curvature: Callable[[Parameters, int | None], CurvatureProduct] | None = None
 
 
 class OuterResult(NamedTuple):

@@ -28,6 +28,8 @@ class TrustRegionConfig:
         cg_tolerance: the share of the gradient's squared norm at which its squared residual is small enough.
         backtrack_ratio: shortens the step at every try of the line search.
         max_backtracks: tries of the line search after the whole step.
+        curvature_tasks: whose curvature the conjugate gradient takes, drawn anew at every update, as Schulman
+            et al. subsample (appendix C); all if None. The gradient and the line search take all.
     """
 
     max_kl: PositiveFloat = 0.01
@@ -36,6 +38,7 @@ class TrustRegionConfig:
     cg_tolerance: NonNegativeFloat = 1e-10
     backtrack_ratio: OpenUnitInterval = 0.8
     max_backtracks: PositiveInt = 15
+    curvature_tasks: PositiveInt | None = None
 
 
 class TrustRegionResult(NamedTuple):
@@ -61,7 +64,7 @@ def trust_region(config: TrustRegionConfig) -> OuterStep[Stateless]:
             flatten(theta),
             gradient,
             found.gain,
-            problem.curvature(theta),
+            problem.curvature(theta, config.curvature_tasks),
             lambda candidate: problem.evaluate(unflatten(candidate, theta)),
             config,
         )
