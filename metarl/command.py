@@ -1,4 +1,4 @@
-"""The console command: metarl train|adapt|evaluate|render|zoo|push|compare|benchmark|sinusoid."""
+"""The console command: metarl train|adapt|evaluate|diagnose|render|zoo|push|compare|benchmark|sinusoid."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a meta-policy: metarl train quickstart",
     "adapt": "adapt a run's meta-policy to one task",
     "evaluate": "measure a run on lists of tasks",
+    "diagnose": "tell what limits a policy's first inner step",
     "render": "film a run before and after adaptation, or an environment",
     "zoo": "list the meta-policies that come with the package",
     "push": "put a meta-policy on the Hugging Face Hub",

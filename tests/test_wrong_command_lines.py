@@ -10,6 +10,7 @@ REQUIRED = {
     "train": ["quickstart"],
     "adapt": ["RUN"],
     "evaluate": ["RUN"],
+    "diagnose": ["zoo/point_navigation"],
     "render": ["RUN", "--output", "a.gif"],
     "compare": ["quickstart", "--budget", "10"],
     "benchmark": ["update", "--config", "quickstart"],
@@ -42,6 +43,7 @@ def told(monkeypatch, capsys):
     [
         ("evaluate", ["--episodes", "x"], "--episodes: expected an integer > 0, got 'x'"),
         ("adapt", ["--episodes", "-1"], "--episodes: expected an integer > 0, got '-1'"),
+        ("diagnose", ["--rounds", "1"], "--rounds: expected two or more, got 1"),
         ("adapt", ["--seed", "-1"], "--seed: expected an integer >= 0, got '-1'"),
         ("evaluate", ["--later_step_scale", "0"], "--later_step_scale: expected a number > 0, got '0'"),
         ("compare", ["--target", "x"], "--target: expected a number, got 'x'"),
@@ -83,6 +85,7 @@ def test_an_unknown_key_is_told(told, name):
         ("train", "a config: a file, or one of "),
         ("adapt", "run_dir, got nothing"),
         ("evaluate", "run_dir, got nothing"),
+        ("diagnose", "run_dir, got nothing"),
         ("render", "--output, got nothing"),
         ("compare", "configs, --budget, got nothing"),
         ("benchmark", "verb, --config, got nothing"),

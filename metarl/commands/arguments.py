@@ -13,10 +13,16 @@ from metarl.runs.meta_policy import MetaPolicy
 from metarl.training.progress_bar import add_quiet
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """The place of a run's policy, and how it is loaded."""
+def add_run_arguments(
+    parser: argparse.ArgumentParser, nargs: str | None = None, what: str | None = None
+) -> None:
+    """The place of a run's policy, and how it is loaded.
+
+    Args:
+        what: the place may be, for the help.
+    """
     several = "; several that differ in their seeds" if nargs == "+" else ""
-    what = f"folder of a run, zoo/NAME or hf://OWNER/NAME{several}"
+    what = what or f"folder of a run, zoo/NAME or hf://OWNER/NAME{several}"
     parser.add_argument("run_dir", type=Path, nargs=nargs, help=what)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--trust", action="store_true", help="import the modules that the run's config names")
