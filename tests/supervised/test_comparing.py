@@ -44,13 +44,14 @@ def test_prototypes_logits_are_linear_in_the_feature():
     torch.testing.assert_close(learner.predict(theta, support, query.x, 0)[0], linear)
 
 
-def test_matching_sums_the_attention_to_every_label():
-    model, learner, theta, support, query = task_of("matching")
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_matching_sums_the_attention_to_every_label(scale):
+    model, learner, theta, support, query = task_of("matching", scale=scale)
     features, asked = (model.network.features(theta, part.x, None) for part in (support, query))
     found = learner.predict(theta, support, query.x, 0)[0]
     for q in range(6):
         cosines = [float(asked[q] @ f / asked[q].norm() / f.norm()) for f in features]
-        weights = [math.exp(one_cosine) for one_cosine in cosines]
+        weights = [math.exp(scale * one_cosine) for one_cosine in cosines]
         for k in range(3):
             share = sum(w for w, y in zip(weights, support.y, strict=True) if y == k) / sum(weights)
             assert found[q, k].item() == pytest.approx(math.log(share))

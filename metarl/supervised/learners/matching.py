@@ -1,6 +1,9 @@
 """Matching networks (Vinyals et al. 2016): a query has the labels of the support that it attends to.
 
-P(y|x)  = sum_i a(x, x_i) y_i,  a = softmax_i cosine(f(x), g(x_i))               (eq. 1 and section 2.1.1)
+P(y|x)  = sum_i a(x, x_i) y_i,  a = softmax_i s cosine(f(x), g(x_i))             (eq. 1 and section 2.1.1)
+
+With s = 1, as in the paper, no example of five has more than e / (e + 4 / e), 0.65, and where features are
+not negative 0.40, so that losses stay high and gradients small.
 
 With full-context embeddings f and g see the whole support (section 2.1.2 and appendix A):
 g(x_i)  = forward_i + backward_i + g'(x_i), the outputs of two LSTMs over the support
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -37,10 +40,12 @@ class MatchingConfig(ComparingConfig):
     Args:
         full_context: embed queries and the support in sight of the whole support.
         reads: K, how often a query's embedding looks at the support.
+        scale: s, of the cosines (Gidaris and Komodakis 2018, section 3.2, learn it, from 10); 1 in the paper.
     """
 
     full_context: bool = False
     reads: PositiveInt = 5
+    scale: PositiveFloat = 1.0
 
     read_with: ClassVar[dict[str, Any]] = {"reads": {"full_context": (True,)}}
 
@@ -65,16 +70,15 @@ def matching(model: Model, config: MatchingConfig, task_map: TaskMap) -> Learner
         if config.full_context:
             known = in_context(parameters, known)
             asked = attending(parameters, asked, known, int(config.reads))
-        return torch.log(
-            (attention(asked, known) @ one_hot(support.y, network.outputs, known)).clamp(min=_LEAST)
-        )
+        attended = attention(asked, known, float(config.scale)) @ one_hot(support.y, network.outputs, known)
+        return torch.log(attended.clamp(min=_LEAST))
 
     return comparing(model, initial_parameters, compare, config, task_map)
 
 
-def attention(asked: Tensor, known: Tensor) -> Tensor:
-    """softmax of cosines; [query, feature], [example, feature] -> [query, example]."""
-    return (normalize(asked, dim=-1) @ normalize(known, dim=-1).T).softmax(-1)
+def attention(asked: Tensor, known: Tensor, scale: float) -> Tensor:
+    """softmax of scaled cosines; [query, feature], [example, feature] -> [query, example]."""
+    return (scale * normalize(asked, dim=-1) @ normalize(known, dim=-1).T).softmax(-1)
 
 
 def in_context(parameters: Parameters, known: Tensor) -> Tensor:
