@@ -39,6 +39,7 @@ SMALLER = {
     "train examples": [word for key, value in SMALL_SUPERVISED.items() for word in (f"--{key}", value)],
     "adapt": FEW,
     "evaluate": [*FEW, "--tasks", "2"],
+    "diagnose": [*FEW, "--tasks", "2", "--rounds", "2"],
     "zoo": [],
     "render": ["--length", "3", "--width", "32", "--height", "32"],
 }
