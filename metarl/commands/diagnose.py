@@ -207,4 +207,6 @@ def _number(value: float) -> str:
 
 def _episodes(each: int, ratio: float) -> str:
     """How many have a ratio of 1: noise falls as their number."""
-    return f"{each / ratio:,.0f}" if ratio > 0 else "too many to tell"
+    if not ratio > 0:
+        return "too many to tell"
+    return f"{each / ratio:,.0f}" if ratio < each else "1 or fewer"
