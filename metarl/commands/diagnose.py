@@ -157,7 +157,7 @@ def tables(
                 ["signal to noise, of squared lengths", _number(signal.ratio)],
                 ["cosine of two rounds, about", _number(signal.cosine)],
                 ["episodes for a ratio of 1, about", _episodes(arguments.episodes, signal.ratio)],
-                ["of the signal, common to all tasks", f"{_number(100 * signal.common_share)} %"],
+                ["of the signal, common to all tasks", _share(signal.common_share)],
             ],
         ),
         "Return": Table(
@@ -203,6 +203,10 @@ def as_data(found: Diagnosis, arguments: argparse.Namespace, name: str) -> dict[
 
 def _number(value: float) -> str:
     return "not known" if math.isnan(value) else f"{value:.2g}"
+
+
+def _share(value: float) -> str:
+    return "not known" if math.isnan(value) else f"{value:.0%}"
 
 
 def _episodes(each: int, ratio: float) -> str:
