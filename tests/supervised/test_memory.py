@@ -3,11 +3,14 @@
 import pytest
 import torch
 
-from metarl.supervised.learners.memory_augmented import Seen, least_used, look
+from metarl.supervised.learners import memory_augmented
+from metarl.supervised.learners.memory_augmented import Access, Seen, least_used, look
 from metarl.supervised.learners.recurrence import initial_cell
 from metarl.supervised.networks.network import initial_linear
+from tests.support.tiny_labelled import doubled, draw, one, tiny_learner, tiny_model
 
-UNITS, NUMBERS, SLOTS, DECAY = 4, 3, 5, 0.9
+UNITS, NUMBERS, SLOTS, DECAY, SCALE = 4, 3, 5, 0.9, 3.0
+ACCESS = Access(DECAY, SCALE)
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def test_the_least_used_slot_is_the_first_of_them():
 
 def test_a_step_empties_writes_and_reads_as_the_papers_equations(parameters):
     before, x = seen([0.5, 0.2, 0.9, 0.4, 0.3]), torch.tensor([0.3, -0.7])
-    after = look(parameters, before, x, DECAY)
+    after = look(parameters, before, x, ACCESS)
     key = torch.tanh(parameters["key.weight"] @ after.hidden + parameters["key.bias"])
     share = 1 / (1 + torch.tensor(1.0).exp())
     for slot in range(SLOTS):
@@ -41,7 +44,7 @@ def test_a_step_empties_writes_and_reads_as_the_papers_equations(parameters):
         kept = torch.zeros(NUMBERS) if is_least else before.memory[slot]
         torch.testing.assert_close(after.memory[slot], kept + writing * key)
     cosines = torch.stack([torch.cosine_similarity(key, row, dim=0) for row in after.memory])
-    torch.testing.assert_close(after.reading, cosines.softmax(0))
+    torch.testing.assert_close(after.reading, (SCALE * cosines).softmax(0))
     torch.testing.assert_close(
         after.read, sum(w * row for w, row in zip(after.reading, after.memory, strict=True))
     )
@@ -53,5 +56,27 @@ def test_what_was_written_is_used_and_another_slot_is_next(parameters):
     state, written = seen([0.0] * SLOTS), []
     for k in range(SLOTS):
         written.append(int(least_used(state.usage).argmax()))
-        state = look(parameters, state, torch.tensor([float(k), 1.0]), DECAY)
+        state = look(parameters, state, torch.tensor([float(k), 1.0]), ACCESS)
     assert sorted(written) == list(range(SLOTS))
+
+
+@pytest.mark.parametrize("delayed", [True, False])
+def test_an_image_comes_with_the_label_before_or_with_its_own(delayed, monkeypatch):
+    model, source = tiny_model()
+    learner = tiny_learner("memory_augmented", model, delayed_labels=delayed)
+    theta = doubled(learner.initial_parameters(torch.Generator().manual_seed(0)))
+    episodes = draw(source)
+    support, query = one(episodes.support, 0), one(episodes.query, 0)
+    labels = []
+
+    def recorded(parameters, state, inputs, access):
+        labels.append(inputs[-3:])
+        return look(parameters, state, inputs, access)
+
+    monkeypatch.setattr(memory_augmented, "look", recorded)
+    learner.predict(theta, support, query.x[:1], 0)
+    own = [[float(y == k) for k in range(3)] for y in support.y]
+    nothing = [0.0, 0.0, 0.0]
+    expected = [nothing, *own] if delayed else [*own, nothing]
+    assert [label.tolist() for label in labels[:-1]] == expected[:-1]
+    assert len(labels) == len(expected)
