@@ -114,7 +114,7 @@ def diagnose(
         returns(moved({name: torch.stack([step[name] for step in steps]).mean(0) for name in first})),
         returns(moved({name: value.roll(1, 0) for name, value in first.items()})),
         lengths,
-        *_exploration(visits[0], bounds),
+        *exploration(visits[0].rollout, bounds),
         taken,
     )
 
@@ -129,8 +129,8 @@ def _joined(step: Parameters) -> Tensor:
     return torch.cat([value.reshape(len(value), -1) for value in step.values()], dim=1)
 
 
-def _exploration(visit: Visit, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-    rollout = visit.rollout
+def exploration(rollout: Rollout, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The std of a rollout's actions, and the share of them outside the bounds; [action] each."""
     valid, actions = rollout.valid, rollout.actions
     low, high = (torch.as_tensor(bound, dtype=actions.dtype, device=actions.device) for bound in bounds)
     std = rollout.behaviour.std.expand_as(actions)[valid].double().mean(0)
