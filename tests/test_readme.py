@@ -65,6 +65,7 @@ def test_the_home_page_shows_the_readmes_tables():
     rows = [line for line in shown.splitlines() if line.startswith("|")]
     assert len(rows) >= 10
     assert rows == [line for line in PAGES["docs/index.md"].splitlines() if line.startswith("|")]
+    assert set(rows) <= set(PAGES["docs/comparisons.md"].splitlines())
 
 
 def test_the_tutorials_config_is_one(tmp_path):

@@ -11,7 +11,7 @@ from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters
 from metarl.policies.gaussian_mlp import GaussianMLP
 from metarl.policies.normalised import NormalisedPolicy
-from metarl.policies.policy import AnyPolicy
+from metarl.policies.policy import AnyPolicy, remembers
 
 CONTEXT = "context"
 
@@ -55,6 +55,11 @@ def plain_network(policy: AnyPolicy) -> GaussianMLP:
         ValueError: neither `GaussianMLP` itself nor one that sees a context, but a subclass, which may
             compute something else, or one that normalises observations.
     """
+    if remembers(policy):
+        raise ValueError(
+            f"expected a policy without memory, got {type(policy).__name__}, whose actions follow from more "
+            "than the observation: use it by predict"
+        )
     if isinstance(policy, NormalisedPolicy):
         raise ValueError(
             "expected a Gaussian MLP policy of observations as they are, got one that normalises them: "

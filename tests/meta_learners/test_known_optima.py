@@ -50,6 +50,7 @@ class Forgetful(GruPolicy):
 def test_the_optima_are_those_of_the_design():
     assert best_bandit(10, (0, 0), (0, 0)) == pytest.approx(6.02, abs=5e-3)
     assert best_bandit(20, (0, 0), (0, 0)) == pytest.approx(12.43, abs=5e-3)
+    assert best_bandit(10, (0,) * 5, (0,) * 5) == pytest.approx(6.66, abs=5e-3)
     assert best_search(3, 6) == pytest.approx(SEARCH, abs=5e-3)
     assert best_return_to(3, 6) == pytest.approx(KNOWN, abs=5e-3)
     assert best_search(4, 10) == pytest.approx(3.125, abs=5e-3)
