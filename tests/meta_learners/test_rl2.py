@@ -143,19 +143,66 @@ def test_advantages_are_those_of_one_long_episode():
     torch.testing.assert_close(kept, normal)
 
 
+def test_without_recurrence_a_trial_of_one_episode_is_ppo_of_an_mlp(monkeypatch):
+    """Heads that see nothing of the memory: losses and gradients of a network of the observation, by hand."""
+    monkeypatch.setitem(globals(), "LENGTHS", LENGTHS[:, :1])
+    heads, seen_by = ("head.0.weight", "value.0.weight"), POLICY.hidden_size
+    theta = parameters()
+    moved = {name: value + 0.1 for name, value in theta.items()}
+    for name in heads:
+        theta[name][:, :seen_by] = moved[name][:, :seen_by] = 0
+    trials = join_trials(acted(theta)[0])
+    targets = trial_targets(trials, unroll(POLICY, CONFIG, theta, trials)[1], 0.9, 0.8, TaskMap())
+    leaves = {name: value.clone().requires_grad_() for name, value in moved.items()}
+    found = trial_loss(trials, targets, *unroll(POLICY, CONFIG, leaves, trials), 0.2)
+    (0.5 * found.value_loss - found.surrogate).backward()
+
+    plain = {name: value.clone().requires_grad_() for name, value in moved.items()}
+    seen, valid = trials.observations[trials.valid], trials.valid
+
+    def hidden(name):
+        return (seen @ plain[f"{name}.0.weight"][:, seen_by:].T + plain[f"{name}.0.bias"]).tanh()
+
+    mean = hidden("head") @ plain["mean.weight"].T + plain["mean.bias"]
+    density = torch.distributions.Normal(mean, plain["log_std"].exp()).log_prob(trials.actions[valid]).sum(-1)
+    ratio, advantage = (density - trials.behaviour_log_prob[valid]).exp(), targets.advantages[valid]
+    surrogate = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage).mean()
+    values = (hidden("value") @ plain["value.weight"].T + plain["value.bias"]).squeeze(-1)
+    error = torch.nn.functional.huber_loss(values, targets.returns[valid])
+    (0.5 * error - surrogate).backward()
+    torch.testing.assert_close(found.surrogate, surrogate)
+    torch.testing.assert_close(found.value_loss, error)
+    for name in (
+        "head.0.bias",
+        "mean.weight",
+        "mean.bias",
+        "log_std",
+        "value.0.bias",
+        "value.weight",
+        "value.bias",
+    ):
+        torch.testing.assert_close(leaves[name].grad, plain[name].grad, msg=name)
+    for name in heads:
+        torch.testing.assert_close(leaves[name].grad[:, seen_by:], plain[name].grad[:, seen_by:])
+
+
 def test_losses_are_means_over_steps():
-    """Every trial twice leaves them as they are."""
+    """Every trial twice leaves them as they are, and their gradients."""
     theta = parameters()
     trials = join_trials(acted(theta)[0])
     twice = type(trials)(*(torch.cat((x, x)) for x in trials))
     moved = {name: value + 0.1 for name, value in theta.items()}
-    losses = []
+    losses, gradients = [], []
     for given in (trials, twice):
         _, values = unroll(POLICY, CONFIG, theta, given)
         targets = trial_targets(given, values, 0.9, 0.8, TaskMap())
-        losses.append(trial_loss(given, targets, *unroll(POLICY, CONFIG, moved, given), 0.2))
-    for one, other in zip(*losses, strict=True):
+        leaves = {name: value.clone().requires_grad_() for name, value in moved.items()}
+        losses.append(trial_loss(given, targets, *unroll(POLICY, CONFIG, leaves, given), 0.2))
+        (0.5 * losses[-1].value_loss - losses[-1].surrogate - 0.01 * losses[-1].entropy).backward()
+        gradients.append([leaf.grad for leaf in leaves.values()])
+    for one, other in (*zip(*losses, strict=True), *zip(*gradients, strict=True)):
         torch.testing.assert_close(one, other)
+    assert any(gradient.any() for gradient in gradients[0])
 
 
 @pytest.mark.parametrize("settings", [{}, {"head": "hypernetwork", "latent_size": 3}])

@@ -178,7 +178,14 @@ def test_every_trial_twice_leaves_the_bound():
     twice = type(trials)(*(torch.cat((part, part)) for part in trials))
     still = {**theta, "belief.weight": torch.zeros_like(theta["belief.weight"])}
     still["belief.bias"] = torch.tensor([0.3, -0.2, -60.0, -60.0], dtype=torch.float64)  # no noise in z
-    for one, other in zip(bound(still, trials), bound(still, twice), strict=True):
+    found, gradients = [], []
+    for given in (trials, twice):
+        leaves = {name: value.clone().requires_grad_() for name, value in still.items()}
+        found.append(bound(leaves, given))
+        sum(found[-1]).backward()
+        gradients.append([leaf.grad for leaf in leaves.values() if leaf.grad is not None])
+    assert len(gradients[0]) > 5
+    for one, other in (*zip(*found, strict=True), *zip(*gradients, strict=True)):
         torch.testing.assert_close(one, other)
 
 

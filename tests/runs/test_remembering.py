@@ -136,6 +136,18 @@ def test_what_is_not_told_or_not_kept_is_refused_in_a_line(trained):
         loaded.to_torch()
 
 
+@pytest.mark.parametrize("name", ["rl2", "varibad", "pearl", "recurrent_sac"])
+def test_an_untrained_policy_is_evaluated(name):
+    config = metarl.read_config(f"point_navigation/{name}", ["--environment.horizon", "5"])
+    experiment = build_experiment(config)
+    parameters = experiment.learner.initial_parameters(torch.Generator().manual_seed(0))
+    tasks = experiment.held_out_tasks(2, 0)
+    found = experiment.evaluate(parameters, tasks, episodes=1, steps=3, seed=0, trials=2)
+    assert found.curve.returns.shape == (4, 2)
+    assert np.isfinite(found.curve.returns).all()
+    assert all(torch.isfinite(value).all() for value in found.adapted.carry.values())
+
+
 @each
 def test_stable_baselines3_takes_no_policy_with_memory(trained, name):
     loaded, env = trained(name=name)
