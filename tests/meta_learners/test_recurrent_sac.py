@@ -145,21 +145,22 @@ def test_losses_and_gradients_are_those_of_loops_over_trials_and_steps():
             torch.testing.assert_close(adam.exp_avg[name], 0.1 * gradient, rtol=1e-8, atol=1e-12)
 
 
-def test_what_stands_in_padding_means_nothing():
+@pytest.mark.parametrize("value", [1e3, float("nan"), float("inf")])
+def test_what_stands_in_padding_means_nothing(value):
     theta, trials, noise = problem()
     losses, once = moved(theta, trials, noise)
     padding = ~trials.valid
 
     def spoilt(values):
-        return torch.where(padding.view(*padding.shape, *[1] * (values.ndim - 2)), 1e3, values)
+        return torch.where(padding.view(*padding.shape, *[1] * (values.ndim - 2)), value, values)
 
     steps = Steps(*(spoilt(v) if v.is_floating_point() else v | padding for v in trials.steps))
     beyond = torch.nn.functional.pad(padding, (1, 0))
     louder = torch.where(beyond.unsqueeze(-1), 5.0, noise)
     same, again = moved(theta, ReplayedTrials(steps, trials.last | padding, trials.valid), louder)
     torch.testing.assert_close(tuple(losses), tuple(same))
-    for name, value in once.steps.parameters.items():
-        torch.testing.assert_close(again.steps.parameters[name], value)
+    for name, expected in once.steps.parameters.items():
+        torch.testing.assert_close(again.steps.parameters[name], expected)
 
 
 def test_trials_taken_twice_change_nothing():

@@ -122,7 +122,9 @@ def test_a_stop_between_rows_and_checkpoint_changes_nothing(remembering, train_s
     check_same(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_a_killed_run_resumes_to_the_same_bits(remembering, train_small, tmp_path):
+@pytest.mark.parametrize("learner", [PEARL, RECURRENT], ids=["pearl", "recurrent_sac"])
+def test_a_killed_run_resumes_to_the_same_bits(learner, remembering, train_small, tmp_path):
+    remembering.write_text(yaml.safe_dump(yaml.safe_load(remembering.read_text()) | learner))
     killed = tmp_path / "killed"
     progress, words = killed / "progress.csv", ("--run_dir", killed, "--training.iterations", 1000)
     with start_script("train", "--config", remembering, *words) as process:

@@ -22,7 +22,7 @@ from metarl.compute.task_map import TaskMap
 from metarl.math.parameters import Parameters
 from metarl.math.squashed import SquashedGaussian
 from metarl.meta_learners.outer.soft_steps import CRITICS, Groups, SoftConfig, SoftState, SoftSteps
-from metarl.meta_learners.outer.trial_draws import ReplayedTrials
+from metarl.meta_learners.outer.trial_draws import ReplayedTrials, without_padding
 from metarl.meta_learners.outer.trial_rows import last_steps
 from metarl.objectives.soft_actor_critic import actor_loss, critic_loss, soft_targets, temperature_loss
 from metarl.policies.gru import gru_parameters, gru_sequence
@@ -111,7 +111,8 @@ class RecurrentDescent:
             trials: of this rank, which may have none.
             noise: standard normal, of the actions at all moments, [trial, time + 1, action].
         """
-        config, own, (steps, _, valid) = self._config, self.steps, trials
+        config, own, trials = self._config, self.steps, without_padding(trials)
+        steps, _, valid = trials
         theta, share = own.leaves, valid.sum()
         seen = seen_in(self._policy, trials)
         actions, log_prob = distribution(self._policy, theta, seen).draw_with_log_prob(noise)

@@ -19,7 +19,7 @@ from metarl.rollouts.row_groups import Groups, draw_groups, grouped, rows_at
 
 
 class ReplayedTrials(NamedTuple):
-    """Trials as they were, one sequence each; padding stands at the end and means nothing.
+    """Trials as they were, one sequence each; padding stands at the end and may hold anything.
 
     Args:
         steps: [trial, time, ...].
@@ -30,6 +30,13 @@ class ReplayedTrials(NamedTuple):
     steps: Steps
     last: Tensor
     valid: Tensor
+
+
+def without_padding(trials: ReplayedTrials) -> ReplayedTrials:
+    """Zeros where padding is: a gradient through what stands there would be 0 * NaN."""
+    steps, last, valid = trials
+    clean = [torch.where(valid.view(*valid.shape, *[1] * (x.ndim - 2)), x, x.new_zeros(())) for x in steps]
+    return ReplayedTrials(Steps(*clean), last & valid, valid)
 
 
 def nothing_done(policy: SquashedGruPolicy, reduction: Reduction) -> ReplayShard:
