@@ -6,7 +6,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.spaces import Box
+from metarl_envs.tasks import Tasks
+from numpy.typing import NDArray
+from torch.special import erfinv
+
+from tests.support.games import Game, Setting
 
 STEPS = 5
 BEST = -sum(1 / (1 + t) for t in range(1, 2 * STEPS + 1))
@@ -43,3 +49,30 @@ class Estimation(gymnasium.Env[Any, Any]):
 
 
 gymnasium.register("tests/Estimation-v0", Estimation, max_episode_steps=STEPS)
+
+
+class Looks(Game):
+    """The same for many environments at once."""
+
+    observation_size, action_size = 1, 1
+
+    @staticmethod
+    def draw(n: int, rng: np.random.Generator) -> Tasks:
+        return {"theta": rng.normal(size=n)}
+
+    def chosen(self, actions: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(actions[:, 0])
+
+    def begin(self) -> NDArray[Any]:
+        # Normal, of uniform numbers; after the last step, on which nothing acts, the first look again.
+        self.looks = np.sqrt(2) * erfinv(2 * torch.as_tensor(self.noise) - 1).numpy()
+        return self.look(0)
+
+    def play(self, moves: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        return self.look(self.elapsed + 1), -np.square(moves - self.tasks["theta"])
+
+    def look(self, number: int) -> NDArray[Any]:
+        return np.asarray(self.tasks["theta"] + self.looks[:, number % self.horizon])[:, None]
+
+
+LOOKS = Setting(Looks, Looks.draw, episodes=2, horizon=STEPS, tasks=64)
