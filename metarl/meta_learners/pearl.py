@@ -17,7 +17,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from metarl.compute.task_map import TaskMap
+from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, kind
+from metarl.math.returns import without_padding
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.replay_draws import ReplayDraws, nothing_done, rows_of
 from metarl.meta_learners.outer.replaying import ReplayOptimiser, dealt, finished, remember
@@ -35,6 +37,7 @@ from metarl.meta_learners.outer.soft_steps import soft_start
 from metarl.meta_learners.outer.trial_rows import Steps
 from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.rollout import Batch, MetaBatch, seeds_of
+from metarl.rollouts.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,16 @@ def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> Me
         return _update(policy, config, state, batch.query, task_map)
 
     return MetaLearner(policy, 0, initial_parameters, start, remembered, update)
+
+
+def posteriors_of(policy: PosteriorPolicy, theta: Parameters, trials: Trials) -> DiagonalGaussian:
+    """q(z | c) after 0, 1, ..., T steps of every trial; [trial, T + 1, z], N(0, I) first."""
+    rewards = torch.where(trials.valid, trials.rewards, 0.0)
+    seen, actions, following = (
+        without_padding(part, trials.valid)
+        for part in (trials.observations, trials.actions, trials.next_observations)
+    )
+    return policy.beliefs(theta, policy.encoded(seen, actions, rewards, following))
 
 
 def _update(

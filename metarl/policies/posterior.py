@@ -9,6 +9,7 @@ import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 
+from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.gaussian_product import NaturalGaussian, natural
 from metarl.math.parameters import Parameters
 from metarl.math.squashed import SquashedGaussian
@@ -110,6 +111,11 @@ class PosteriorPolicy:
         out = relu_mlp(parameters, "encoder", len(self.encoder_sizes) + 1, inputs)
         mean, raw = out.chunk(2, dim=-1)
         return natural(mean, torch.nn.functional.softplus(raw).clamp(min=_SMALLEST_VARIANCE))
+
+    def beliefs(self, parameters: Parameters, inputs: Tensor) -> DiagonalGaussian:
+        """q after 0, 1, ..., T steps of trials [trial, T, in]: tensors [trial, T + 1, z], N(0, I) first."""
+        sums = [part.cumsum(1) for part in self.factors(parameters, inputs)]
+        return NaturalGaussian(*(torch.nn.functional.pad(part, (0, 0, 1, 0)) for part in sums)).gaussian()
 
     def distribution(self, parameters: Parameters, features: Tensor) -> SquashedGaussian:
         """Of the actions, from features [..., observation + z]."""

@@ -16,11 +16,14 @@ from torch.utils._pytree import tree_map
 from metarl.adaptation.evaluation import Evaluation
 from metarl.adaptation.figures.by_task import parameter_of
 from metarl.adaptation.figures.style import AFTER, BEFORE, panels
+from metarl.math.parameters import Parameters
+from metarl.meta_learners.pearl import posteriors_of
 from metarl.meta_learners.varibad import beliefs_of
 from metarl.objectives.beliefs import final_beliefs
 from metarl.objectives.decoders import decoded, rewards_asked
 from metarl.policies.belief import BeliefPolicy
 from metarl.policies.policy import AnyPolicy
+from metarl.policies.posterior import PosteriorPolicy
 from metarl.rollouts.recording import join_episodes
 from metarl.rollouts.rollout import Rollout
 from metarl.rollouts.trials import Trials, join_trials
@@ -34,21 +37,32 @@ _DOTS = 2000
 
 
 @dataclass(frozen=True)
+class DecodedRewards:
+    """Rewards, and what beliefs decode of them.
+
+    Args:
+        paid: as they were, [step], of all trials.
+        by_prior, by_end: as decoded from the belief before a trial, and at its end; [step].
+    """
+
+    paid: Array
+    by_prior: Array
+    by_end: Array
+
+
+@dataclass(frozen=True)
 class Believed:
-    """Beliefs in the course of the trials of an evaluation, and rewards that they decode.
+    """Beliefs in the course of the trials of an evaluation.
 
     Args:
         std: mean over the belief's numbers, [trial, longest + 1]; NaN after a trial's end.
         means: at the trials' ends, mean over a task's trials, [task, z].
-        rewards: as they were, [step], of all trials.
-        by_prior, by_end: the same as decoded from the belief before a trial, and at its end; [step].
+        rewards: None of a posterior, which decodes none.
     """
 
     std: Array
     means: Array
-    rewards: Array
-    by_prior: Array
-    by_end: Array
+    rewards: DecodedRewards | None
 
 
 def believed(policy: AnyPolicy, parameters: Mapping[str, Tensor], evaluation: Evaluation) -> Believed | None:
@@ -59,23 +73,33 @@ def believed(policy: AnyPolicy, parameters: Mapping[str, Tensor], evaluation: Ev
     Args:
         parameters: the meta-parameters, without a task axis.
     """
-    if not (isinstance(policy, BeliefPolicy) and evaluation.rollouts):
+    if not (isinstance(policy, BeliefPolicy | PosteriorPolicy) and evaluation.rollouts):
         return None
     whole = evaluation.curve.trial_episodes == 1
     trials = trials_of(evaluation.rollouts if whole else evaluation.rollouts[:1])
     theta, lengths = dict(parameters), trials.valid.sum(1)
-    asked = rewards_asked(trials)
     with torch.no_grad():
-        beliefs = beliefs_of(policy, theta, trials)
-        ends = final_beliefs(beliefs, lengths)
-        told = [decoded(theta, "rewards", z, asked)[trials.valid] for z in (beliefs.mean[:, 0], ends.mean)]
+        if isinstance(policy, BeliefPolicy):
+            beliefs = beliefs_of(policy, theta, trials)
+            ends = final_beliefs(beliefs, lengths)
+            rewards = _decoded_rewards(theta, trials, beliefs.mean[:, 0], ends.mean)
+        else:
+            beliefs, rewards = posteriors_of(policy, theta, trials), None
+            ends = final_beliefs(beliefs, lengths)
     there = torch.arange(int(lengths.max()) + 1, device=lengths.device) <= lengths.unsqueeze(1)
     tasks = len(evaluation.rollouts[0].valid)
     return Believed(
         _numbers(torch.where(there, beliefs.std[:, : there.shape[1]].mean(-1), torch.nan)),
         _numbers(ends.mean.view(tasks, -1, ends.mean.shape[-1]).mean(1)),
-        *(_numbers(one.squeeze(-1)) for one in (asked.targets[trials.valid], *told)),
+        rewards,
     )
+
+
+def _decoded_rewards(theta: Parameters, trials: Trials, prior: Tensor, end: Tensor) -> DecodedRewards:
+    """Of latents before a trial and at its end, [trial, z] each."""
+    asked = rewards_asked(trials)
+    of_steps = (asked.targets, *(decoded(theta, "rewards", z, asked) for z in (prior, end)))
+    return DecodedRewards(*(_numbers(values[trials.valid].squeeze(-1)) for values in of_steps))
 
 
 def trials_of(rollouts: Sequence[Rollout]) -> Trials:
@@ -137,21 +161,32 @@ def principal_components(points: Array) -> tuple[Array, Array]:
     return places, np.pad(shares[:2], (0, 2 - two))
 
 
-def rewards_figure(found: Believed, title: str) -> Figure:
-    """Rewards as beliefs decode them, before a trial and at its end, against those that were paid."""
+def rewards_figure(found: DecodedRewards, title: str) -> Figure:
+    """Rewards as beliefs decode them, before a trial and at its end, against those that were paid.
+
+    Where a decoder is calibrated, the means by tenths of what it says lie on the diagonal.
+    """
     figure, axes = panels(title, 2, width=5.8, height=3.0)
-    every = max(1, len(found.rewards) // _DOTS)
-    ends = [found.rewards.min(), found.rewards.max()]
+    every = max(1, len(found.paid) // _DOTS)
+    ends = [found.paid.min(), found.paid.max()]
     captions = ("by the prior", "by the belief at the end")
     for one, told, colour, caption in zip(
         axes, (found.by_prior, found.by_end), (BEFORE, AFTER), captions, strict=True
     ):
-        one.plot(found.rewards[::every], told[::every], ".", color=colour, alpha=0.3, markersize=3)
+        one.plot(found.paid[::every], told[::every], ".", color=colour, alpha=0.3, markersize=3)
         one.plot(ends, ends, color="black", linewidth=1)
+        one.plot(*calibration(found.paid, told), "o-", color="black", markersize=4, label="means by tenths")
         one.set_title(caption, fontsize=10)
         one.set_xlabel("reward")
     axes[0].set_ylabel("decoded reward")
+    axes[0].legend(frameon=False, loc="upper left")
     return figure
+
+
+def calibration(paid: Array, told: Array) -> tuple[Array, Array]:
+    """Means of what was paid, and of what was told, over tenths of the steps [step] by what was told."""
+    tenths = [part for part in np.array_split(np.argsort(told, kind="stable"), 10) if len(part)]
+    return np.array([paid[part].mean() for part in tenths]), np.array([told[part].mean() for part in tenths])
 
 
 def _numbers(values: Tensor) -> Array:

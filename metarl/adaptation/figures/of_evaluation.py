@@ -86,5 +86,8 @@ def episode_figures(
     if beliefs is not None:
         found["belief_spread"] = spread_figure(beliefs, f"How sure beliefs are, {where}")
         found["belief_map"] = map_figure(beliefs, curve.tasks, f"Beliefs by task, {where}")
-        found["decoded_rewards"] = rewards_figure(beliefs, f"Rewards as beliefs decode them, {where}")
+        if beliefs.rewards is not None:
+            found["decoded_rewards"] = rewards_figure(
+                beliefs.rewards, f"Rewards as beliefs decode them, {where}"
+            )
     return {name: figure for name, figure in found.items() if figure is not None}

@@ -98,8 +98,9 @@ ENTRIES = {
     ),
     f"{ADAPTATION}/decoded_rewards": Entry(
         "Rewards of evaluation tasks as beliefs before and after a trial decode them, against those that "
-        "were paid.",
-        "dots away from the diagonal at the end of a trial: the decoder has not learned.",
+        "were paid, and means by tenths of what is decoded.",
+        "dots away from the diagonal at the end of a trial: the decoder has not learned. Means away from it: "
+        "it is not calibrated.",
     ),
     f"{ADAPTATION}/frames": Entry(
         "An episode of one task before (above) and after (below) adaptation.",
