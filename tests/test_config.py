@@ -12,6 +12,7 @@ from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
 from metarl.experiment.environments import held_out_tasks
 from metarl.experiment.experiments import ScratchExperiment, SupervisedExperiment
+from metarl.experiment.plain_yaml import dump_yaml, load_yaml
 from metarl.from_scratch.training import make_model, make_vec_env
 from metarl.meta_learners.registry import META_LEARNERS
 from metarl.runs.run_config import load_run_config, save_run_config
@@ -181,6 +182,20 @@ def test_overrides_reach_nested_keys_and_scientific_numbers(small_config):
     assert config.meta_learner.trust_region.max_kl == 1e-3
     assert config.policy.settings["hidden_sizes"] == (4, 5)
     assert config.environment.horizon == 9
+
+
+@pytest.mark.parametrize("number", ["4e6", "4.0e6", "+40e5"])
+def test_whole_numbers_may_have_an_exponent(small_config, small_config_file, number):
+    """On a command line and in a file; floats that are written out stay floats."""
+    word = f"--training.environment_steps={number}"
+    assert small_config(word).training.environment_steps == 4_000_000
+    text = small_config_file.read_text()
+    small_config_file.write_text(text.replace("training:", f"training:\n  environment_steps: {number}"))
+    assert small_config().training.environment_steps == 4_000_000
+    with pytest.raises(ConfigError, match=re.escape("expected an integer >= 0, got '4.5'")):
+        small_config("--training.environment_steps=4.5")
+    floats = [1e6, 1e15, 1e16, 1e300, 1e-5]
+    assert [repr(value) for value in load_yaml(dump_yaml(floats))] == [repr(value) for value in floats]
 
 
 def test_another_name_leaves_out_what_the_config_says_of_the_one_before(small_config, small_config_file):

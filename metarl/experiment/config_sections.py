@@ -16,7 +16,7 @@ import yaml
 
 from metarl.errors import one_line
 from metarl.experiment.config_messages import EXPECTATIONS, unknown_key
-from metarl.experiment.plain_yaml import load_yaml
+from metarl.experiment.plain_yaml import load_yaml, written_out
 
 Types = dict[str, Any]
 """The type of every key by its dotted name; a dataclass of a section."""
@@ -80,7 +80,8 @@ def apply_words(values: dict[str, Any], words: Sequence[str], types: Types) -> l
             continue
         if option.startswith("--"):
             _check_word(key, given, types)
-        left += [option, *given]
+        whole = isinstance(kind := types.get(key), type) and issubclass(kind, int)
+        left += [option, *(map(written_out, given) if whole else given)]
     return left
 
 
