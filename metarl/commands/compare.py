@@ -158,8 +158,8 @@ def stem_of(arguments: argparse.Namespace, name: str) -> str:
     name, with what differs."""
     try:
         settings = json.loads((arguments.output / f"{name}.json").read_text())
-        kept = {field.name: settings[field.name] for field in fields(Protocol)}
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = {field.name: settings.get(field.name, str(field.default)) for field in fields(Protocol)}
+    except (OSError, ValueError, AttributeError):
         return name
     own = {key: str(getattr(arguments, key)) for key in kept}
     return "_".join([name, *(f"{key}={value}" for key, value in own.items() if value != kept[key])])

@@ -13,6 +13,7 @@ from metarl.commands.parser import CommandParser
 from metarl.comparison.entries import Entry, difference, label_of, make_entry
 from metarl.comparison.judgement import Protocol
 from metarl.errors import ConfigError
+from metarl.experiment.environments import BEYOND, HELD_OUT
 from metarl.experiment.shipped import find_config
 from metarl.training.progress_bar import add_quiet
 from metarl.training.sweeps import Variant, add_sweeps, read_seeds, read_sweeps
@@ -43,6 +44,15 @@ def parse(description: str | None) -> argparse.Namespace:
         type=PositiveFloat,
         help="scale of inner steps after the first, e.g. 0.5 as in Finn et al. 2017 (as in training; not "
         "with MAML++, which learns them)",
+    )
+    parser.add_argument(
+        "--on", choices=[HELD_OUT, BEYOND], default=HELD_OUT, help=f"the tasks to judge on ({HELD_OUT})"
+    )
+    parser.add_argument(
+        "--scale",
+        type=PositiveFloat,
+        default=1.5,
+        help=f"{BEYOND} tasks lie beyond the usual range, up to so many times as wide (1.5)",
     )
     parser.add_argument("--target", type=float, help="the return whose cost is told (one near the best)")
     parser.add_argument(

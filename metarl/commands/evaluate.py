@@ -20,11 +20,11 @@ from metarl.adaptation.figures.measurements import draw_beside, draw_episodes_us
 from metarl.adaptation.measurement import Measured
 from metarl.commands.arguments import add_adaptation_arguments, add_run_arguments
 from metarl.commands.baselines import Baseline, load_baselines
-from metarl.commands.measuring import BEYOND, check_seeds, measure, rollouts_of_a_list, titles_of
+from metarl.commands.measuring import check_seeds, measure, rollouts_of_a_list, titles_of
 from metarl.commands.parser import CommandParser
 from metarl.commands.protocols import PROTOCOLS
 from metarl.errors import MetaRLError
-from metarl.experiment.environments import HELD_OUT
+from metarl.experiment.environments import BEYOND, HELD_OUT
 from metarl.experiment.sections import PolicyConfig
 from metarl.policies.policy import episodes_a_point
 from metarl.policies.registry import find_policy

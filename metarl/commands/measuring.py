@@ -19,6 +19,7 @@ from metarl.commands.baselines import Baseline
 from metarl.errors import ConfigError, MetaRLError
 from metarl.experiment.build import Experiment
 from metarl.experiment.environments import (
+    BEYOND,
     HELD_OUT,
     family_of,
     held_out_phrase,
@@ -34,7 +35,7 @@ from metarl.runs.run_config import difference_but_seed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRAINING, BEYOND = "training", "out-of-distribution"
+TRAINING = "training"
 
 
 def titles_of(arguments: argparse.Namespace, config: ControlExperiment) -> dict[str, str]:

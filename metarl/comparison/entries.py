@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from metarl.comparison.judgement import Protocol
 from metarl.errors import ConfigError, RunError
 from metarl.experiment.build import build_experiment
 from metarl.experiment.config import read_config
+from metarl.experiment.environments import HELD_OUT, task_distribution
 from metarl.experiment.experiments import (
     ControlExperiment,
     ExperimentConfig,
@@ -150,11 +151,19 @@ def check(entry: Entry, protocol: Protocol) -> None:
     try:
         found = find_run(entry.config, resume=True)
         if isinstance(entry.config, ScratchExperiment):
+            if protocol.on != HELD_OUT:
+                raise ConfigError(
+                    f"--on: expected {HELD_OUT}, as from scratch tasks are learned, got {protocol.on}"
+                )
             check_from_scratch(entry.config)
             return
         if protocol.later_step_scale is not None:
             scale_later_steps(entry.config, protocol.later_step_scale)
         initial_state(build_experiment(entry.config))
+        if options := protocol.environment_options:
+            environment = entry.config.environment
+            judged = replace(environment, options={**environment.options, **options})
+            task_distribution(replace(entry.config, environment=judged))
         if found and (run_dir / CHECKPOINT).is_file():
             _check_serves(run_dir, entry.config.training)
     except ConfigError as error:

@@ -9,27 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from metarl_envs.task_parameters import Array
 from metarl_envs.tasks import Tasks
 
+from metarl.experiment.environments import BEYOND, HELD_OUT
 from metarl.runs.checkpoint import Checkpoint, load_checkpoint, load_snapshots
 from metarl.runs.files import VERSION, judged_file, write_atomically
 from metarl.runs.load import load_meta_policy
 from metarl.runs.tensor_files import digest
 
+_OF_TASKS = ("on", "scale")  # of a protocol: the list of tasks says them
+
 
 @dataclass(frozen=True)
 class Protocol:
-    """How every policy is judged: on the same held-out tasks, on episodes that adaptation did not use.
+    """How every policy is judged: on the same tasks, on episodes that adaptation did not use.
 
     Args:
-        tasks: held-out tasks.
+        tasks: how many.
         episodes: episodes per task and inner step.
         steps: inner steps K.
         seed: chooses the tasks and the evaluation's noise, for all runs alike.
         deterministic: measure returns with mean actions.
         later_step_scale: of inner steps after the first; null for each algorithm's own.
+        on: `HELD_OUT` tasks, or `BEYOND` the range of training.
+        scale: these lie beyond it, up to so many times as wide.
     """
 
     tasks: PositiveInt = 40
@@ -38,6 +43,13 @@ class Protocol:
     seed: NonNegativeInt = 0
     deterministic: bool = False
     later_step_scale: float | None = None
+    on: str = HELD_OUT
+    scale: PositiveFloat = 1.5
+
+    @property
+    def environment_options(self) -> dict[str, float]:
+        """Of the environment to judge in, beside its own."""
+        return {"out_of_distribution": float(self.scale)} if self.on == BEYOND else {}
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,13 @@ def judge(
     Raises:
         MetaRLError: the run cannot be read, or something was not finite.
     """
-    policy = load_meta_policy(run_dir, "auto", later_step_scale=protocol.later_step_scale, trust=True)
+    policy = load_meta_policy(
+        run_dir,
+        "auto",
+        later_step_scale=protocol.later_step_scale,
+        environment_options=protocol.environment_options,
+        trust=True,
+    )
     experiment = policy.experiment
     tasks = experiment.held_out_tasks(protocol.tasks, protocol.seed)
     last = load_checkpoint(run_dir)
@@ -117,7 +135,7 @@ class _Known:
 
     def __init__(self, run_dir: Path, protocol: Protocol, tasks: Tasks) -> None:
         self._stamp: dict[str, Any] = {
-            "protocol": asdict(protocol),
+            "protocol": {name: v for name, v in asdict(protocol).items() if name not in _OF_TASKS},
             "tasks": {name: values.tolist() for name, values in tasks.items()},
             "metarl": VERSION,
         }

@@ -14,7 +14,14 @@ from metarl.comparison.entries import Entry
 from metarl.comparison.judgement import Protocol, judge
 from metarl.comparison.statistics import LearningCurve
 from metarl.experiment.build import build_experiment
-from metarl.experiment.environments import HELD_OUT, held_out_tasks, list_name, strata_of, task_distribution
+from metarl.experiment.environments import (
+    BEYOND,
+    HELD_OUT,
+    held_out_tasks,
+    list_name,
+    strata_of,
+    task_distribution,
+)
 from metarl.experiment.experiments import ScratchExperiment
 from metarl.from_scratch.training import learn_tasks
 from metarl.runs.folder import find_run, hold_run_folder, make_run_folder
@@ -93,6 +100,8 @@ def _run(
     )
     source, tasks = experiment.task_distribution, experiment.held_out_tasks(protocol.tasks, protocol.seed)
     strata, name = strata_of(source, tasks), list_name(source, tasks)
+    if protocol.on == BEYOND:
+        strata, name = None, BEYOND
     returns, time = judged[-1].returns, float(seconds[-1])
     return Result(entry.label, entry.seed, returns, strata, steps[-1], time, learning, tasks_name=name)
 

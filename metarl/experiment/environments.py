@@ -25,6 +25,8 @@ from metarl.rollouts.random_keys import HELD_OUT_TASKS
 
 HELD_OUT, EXISTING, DRAWN = "held-out", "existing", "drawn"
 """What evaluation tasks are: none of them trained on; all that exist, trained on or not; or not known."""
+BEYOND = "out-of-distribution"
+"""Evaluation tasks beyond the range of those of training."""
 _NATIVE = f"{VectorTaskEnv.__module__}:{VectorTaskEnv.__qualname__}"
 """`vector_entry_point` of every family."""
 

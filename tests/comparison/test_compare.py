@@ -180,6 +180,39 @@ def test_another_protocol_and_a_larger_budget_go_on(configs, tmp_path):
     assert all(float(row[-1]) >= 1000 for row in larger if row[0] == "maml")
 
 
+def test_runs_are_judged_beyond_the_range_of_training_in_a_table_of_its_own(configs, tmp_path):
+    """The runs are the same; tasks, table and title are others. From scratch, tasks are learned."""
+    assert compare(configs[:2], tmp_path).returncode == 0
+    found = compare(configs[:2], tmp_path, "--on", "out-of-distribution", "--scale", 2)
+    assert found.returncode == 0, found.stderr
+    assert "3 out-of-distribution tasks" in found.stdout
+    stem = "PointNavigation_on=out-of-distribution_scale=2.0"
+    tables = []
+    for name in ("PointNavigation", stem):
+        with (tmp_path / f"out/{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        tables.append(sorted(rows, key=lambda row: (row["algorithm"], row["inner_steps"])))
+    for inside, beyond in zip(*tables, strict=True):
+        assert inside["mean_return"] != beyond["mean_return"]
+        for same in ("algorithm", "inner_steps", "environment_steps", "seconds"):
+            assert inside[same] == beyond[same]
+    again = compare(configs[:2], tmp_path)
+    assert "3 held-out tasks" in again.stdout
+    refused = compare(configs[3:], tmp_path, "--on", "out-of-distribution")
+    assert refused.returncode == 2
+    assert "scratch: --on: expected held-out, as from scratch tasks are learned, got" in refused.stderr
+
+
+def test_a_comparison_beyond_the_range_needs_tasks_there(configs, tmp_path):
+    values = yaml.safe_load(configs[0].read_text())
+    values["environment"] = {"id": "metarl/HalfCheetahDir-v0", "horizon": 3}
+    configs[0].write_text(yaml.safe_dump(values))
+    done = compare(configs[:1], tmp_path, "--on", "out-of-distribution")
+    assert done.returncode == 2
+    assert "maml: environment: expected a task parameter with a range to go beyond" in done.stderr
+    assert not (tmp_path / "out/HalfCheetahDir").exists()
+
+
 def test_costs_of_a_run_with_too_few_policies_are_bounds(configs, tmp_path):
     few = compare(configs[:1], tmp_path, "--evaluations", 1, "--target", -1000)
     assert "| 0 | 0.0 s |" in few.stdout
