@@ -45,7 +45,7 @@ class IgnoresActions(BeliefPolicy):
 
 SETTING = Setting(Boxes, Boxes.draw, episodes=1, horizon=2 * BOXES)
 POLICY = IgnoresActions(BOXES, BOXES, hidden_size=64, latent_size=8, head_sizes=())
-ITERATIONS = 80
+ITERATIONS = 120
 CONFIG = VaribadConfig(
     learning_rate=1e-6,
     final_learning_rate=1e-7,
@@ -59,7 +59,7 @@ CONFIG = VaribadConfig(
     belief_trials=128,
     prefixes=0,
     decodes=0,
-    kl_weight=0.003,
+    kl_weight=0.001,
     decoder_sizes=(64,),
 )
 
