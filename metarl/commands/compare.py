@@ -28,6 +28,7 @@ from metarl.comparison.runs import Result, run_entry
 from metarl.comparison.summary import summarise
 from metarl.compute.task_map import available_cpus
 from metarl.errors import ConfigError, MetaRLError
+from metarl.experiment.environments import BEYOND, HELD_OUT
 from metarl.runs.checkpoint import Checkpoint
 from metarl.training.observers import Iteration, Observer
 from metarl.training.progress_bar import Progress, write_line
@@ -154,14 +155,15 @@ def named(stem: Path, kind: str) -> Path:
 
 
 def stem_of(arguments: argparse.Namespace, name: str) -> str:
-    """What an environment's table is called: as the environment, and where another protocol has taken that
-    name, with what differs."""
+    """What an environment's table is called: as the environment, with the list of tasks if they are not held
+    out, and where another protocol has taken that name, with what differs."""
+    name = name if arguments.on == HELD_OUT else f"{name}_{arguments.on}"
     try:
         settings = json.loads((arguments.output / f"{name}.json").read_text())
         kept = {field.name: settings.get(field.name, str(field.default)) for field in fields(Protocol)}
     except (OSError, ValueError, AttributeError):
         return name
-    own = {key: str(getattr(arguments, key)) for key in kept}
+    own = {key: str(getattr(arguments, key)) for key in kept if key != "scale" or arguments.on == BEYOND}
     return "_".join([name, *(f"{key}={value}" for key, value in own.items() if value != kept[key])])
 
 
@@ -181,7 +183,8 @@ def report(
     rows, target = summarise(results, arguments.target)
     longest = tasks_of(max(rows, key=lambda row: row.tasks))
     each = arguments.episodes
-    title += f", {longest}, {each} episode{'s' * (each != 1)} at every inner step"
+    far = f" up to {arguments.scale:g} times as wide" if arguments.on == BEYOND else ""
+    title += f", {longest}{far}, {each} episode{'s' * (each != 1)} at every inner step"
     text = f"**{title}** ({where})\n\n{markdown(rows, target, each, budget)}{broken}"
     titles = {row.label: title_of(row, rows, budget) for row in rows}
     bought = budgets(titles, results, arguments.steps * each)

@@ -163,7 +163,10 @@ def check(entry: Entry, protocol: Protocol) -> None:
         if options := protocol.environment_options:
             environment = entry.config.environment
             judged = replace(environment, options={**environment.options, **options})
-            task_distribution(replace(entry.config, environment=judged))
+            try:
+                task_distribution(replace(entry.config, environment=judged))
+            except ConfigError as error:
+                raise ConfigError(f"--on {protocol.on} --scale {protocol.scale:g}: {error}") from error
         if found and (run_dir / CHECKPOINT).is_file():
             _check_serves(run_dir, entry.config.training)
     except ConfigError as error:

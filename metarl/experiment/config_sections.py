@@ -16,7 +16,7 @@ import yaml
 
 from metarl.errors import one_line
 from metarl.experiment.config_messages import EXPECTATIONS, unknown_key
-from metarl.experiment.plain_yaml import load_yaml, written_out
+from metarl.experiment.plain_yaml import is_number_with_exponent, load_yaml
 
 Types = dict[str, Any]
 """The type of every key by its dotted name; a dataclass of a section."""
@@ -80,9 +80,34 @@ def apply_words(values: dict[str, Any], words: Sequence[str], types: Types) -> l
             continue
         if option.startswith("--"):
             _check_word(key, given, types)
-        whole = isinstance(kind := types.get(key), type) and issubclass(kind, int)
-        left += [option, *(map(written_out, given) if whole else given)]
+        left += [option, *(_written_out(word) if _is_whole(types.get(key)) else word for word in given)]
     return left
+
+
+def whole_numbers(values: Mapping[str, Any], types: Types, prefix: str = "") -> dict[str, Any]:
+    """The values, with integers for floats such as 4e6 where integers are asked for."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        key, whole = f"{prefix}{name}", isinstance(value, float) and value.is_integer()
+        if isinstance(value, dict) and is_dataclass(types[key]):
+            found[name] = whole_numbers(value, types, f"{key}.")
+        else:
+            found[name] = int(value) if whole and _is_whole(types[key]) else value
+    return found
+
+
+def _is_whole(kind: Any) -> bool:
+    """Whether a key takes integers, and no other numbers."""
+    kinds = [one for one in get_args(kind) or (kind,) if isinstance(one, type)]
+    return any(issubclass(one, int) for one in kinds) and not any(
+        issubclass(one, float) or one is bool for one in kinds
+    )
+
+
+def _written_out(word: str) -> str:
+    """The digits of a whole number with an exponent, "4000000" of "4e6"; other words as they are."""
+    value = load_yaml(word) if is_number_with_exponent(word) else None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else word
 
 
 def split_free(values: dict[str, Any], types: Types) -> tuple[dict[str, Any], dict[str, Any]]:

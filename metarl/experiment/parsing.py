@@ -22,6 +22,7 @@ from metarl.experiment.config_sections import (
     key_types,
     make_section,
     split_free,
+    whole_numbers,
 )
 from metarl.experiment.plain_yaml import load_yaml
 
@@ -45,6 +46,7 @@ def parse_sections(
     """
     types = key_types({"seed": NonNegativeInt, **sections, "run_dir": str})
     check_values(values, types)
+    values = whole_numbers(values, types)
     words_of = _by_section(apply_words(values, words, types), sections)
     typed, free = split_free(values, types)
     parsed: dict[str, Any] = {}

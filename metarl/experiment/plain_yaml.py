@@ -1,7 +1,4 @@
-"""YAML of plain data: no object is made from it, and numbers such as 1e-3 are numbers, as in YAML 1.2.
-
-Whole ones such as 4e6 are integers: counts of steps are written so.
-"""
+"""YAML of plain data: no object is made from it, and numbers such as 1e-3 are numbers, as in YAML 1.2."""
 
 from __future__ import annotations
 
@@ -16,8 +13,6 @@ import yaml
 
 DEEPEST, _MOST, _LONGEST = 50, 100_000, 100_000
 """Levels of data within data, values, those that an alias repeats counted as often, and characters."""
-_WRITTEN_OUT = 1e15
-"""Below it no float is written with an exponent: what is, and is whole, was meant so."""
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?|\.\d)[\d_]*[eE][-+]?\d+")
 
 
@@ -35,15 +30,6 @@ class _Loader(yaml.SafeLoader):
         first: [(tag, pattern) for tag, pattern in resolvers if tag in _PLAIN]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-
-
-def _number(loader: _Loader, node: yaml.ScalarNode) -> float:
-    value = float(loader.construct_yaml_float(node))
-    whole = _FLOAT.fullmatch(node.value) is not None and value.is_integer() and abs(value) < _WRITTEN_OUT
-    return int(value) if whole else value
-
-
-_Loader.add_constructor("tag:yaml.org,2002:float", _number)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -79,10 +65,8 @@ def _load(text: str) -> Any:
         raise yaml.YAMLError(f"expected plain data, got {type(error).__name__}: {error}") from error
 
 
-def written_out(text: str) -> str:
-    """The digits of a whole number with an exponent, "4000000" of "4e6"; other text as it is."""
-    value = load_yaml(text) if _FLOAT.fullmatch(text) else None
-    return str(value) if isinstance(value, int) else text
+def is_number_with_exponent(text: str) -> bool:
+    return _FLOAT.fullmatch(text) is not None
 
 
 def dump_yaml(data: Any) -> str:

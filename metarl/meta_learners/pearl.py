@@ -19,7 +19,6 @@ from torch.utils._pytree import tree_map
 from metarl.compute.task_map import TaskMap
 from metarl.math.gaussian import DiagonalGaussian
 from metarl.math.parameters import Parameters, kind
-from metarl.math.returns import without_padding
 from metarl.meta_learners.learner import LearnerState, MetaLearner, Update, remembered
 from metarl.meta_learners.outer.replay_draws import ReplayDraws, nothing_done, rows_of
 from metarl.meta_learners.outer.replaying import ReplayOptimiser, dealt, finished, remember
@@ -90,13 +89,12 @@ def pearl(policy: PosteriorPolicy, config: PearlConfig, task_map: TaskMap) -> Me
 
 
 def posteriors_of(policy: PosteriorPolicy, theta: Parameters, trials: Trials) -> DiagonalGaussian:
-    """q(z | c) after 0, 1, ..., T steps of every trial; [trial, T + 1, z], N(0, I) first."""
-    rewards = torch.where(trials.valid, trials.rewards, 0.0)
-    seen, actions, following = (
-        without_padding(part, trials.valid)
-        for part in (trials.observations, trials.actions, trials.next_observations)
-    )
-    return policy.beliefs(theta, policy.encoded(seen, actions, rewards, following))
+    """q(z | c) after 0, 1, ..., T steps of every trial; [trial, T + 1, z], N(0, I) first.
+
+    What stands beyond a trial's end means nothing.
+    """
+    seen = policy.encoded(trials.observations, trials.actions, trials.rewards, trials.next_observations)
+    return policy.beliefs(theta, seen)
 
 
 def _update(

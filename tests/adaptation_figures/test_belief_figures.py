@@ -99,6 +99,8 @@ def test_means_by_tenths_are_those_of_a_calibrated_decoder_where_it_says_the_tru
     paid, said = calibration((np.random.default_rng(1).random(10_000) < told).astype(float), told)
     np.testing.assert_allclose(said, np.arange(0.05, 1, 0.1), atol=1e-3)
     np.testing.assert_allclose(paid, said, atol=0.05)
+    skewed = calibration(np.array([0.0, 0.0, 9.0] * 10), np.zeros(30))[0]
+    assert skewed.tolist() == [3.0] * 10
     np.testing.assert_allclose(calibration(np.ones(4), np.array([3.0, 1.0, 2.0, 0.0]))[1], [0, 1, 2, 3])
 
 
@@ -137,6 +139,8 @@ def test_the_figures_hold_what_was_believed(loaded):
     before, after = rewards_figure(found.rewards, "title").axes
     np.testing.assert_allclose(before.get_lines()[0].get_ydata(), found.rewards.by_prior)
     np.testing.assert_allclose(after.get_lines()[0].get_data(), [found.rewards.paid, found.rewards.by_end])
+    means = calibration(found.rewards.paid, found.rewards.by_end)
+    np.testing.assert_allclose(after.get_lines()[2].get_data(), means)
     assert len(png(figure)) > 1000
     assert map_figure(found, {"body_mass": np.ones((3, 14))}, "title") is None
 

@@ -185,8 +185,8 @@ def test_runs_are_judged_beyond_the_range_of_training_in_a_table_of_its_own(conf
     assert compare(configs[:2], tmp_path).returncode == 0
     found = compare(configs[:2], tmp_path, "--on", "out-of-distribution", "--scale", 2)
     assert found.returncode == 0, found.stderr
-    assert "3 out-of-distribution tasks" in found.stdout
-    stem = "PointNavigation_on=out-of-distribution_scale=2.0"
+    assert "3 out-of-distribution tasks up to 2 times as wide" in found.stdout
+    stem = "PointNavigation_out-of-distribution"
     tables = []
     for name in ("PointNavigation", stem):
         with (tmp_path / f"out/{name}.csv").open(newline="") as file:
@@ -196,8 +196,14 @@ def test_runs_are_judged_beyond_the_range_of_training_in_a_table_of_its_own(conf
         assert inside["mean_return"] != beyond["mean_return"]
         for same in ("algorithm", "inner_steps", "environment_steps", "seconds"):
             assert inside[same] == beyond[same]
-    again = compare(configs[:2], tmp_path)
+    means = [row["mean_return"] for row in tables[1]]
+    narrower = compare(configs[:2], tmp_path, "--on", "out-of-distribution")
+    assert f"{stem}_scale=1.5" in narrower.stdout
+    with (tmp_path / f"out/{stem}_scale=1.5.csv").open(newline="") as file:
+        assert not {row["mean_return"] for row in csv.DictReader(file)} & {*means}
+    again = compare(configs[:2], tmp_path, "--scale", 3)
     assert "3 held-out tasks" in again.stdout
+    assert not list((tmp_path / "out").glob("*scale=3*"))
     refused = compare(configs[3:], tmp_path, "--on", "out-of-distribution")
     assert refused.returncode == 2
     assert "scratch: --on: expected held-out, as from scratch tasks are learned, got" in refused.stderr
@@ -209,7 +215,8 @@ def test_a_comparison_beyond_the_range_needs_tasks_there(configs, tmp_path):
     configs[0].write_text(yaml.safe_dump(values))
     done = compare(configs[:1], tmp_path, "--on", "out-of-distribution")
     assert done.returncode == 2
-    assert "maml: environment: expected a task parameter with a range to go beyond" in done.stderr
+    said = "maml: --on out-of-distribution --scale 1.5: environment: expected a task parameter with a range"
+    assert said in done.stderr
     assert not (tmp_path / "out/HalfCheetahDir").exists()
 
 
