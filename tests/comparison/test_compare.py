@@ -209,6 +209,23 @@ def test_runs_are_judged_beyond_the_range_of_training_in_a_table_of_its_own(conf
     assert "scratch: --on: expected held-out, as from scratch tasks are learned, got" in refused.stderr
 
 
+def test_tables_and_returns_of_earlier_versions_which_knew_held_out_tasks_alone_serve(configs, tmp_path):
+    """A table's settings say nothing of a list of tasks, nor does what was judged."""
+    assert compare(configs[:1], tmp_path).returncode == 0
+    settings = tmp_path / "out/PointNavigation.json"
+    kept = {key: v for key, v in json.loads(settings.read_text()).items() if key not in ("on", "scale")}
+    settings.write_text(json.dumps(kept))
+    judged = judged_file(tmp_path / "out/PointNavigation/maml/seed_1")
+    assert {"on", "scale"}.isdisjoint(json.loads(judged.read_text())["protocol"])
+    before = judged.stat().st_mtime_ns
+    table = (tmp_path / "out/PointNavigation.csv").read_text()
+    done = compare(configs[:1], tmp_path, "--episodes", 3)
+    assert "PointNavigation_episodes=3.md" in done.stdout
+    assert (tmp_path / "out/PointNavigation.csv").read_text() == table
+    assert compare(configs[:1], tmp_path).returncode == 0
+    assert judged.stat().st_mtime_ns == before
+
+
 def test_a_comparison_beyond_the_range_needs_tasks_there(configs, tmp_path):
     values = yaml.safe_load(configs[0].read_text())
     values["environment"] = {"id": "metarl/HalfCheetahDir-v0", "horizon": 3}
