@@ -1,7 +1,7 @@
 """Games whose Bayes-optimal return is known: memory nears it; none, or no reward, does not.
 
-Thresholds lie below the worst of the seeds 0 to 9, or of those that a test names. No seed comes to those of
-later episodes without memory, or to any without rewards.
+Thresholds lie below the worst of the seeds 0 to 9, which the tests tell. No seed comes to those of later
+episodes without memory, or to any without rewards.
 """
 
 from dataclasses import dataclass
@@ -57,18 +57,18 @@ def test_the_optima_are_those_of_the_design():
     assert best_return_to(4, 10) == pytest.approx(7.07, abs=5e-3)
 
 
-@pytest.mark.parametrize("head", ["concat", "hypernetwork"])
-def test_a_bandit_is_played_by_what_it_paid(head):
-    """5.69 to 5.98 with `concat`, 5.73 to 5.99 with `hypernetwork`."""
+@pytest.mark.parametrize(("head", "least"), [("concat", 5.85), ("hypernetwork", 5.75)])
+def test_a_bandit_is_played_by_what_it_paid(head, least):
+    """5.89 to 6.00 with `concat`, 5.80 to 5.99 with `hypernetwork`; the best is 6.02."""
     policy = gru(Bandit, head=head)
-    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 80))
-    assert paid > 5.6
+    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 200))
+    assert paid > least
 
 
 def test_a_bandit_cannot_be_played_without_rewards():
-    """5.03 to 5.09."""
+    """5.03 to 5.08."""
     policy = gru(Bandit, reads_rewards=False)
-    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 80))
+    (paid,) = BANDIT.returns(policy, BANDIT.trained(learner(policy), 200))
     assert paid < BLIND_BANDIT + 0.2
 
 
@@ -76,13 +76,13 @@ def test_a_bandit_cannot_be_played_without_rewards():
 def test_a_goal_that_was_found_is_remembered_over_resets():
     """The same parameters in a policy that forgets at every reset find it anew in every episode.
 
-    2.14 to 2.78 in the first episode, 4.00 in the others.
+    2.62 to 2.78 in the first episode, 4.00 in the others.
     """
     policy = gru(Grid)
-    parameters = GRID.trained(learner(policy), 130)
+    parameters = GRID.trained(learner(policy), 250)
     first, *later = GRID.returns(policy, parameters)
-    assert first > 1.9
-    assert min(later) > 3.6
+    assert first > 2.4
+    assert min(later) > 3.8
     forgetting = GRID.returns(gru_that_forgets(), parameters)
     assert max(forgetting) < SEARCH + 0.4
 
@@ -156,7 +156,7 @@ def trained_beliefs(iterations, **settings):
 def test_a_belief_about_the_goal_is_kept_over_resets():
     """Nothing is forgotten; the same parameters search anew where every episode begins with the prior.
 
-    2.39 to 2.78 in the first episode and 4.00 in the others: the seeds 0 to 7; blind at most 0.56.
+    2.39 to 2.78 in the first episode and 4.00 in the others; blind at most 0.56.
     """
     parameters = trained_beliefs(220, kl_weight=0.05, belief_updates=12, belief_trials=64)
     (first, *later), forgetting, blind = (GRID.returns(policy, parameters) for policy in BELIEFS)
