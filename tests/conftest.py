@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import tests.support.tiny_envs  # noqa: F401  registers tests/Drift-v0
@@ -73,6 +74,15 @@ def pytest_collection_finish() -> None:
     """What is imported and collected stays: no collection of garbage need look at it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch computes in this thread alone, as in training."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -17,16 +17,10 @@ from metarl.policies.context import ContextPolicy, plain_network, start_at, with
 from metarl.policies.stable_baselines import from_sb3, to_sb3
 from tests.support.tiny import tiny_parameters, tiny_policy
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 POINT, TASK = "metarl/PointNavigation-v0", {"goal": [0.2, -0.1]}
 OBSERVATIONS = np.random.default_rng(0).normal(size=(50, 2))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def adapted_policy(train_small, tmp_path, *overrides):

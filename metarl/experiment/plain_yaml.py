@@ -66,6 +66,7 @@ def _load(text: str) -> Any:
 
 
 def is_number_with_exponent(text: str) -> bool:
+    """Whether a text is such as 4e6 or 1.5e-3."""
     return _FLOAT.fullmatch(text) is not None
 
 

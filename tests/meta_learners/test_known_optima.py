@@ -18,16 +18,10 @@ from metarl.policies.recurrent import GruPolicy
 from metarl.policies.squashed_gru import SquashedGruPolicy
 from tests.support.games import BANDIT, GRID, Bandit, Grid, best_bandit, best_return_to, best_search
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SETTINGS = {"learning_rate": 5e-3, "clip": 0.2, "discount": 0.95, "gae_lambda": 0.95, "value_sizes": (32,)}
 BLIND_BANDIT, SEARCH, KNOWN = 5.0, 2.70, 4.02
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def gru(game, **settings):

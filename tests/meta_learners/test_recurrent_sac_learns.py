@@ -10,6 +10,8 @@ from metarl.meta_learners.recurrent_sac import RecurrentSacConfig, recurrent_sac
 from metarl.policies.squashed_gru import SquashedGruPolicy
 from tests.support.estimation import BEST, FORGETFUL, LOOKS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = RecurrentSacConfig(
     learning_rate=3e-3,
     discount=0.0,
@@ -33,14 +35,6 @@ class Forgetful(SquashedGruPolicy):
 
 def remembering(kind):
     return kind(1, 1, hidden_size=32, hidden_sizes=(32,), reads_rewards=False, action_bound=3.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_an_estimate_sharpens_over_both_episodes():

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-import metarl
 from metarl.compute.task_map import TaskMap
 from metarl.errors import ConfigError
 from metarl.math.returns import generalised_advantages
@@ -15,7 +14,6 @@ from metarl.policies.policy import TaskState, Transition
 from metarl.policies.recurrent import GruPolicy
 from metarl.rollouts.rollout import Batch, MetaBatch
 from metarl.rollouts.trials import join_trials
-from tests.support.estimation import BEST, FORGETFUL
 from tests.support.tiny import through_a_checkpoint, tiny_policy
 
 POLICY = GruPolicy(3, 2, hidden_size=5, head_sizes=(4,))
@@ -263,39 +261,3 @@ def test_what_is_not_finite_changes_nothing():
 def test_it_takes_a_policy_with_memory_alone():
     with pytest.raises(ConfigError, match=r"policy.name: expected gru, got gaussian_mlp"):
         META_LEARNERS["rl2"].of(tiny_policy(), CONFIG, TaskMap())
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_it_remembers_over_an_episodes_end(tmp_path):
-    """Better than anything that begins each episode anew, and towards the best there is.
-
-    -2.47 to -2.22: the seeds 0 to 9. The best is -2.02, and -2.90 of what forgets.
-    """
-    config = {
-        "seed": 1,
-        "environment": {
-            "id": "tests.support.estimation:tests/Estimation-v0",
-            "horizon": 5,
-            "vectorization": "sync",
-        },
-        "policy": {"name": "gru", "hidden_size": 32, "head_sizes": [32], "reads_rewards": False},
-        "sampling": {"tasks": 128, "episodes": 2},
-        "meta_learner": {
-            "name": "rl2",
-            "learning_rate": 3e-3,
-            "clip": 0.2,
-            "discount": 0.9,
-            "entropy_weight": 0.0,
-        },
-        "training": {
-            "iterations": 60,
-            "evaluation_tasks": 2,
-            "evaluation_episodes": 1,
-            "evaluation_steps": 1,
-        },
-        "run_dir": str(tmp_path / "run"),
-    }
-    config["policy"]["initial_std"] = 0.5
-    policy = metarl.train(config, quiet=True)
-    trial = metarl.evaluate(policy, tasks=400, episodes=1, steps=1, deterministic=True).curve.mean
-    assert FORGETFUL + 0.3 < trial.sum() < BEST + 0.4

@@ -10,6 +10,8 @@ from metarl.objectives.decoders import decoder
 from metarl.policies.belief import BeliefPolicy
 from tests.support.games import Game, Setting
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BOXES = 5
 TRIALS, DRAWS = 1000, 64
 
@@ -62,14 +64,6 @@ CONFIG = VaribadConfig(
     kl_weight=0.001,
     decoder_sizes=(64,),
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def decoded_chances(theta):

@@ -79,13 +79,17 @@ def believed(policy: AnyPolicy, parameters: Mapping[str, Tensor], evaluation: Ev
     trials = trials_of(evaluation.rollouts if whole else evaluation.rollouts[:1])
     theta, lengths = dict(parameters), trials.valid.sum(1)
     with torch.no_grad():
-        if isinstance(policy, BeliefPolicy):
-            beliefs = beliefs_of(policy, theta, trials)
-            ends = final_beliefs(beliefs, lengths)
-            rewards = _decoded_rewards(theta, trials, beliefs.mean[:, 0], ends.mean)
-        else:
-            beliefs, rewards = posteriors_of(policy, theta, trials), None
-            ends = final_beliefs(beliefs, lengths)
+        beliefs = (
+            beliefs_of(policy, theta, trials)
+            if isinstance(policy, BeliefPolicy)
+            else posteriors_of(policy, theta, trials)
+        )
+        ends = final_beliefs(beliefs, lengths)
+        rewards = (
+            _decoded_rewards(theta, trials, beliefs.mean[:, 0], ends.mean)
+            if isinstance(policy, BeliefPolicy)
+            else None
+        )
     there = torch.arange(int(lengths.max()) + 1, device=lengths.device) <= lengths.unsqueeze(1)
     tasks = len(evaluation.rollouts[0].valid)
     return Believed(
